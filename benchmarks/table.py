@@ -1,0 +1,35 @@
+"""What every benchmark shares: interleaved timing, and a section of RESULTS.md a script."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+RESULTS = Path(__file__).with_name("RESULTS.md")
+
+
+def paired(*runs: Callable[[], object], rounds: int = 5) -> list[float]:
+    """Median seconds of each of `runs`, taken in turn so that a slow moment hits all alike."""
+    for run in runs:
+        run()  # warm caches and lazy imports
+    times: list[list[float]] = [[] for _ in runs]
+    for _ in range(rounds):
+        for run, taken in zip(runs, times, strict=True):
+            start = perf_counter()
+            run()
+            taken.append(perf_counter() - start)
+    return [median(taken) for taken in times]
+
+
+def record(name: str, text: str) -> None:
+    """Print `text`, and make it the section of RESULTS.md that belongs to the script `name`."""
+    print(text)
+    section = f"<!-- {name} -->\n\n{text.strip()}\n\n<!-- /{name} -->"
+    page = RESULTS.read_text("utf-8") if RESULTS.exists() else "# Benchmark results\n"
+    old = re.compile(rf"<!-- {name} -->.*<!-- /{name} -->", re.DOTALL)
+    if old.search(page):
+        page = old.sub(lambda _: section, page)
+    else:
+        page = f"{page.rstrip()}\n\n{section}\n"
+    RESULTS.write_text(page, "utf-8")

@@ -1,0 +1,1 @@
+"""Fill holes in photos."""

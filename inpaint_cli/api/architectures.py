@@ -1,0 +1,122 @@
+"""What a plugin implements to add an architecture, and how it learns.
+
+Conventions, here and nowhere else: images are float [N, 3, H, W] RGB in 0..1, masks are float
+[N, 1, H, W] with 1 in the hole and 0 where the photo is visible. A network never sees what is
+under the hole, and only the hole of what it returns is used: the engine sees to both.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor, nn
+
+from .settings import Settings
+
+Losses = Mapping[str, Tensor]
+Precision = Literal["full", "bf16", "fp16"]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Which image sizes a network takes, and how much of a photo it needs to see.
+
+    The engine pads to the next size that fits and crops the result; a large photo is worked on
+    in windows of at most `window` pixels a side, cut around the hole with `context` pixels or
+    more of the photo on every side.
+    """
+
+    multiple: int = 1
+    minimum: int = 1
+    square: bool = False
+    window: int = 512
+    context: int = 64
+
+    def fit(self, height: int, width: int) -> tuple[int, int]:
+        """The smallest size that holds [height, width] and that the network takes."""
+        if self.square:
+            height = width = max(height, width)
+        step = self.multiple
+        return (
+            -(-max(height, self.minimum) // step) * step,
+            -(-max(width, self.minimum) // step) * step,
+        )
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a task learns from: images [N, 3, H, W] and masks [N, 1, H, W]."""
+
+    image: Tensor
+    mask: Tensor
+
+    @property
+    def visible(self) -> Tensor:
+        """The image with its hole set to 0: all that a network is shown."""
+        return self.image * (1 - self.mask)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One optimiser step of an iteration: the modules that learn, and from which losses.
+
+    What no phase of a stage trains stays frozen, in eval mode, for the whole stage.
+    """
+
+    name: str
+    trains: Sequence[str]  # modules of the task, as `get_submodule` names them
+    losses: Callable[[Batch, Any], Losses]  # weighted terms; their sum is back-propagated
+    every: int = 1  # take part in each n-th iteration
+
+
+class Task(nn.Module):
+    """How an architecture learns. Networks are its children; time belongs to the engine."""
+
+    settings: ClassVar[type[Settings]] = Settings
+    stages: ClassVar[Sequence[str]] = ("fill",)
+
+    def __init__(self, net: nn.Module, settings: Any) -> None:
+        super().__init__()
+        self.net = net
+        self.config = settings
+
+    def phases(self, stage: str) -> Sequence[Phase]:
+        """The optimiser steps of one iteration of `stage`, in order."""
+        return [Phase("fill", ["net"], self.losses)]
+
+    def predict(self, batch: Batch) -> Any:
+        """Run once an iteration; every phase is given the result."""
+        return self.net(batch.visible, batch.mask)
+
+    def losses(self, batch: Batch, out: Any) -> Losses:
+        """The weighted terms of the one phase of a task that has no others."""
+        raise NotImplementedError(f"{type(self).__name__} defines neither losses nor phases")
+
+    def after(self, batch: Batch, out: Any, gather: Callable[[Tensor], Tensor]) -> None:
+        """Write memories and running means, without gradient, from gathered tensors."""
+
+
+class Architecture(ABC):
+    """A network that fills holes, and optionally the task that trains it.
+
+    The first line of the class's docstring is what listings show.
+    """
+
+    settings: ClassVar[type[Settings]] = Settings
+    task: ClassVar[type[Task] | None] = None  # None: cannot be trained
+    needs_weights: ClassVar[bool] = True  # False: fills as it is built
+    stochastic: ClassVar[bool] = False  # True: draws from torch's generator, which the engine seeds
+    precisions: ClassVar[Sequence[Precision]] = ("full", "bf16")  # in which its results are sound
+    licence: ClassVar[str] = "Apache-2.0"  # of the code; weights carry their own
+    source: ClassVar[str] = ""  # the paper or the package it comes from
+
+    @staticmethod
+    @abstractmethod
+    def build(settings: Any) -> nn.Module:
+        """Return a module called as net(visible, mask) -> image, or -> (image, ...)."""
+
+    @staticmethod
+    def sizes(settings: Any) -> Sizes:
+        """The image sizes that the network built from `settings` takes."""
+        return Sizes()

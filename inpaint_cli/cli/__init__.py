@@ -1,0 +1,44 @@
+"""The command line: parse, call one engine function, print. No torch is imported here.
+
+A command lives in the module of its name (`-` becomes `_`) as `command`, and is imported when
+it runs, so that `inpaint --help` costs no more than click itself.
+"""
+
+from importlib import import_module
+
+import click
+
+from ..errors import InpaintError
+
+COMMANDS = {
+    "fill": "Fill the holes of a photo.",
+    "plugins": "List the plugins that are installed.",
+}
+
+
+class Commands(click.Group):
+    """Commands by name; the module of one is imported when it runs."""
+
+    def list_commands(self, ctx):
+        return list(COMMANDS)
+
+    def get_command(self, ctx, cmd_name):
+        if cmd_name not in COMMANDS:
+            return None
+        return import_module(f"{__name__}.{cmd_name.replace('-', '_')}").command
+
+    def format_commands(self, ctx, formatter):
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except InpaintError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=Commands)
+@click.version_option(package_name="inpaint-cli")
+def main() -> None:
+    """Fill holes in photos."""

@@ -1,0 +1,44 @@
+"""Errors a user can act on. The command line prints them in a line; everything else is a bug.
+
+InpaintError
+├── PluginError      a plugin is unknown, ambiguous or broken
+├── RecipeError      a recipe is wrong, at a line
+├── WeightsError     a weights file is missing, damaged or for something else
+├── ImageError       a photo or a mask cannot be read, or does not fit
+└── DataError        a data set, a folder or a list of files is not what it should be
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class InpaintError(Exception):
+    """Base of every error that is the user's to fix: one sentence, what, where, what to do."""
+
+
+class PluginError(InpaintError):
+    pass
+
+
+class RecipeError(InpaintError):
+    pass
+
+
+class WeightsError(InpaintError):
+    pass
+
+
+class ImageError(InpaintError):
+    pass
+
+
+class DataError(InpaintError):
+    pass
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> str:
+    """Say that `name` is not a `what`, and which was probably meant."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known) or 'none'}"
+    return f"no {what} named '{name}'; {hint}"

@@ -1,0 +1,64 @@
+"""Find plugins by name, and import one only when it is asked for.
+
+A kind is an entry-point group: `inpaint.architectures`, `inpaint.masks`, ... Built-in plugins
+come in through the same door as anyone else's. Names are read from package metadata, so that
+listing imports nothing; only this module knows the `entrypoints` package.
+"""
+
+from typing import Any
+
+from entrypoints import EntryPoint, get_group_all
+
+from .errors import PluginError, unknown
+
+KINDS = ("architectures", "formats", "masks", "metrics", "datasets")
+
+
+def found(kind: str) -> dict[str, list[EntryPoint]]:
+    """Every plugin of `kind` by name: one entry point each, or several where names collide."""
+    plugins: dict[str, list[EntryPoint]] = {}
+    for point in sorted(get_group_all(f"inpaint.{kind}"), key=lambda point: point.name):
+        plugins.setdefault(point.name, []).append(point)
+    return plugins
+
+
+def load(kind: str, name: str) -> Any:
+    """Import the one plugin of `kind` called `name`, and check that it is one.
+
+    Raises `PluginError` when there is none, when two packages offer it, when its import fails
+    (the cause is chained) or when it is not a subclass of what its kind asks for.
+    """
+    plugins = found(kind)
+    if name not in plugins:
+        raise PluginError(unknown(kind.removesuffix("s"), name, plugins))
+    point, *rivals = plugins[name]
+    if rivals:
+        owners = " and ".join(origin(p) for p in (point, *rivals))
+        raise PluginError(f"{kind} '{name}' is offered by both {owners}; uninstall one")
+    try:
+        plugin = point.load()
+    except Exception as error:
+        raise PluginError(f"{origin(point)} failed to load '{name}': {error!r}") from error
+    base = contract(kind)
+    if not (isinstance(plugin, type) and issubclass(plugin, base)):
+        raise PluginError(f"{origin(point)}: '{name}' is not a subclass of {base.__name__}")
+    return plugin
+
+
+def contract(kind: str) -> type:
+    """The class that every plugin of `kind` extends; imports what that class needs."""
+    from importlib import import_module
+
+    names = {
+        "architectures": "Architecture",
+        "formats": "Format",
+        "masks": "Masks",
+        "metrics": "Metric",
+        "datasets": "Images",
+    }
+    return getattr(import_module(f"{__package__}.api.{kind}"), names[kind])
+
+
+def origin(point: EntryPoint) -> str:
+    """The package that offers `point`, with its version."""
+    return f"{point.distro.name} {point.distro.version}" if point.distro else str(point)

@@ -1,0 +1,68 @@
+"""Contact sheets: pictures in a grid with captions, to be looked at."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+HOLE = (255, 0, 128)  # a colour that photos seldom have
+
+Picture = Image.Image | NDArray[np.uint8]
+
+
+def sheet(
+    rows: Sequence[Sequence[tuple[Picture, str]]], *, cell: int = 256, heading: str = ""
+) -> Image.Image:
+    """Lay out `rows` of (picture, caption), each picture fitted into `cell` x `cell` pixels.
+
+    Pictures are shrunk where they are larger and enlarged by whole factors where they are
+    smaller; captions stand below them.
+    """
+    font = ImageFont.load_default(13)
+    gap, line = 8, 20
+    top = 2 * line if heading else gap
+    columns = max((len(row) for row in rows), default=1)
+    size = (gap + columns * (cell + gap), top + len(rows) * (cell + line + gap))
+    page = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(page)
+    draw.text((gap, gap), heading, "black", font)
+    for r, row in enumerate(rows):
+        for c, (picture, caption) in enumerate(row):
+            x, y = gap + c * (cell + gap), top + r * (cell + line + gap)
+            small = fitted(picture, cell)
+            page.paste(small, (x + (cell - small.width) // 2, y + (cell - small.height) // 2))
+            draw.text((x, y + cell + 2), shortened(caption, font, cell), "black", font)
+    return page
+
+
+def overlay(image: NDArray[np.uint8], hole: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """`image` [H, W, 3] with `hole` [H, W] tinted, and its outline drawn in full colour."""
+    out = image.copy()
+    out[hole] = (image[hole] * 0.45 + np.array(HOLE) * 0.55).astype(np.uint8)
+    inner = hole.copy()
+    inner[1:] &= hole[:-1]
+    inner[:-1] &= hole[1:]
+    inner[:, 1:] &= hole[:, :-1]
+    inner[:, :-1] &= hole[:, 1:]
+    out[hole & ~inner] = HOLE
+    return out
+
+
+def fitted(picture: Picture, cell: int) -> Image.Image:
+    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    image = image.convert("RGB")
+    longest = max(image.size)
+    if longest <= cell:
+        factor = cell // longest
+        return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+    width, height = (max(1, round(side * cell / longest)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.LANCZOS)
+
+
+def shortened(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: int) -> str:
+    """`text`, cut so that it is at most `width` pixels wide."""
+    kept = len(text)
+    while kept and font.getlength(text[:kept] + "…") > width:
+        kept -= 1
+    return text if font.getlength(text) <= width else text[:kept] + "…"
