@@ -59,6 +59,11 @@ def contract(kind: str) -> type:
     return getattr(import_module(f"{__package__}.api.{kind}"), names[kind])
 
 
+def target(point: EntryPoint) -> str:
+    """What `point` names, as a package declares it: module:object."""
+    return f"{point.module_name}:{point.object_name}"
+
+
 def origin(point: EntryPoint) -> str:
     """The package that offers `point`, with its version."""
-    return f"{point.distro.name} {point.distro.version}" if point.distro else str(point)
+    return f"{point.distro.name} {point.distro.version}" if point.distro else target(point)

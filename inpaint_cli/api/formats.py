@@ -15,7 +15,7 @@ class Foreign:
 
     name: str  # what the file holds, for a person: "LaMa"
     net: nn.Module
-    sizes: Sizes = Sizes()
+    sizes: Sizes
     precisions: tuple[Precision, ...] = ("full",)
 
 

@@ -1,0 +1,80 @@
+"""The tree keeps its own rules: format, lint, types, imports, and what a wheel holds."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+BIN = Path(sys.executable).parent
+
+
+def run(*command: object, **options):
+    done = subprocess.run(
+        list(map(str, command)), cwd=ROOT, capture_output=True, text=True, **options
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["ruff", "format", "--check", "."],
+        ["ruff", "check", "."],
+        ["basedpyright"],
+        ["lint-imports"],
+    ],
+    ids=" ".join,
+)
+def test_the_code_keeps_the_rules_of_pyproject(command):
+    run(BIN / command[0], *command[1:])
+
+
+def test_every_plugin_is_under_the_import_rules():
+    tomllib = pytest.importorskip("tomllib")  # Python 3.11
+    rules = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]
+    contracts = {contract["id"]: contract for contract in rules["contracts"]}
+    plugins = {path.name for path in (ROOT / "plugins").glob("inpaint_*")}
+    assert set(rules["root_packages"]) == plugins | {"inpaint_cli"}
+    assert set(contracts["plugins-see-the-api"]["source_modules"]) == plugins
+    assert contracts["plugins-above"]["layers"] == [" | ".join(sorted(plugins)), "inpaint_cli"]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """What is installed where there is no checkout: the wheel, unpacked, alone on the path."""
+    folder = tmp_path_factory.mktemp("wheel")
+    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder)
+    (built,) = folder.glob("*.whl")
+    zipfile.ZipFile(built).extractall(folder / "site")
+    return folder / "site"
+
+
+def outside(site: Path, *args: str) -> str:
+    """Run `inpaint` from `site`, in another folder; -S leaves out the checkout's own .pth."""
+    libraries = [path for path in sys.path if path.endswith("site-packages")]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), *libraries])}
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", "inpaint_cli", *args],
+        cwd=site.parent,
+        env=env,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_wheel_holds_every_plugin_and_recipe(wheel):
+    assert outside(wheel, "plugins") == run(BIN / "inpaint", "plugins")
+    assert outside(wheel, "recipes") == run(BIN / "inpaint", "recipes")
+    assert '"broken": []' in outside(wheel, "doctor", "--json")
+
+
+def test_a_wheel_holds_nothing_else(wheel):
+    names = {path.name for path in wheel.iterdir() if not path.name.endswith(".dist-info")}
+    assert names == {"inpaint_cli"} | {path.name for path in (ROOT / "plugins").glob("inpaint_*")}
