@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor, nn
 
 from .settings import Settings
+from .stages import Stage
 
 Losses = Mapping[str, Tensor]
 Precision = Literal["full", "bf16", "fp16"]
@@ -61,7 +62,7 @@ class Batch:
 class Phase:
     """One optimiser step of an iteration: the modules that learn, and from which losses.
 
-    What no phase of a stage trains stays frozen, in eval mode, for the whole stage.
+    Phases that train the same modules share the optimiser of the first of them. What no phase of a stage trains stays frozen, in eval mode, for the whole stage.
     """
 
     name: str
@@ -74,7 +75,7 @@ class Task(nn.Module):
     """How an architecture learns. Networks are its children; time belongs to the engine."""
 
     settings: ClassVar[type[Settings]] = Settings
-    stages: ClassVar[Sequence[str]] = ("fill",)
+    plan: ClassVar[Mapping[str, Stage]] = {"fill": Stage()}  # its stages in order, by name
 
     def __init__(self, net: nn.Module, settings: Any) -> None:
         super().__init__()
@@ -92,6 +93,10 @@ class Task(nn.Module):
     def losses(self, batch: Batch, out: Any) -> Losses:
         """The weighted terms of the one phase of a task that has no others."""
         raise NotImplementedError(f"{type(self).__name__} defines neither losses nor phases")
+
+    def labels(self) -> Sequence[str]:
+        """What this training does without, for the names of its runs: ["no-vgg"]."""
+        return []
 
     def after(self, batch: Batch, out: Any, gather: Callable[[Tensor], Tensor]) -> None:
         """Write memories and running means, without gradient, from gathered tensors."""
