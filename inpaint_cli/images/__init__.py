@@ -1,0 +1,27 @@
+"""Photos and masks as files: read, filled, written back with everything else as it was.
+
+Inside the program images are float RGB in 0..1 and a hole is True where it is; files, palettes,
+inks, alpha, sixteen bits, orientation and metadata exist only in here. Nothing in here knows
+torch, networks or the command line.
+"""
+
+from .masks import Mask, feather, grow, hole_of_regions, read_mask, resize_mask
+from .photo import Patch, Photo
+from .read import read_photo
+from .write import Drift, encode, verify, write_photo
+
+__all__ = [
+    "Drift",
+    "Mask",
+    "Patch",
+    "Photo",
+    "encode",
+    "feather",
+    "grow",
+    "hole_of_regions",
+    "read_mask",
+    "read_photo",
+    "resize_mask",
+    "verify",
+    "write_photo",
+]

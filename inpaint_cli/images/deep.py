@@ -1,0 +1,116 @@
+"""Colour at sixteen bits a channel, which Pillow cuts to eight: PNG, TIFF and PPM.
+
+Arrays are uint16 [H, W, C] in the order R G B A (or gray, alpha).
+"""
+
+import io
+import struct
+import zlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ImageFile
+
+from ..errors import ImageError
+
+Deep = NDArray[np.uint16]
+PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+
+
+def deep_mode(image: ImageFile.ImageFile, data: bytes) -> str | None:
+    """ "RGB;16", "RGBA;16" or "LA;16" where the file is deeper than the mode Pillow gives it."""
+    if image.mode not in ("RGB", "RGBA", "LA"):
+        return None
+    if image.format == "PNG":
+        deep = data[24] == 16
+    elif image.format == "TIFF":
+        deep = max(image.tag_v2.get(258, (8,))) > 8  # type: ignore[attr-defined]
+    else:
+        deep = image.format == "PPM" and ppm_maximum(image) > 255
+    return f"{image.mode};16" if deep else None
+
+
+def decode_deep(image: ImageFile.ImageFile, data: bytes, mode: str) -> Deep:
+    """Read at full depth what `image` has opened; `ImageError` says why it cannot be done."""
+    if image.format == "PPM":
+        if ppm_maximum(image) != 65535:
+            raise ImageError("its largest value is neither 255 nor 65535; convert it to PNG")
+        values = np.frombuffer(data, ">u2", image.width * image.height * 3, image.tile[0].offset)
+        return values.reshape(image.height, image.width, 3).astype(np.uint16)
+    if image.format == "TIFF":
+        tags = image.tag_v2  # type: ignore[attr-defined]
+        if tags.get(258) != (16,) * (4 if mode == "RGBA;16" else 3) or tags.get(262, 2) > 2:
+            raise ImageError("above 8 bits a channel a TIFF must be RGB or gray; convert it")
+        if 1 in tags.get(338, ()):
+            raise ImageError("its colours are multiplied by alpha; save it with straight alpha")
+    import cv2  # takes 0.1 s, and few photos are this deep
+
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 3:
+        raise ImageError("its 16 bits a channel cannot be decoded; convert it to PNG")
+    order = {"RGB;16": [2, 1, 0], "RGBA;16": [2, 1, 0, 3], "LA;16": [-2, -1]}[mode]
+    return pixels[..., order].astype(np.uint16)
+
+
+def ppm_maximum(image: ImageFile.ImageFile) -> int:
+    """The largest value of a P6 file; Pillow has its own decoder only where that is not 255."""
+    args = image.tile[0].args
+    return int(args[1]) if image.tile[0].codec_name == "ppm" and args else 255
+
+
+def encode_png(pixels: Deep, frame: bytes) -> bytes:
+    """A PNG of `pixels` that has the metadata of `frame`, another PNG."""
+    height, width, channels = pixels.shape
+    colour = {2: 4, 3: 2, 4: 6}[channels]
+    rows = pixels.astype(">u2").reshape(height, -1).view(np.uint8)
+    filtered = np.empty((height, 1 + rows.shape[1]), np.uint8)
+    filtered[:, 0] = 2  # each row less the one above
+    filtered[0, 1:], filtered[1:, 1:] = rows[0], rows[1:] - rows[:-1]
+    own = {
+        b"IHDR": struct.pack(">IIBBBBB", width, height, 16, colour, 0, 0, 0),
+        b"IDAT": zlib.compress(filtered.data, 6),
+    }
+    return PNG_MAGIC + b"".join(chunk(kind, own.get(kind, body)) for kind, body in chunks(frame))
+
+
+def chunks(png: bytes) -> list[tuple[bytes, bytes]]:
+    """The chunks (kind, body) of a PNG, as far as they are whole."""
+    found, at = [], len(PNG_MAGIC)
+    while at + 12 <= len(png):
+        (length,) = struct.unpack_from(">I", png, at)
+        found.append((png[at + 4 : at + 8], png[at + 8 : at + 8 + length]))
+        at += 12 + length
+    return found
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def encode_ppm(pixels: Deep) -> bytes:
+    height, width, _ = pixels.shape
+    return b"P6\n%d %d\n65535\n" % (width, height) + pixels.astype(">u2").tobytes()
+
+
+def encode_tiff(pixels: Deep, tags: dict[int, Any], *, dpi: Any, icc_profile: Any) -> bytes:
+    """A TIFF with lossless compression and the plain text `tags`."""
+    import tifffile
+
+    text = [(n, "s", 0, value, True) for n, value in tags.items() if isinstance(value, str)]
+    out = io.BytesIO()
+    tifffile.imwrite(
+        out,
+        pixels,
+        photometric="rgb",
+        compression="adobe_deflate",
+        predictor=True,
+        extrasamples=["unassalpha"] if pixels.shape[-1] == 4 else None,
+        resolution=dpi,
+        resolutionunit="inch" if dpi else None,
+        iccprofile=icc_profile,
+        extratags=text,
+        metadata=None,
+        software=False,
+    )
+    return out.getvalue()

@@ -1,0 +1,286 @@
+"""Open a file that may be anything, and say in a sentence what is wrong with it."""
+
+import io
+import os
+import stat
+import struct
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFile, JpegImagePlugin, UnidentifiedImageError
+
+from ..errors import ImageError
+from .deep import chunks, decode_deep, deep_mode
+from .exif import ORIENTATION, turned, upright, upright_xmp
+from .photo import MODES, Photo
+
+MAX_PIXELS = 500_000_000  # a header that claims more is refused; INPAINT_MAX_PIXELS raises it
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "TGA", "JPEG2000", "AVIF")
+PNG_CHUNKS = (b"cHRM", b"cICP", b"gAMA", b"sBIT", b"sRGB", b"sPLT", b"tEXt", b"zTXt", b"iTXt")
+LOSSY = {"JPEG", "AVIF"}
+TIFF_LOSSY = {"jpeg", "tiff_jpeg", "webp"}
+TIFF_LAYOUT = {  # tags that describe how pixels lie in the file: the writer makes its own
+    *range(254, 260),
+    262,
+    266,
+    273,
+    ORIENTATION,
+    *range(277, 282),
+    284,
+    292,
+    293,
+    296,
+    317,
+    318,
+    319,
+    320,
+    *range(322, 326),
+    330,
+    338,
+    339,
+    347,
+    512,
+    513,
+    514,
+    529,
+    530,
+    531,
+    532,
+    282,
+    283,
+}
+lock = threading.RLock()
+
+
+def read_photo(source: Path | bytes, *, name: str = "") -> Photo:
+    """Read a photo, turned as its EXIF orientation says, from a file or from its bytes.
+
+    `name` stands for bytes in messages. Of several frames the first is read, with a note.
+    Raises `ImageError` for whatever is not a whole photo of a kind that can be filled.
+    """
+    name = name or (str(source) if isinstance(source, Path) else "the photo")
+    data = source if isinstance(source, bytes) else contents(source)
+    if not data:
+        raise ImageError(f"{name} is empty (0 bytes); get the file again")
+    with opened(data, name) as image:
+        deeper = deep_mode(image, data)
+        try:
+            pixels = decode_deep(image, data, deeper) if deeper else plain(image)
+        except ImageError as error:
+            raise ImageError(f"{name} cannot be filled: {error}") from error
+        except MemoryError:
+            raise ImageError(f"{name} ({megapixels(image)}) does not fit into memory") from None
+        except Exception as error:  # a damaged file makes Pillow raise nearly anything
+            raise ImageError(f"{name} cannot be read: {reason(error)}") from error
+        with quiet():
+            return describe(image, data, pixels, deeper or image.mode, name)
+
+
+def contents(path: Path) -> bytes:
+    """The bytes of a file or a pipe."""
+    try:
+        if stat.S_ISDIR(path.stat().st_mode):
+            raise ImageError(f"{path} is a folder; give the name of a photo")
+        with path.open("rb") as file:
+            if path.is_file():
+                return file.read()
+            data = file.read(4 * max_pixels())  # a device may have no end
+            if len(data) == 4 * max_pixels():
+                raise ImageError(f"{path} does not end; give the name of a photo")
+            return data
+    except FileNotFoundError as error:
+        raise ImageError(f"{path} does not exist; check the name") from error
+    except PermissionError as error:
+        raise ImageError(f"{path} may not be read; change its permissions") from error
+    except (OSError, ValueError) as error:
+        raise ImageError(f"{path} cannot be read: {error}") from error
+
+
+@contextmanager
+def opened(data: bytes, name: str) -> Iterator[ImageFile.ImageFile]:
+    """The image with its header read and found sane, its pixels not decoded yet."""
+    try:
+        with quiet():
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError as error:
+        raise ImageError(
+            f"{name} is not a picture, or damaged; what can be read is {', '.join(FORMATS)}"
+        ) from error
+    except Exception as error:
+        raise ImageError(f"{name} cannot be read: {reason(error)}") from error
+    with image:
+        if not (image.width and image.height):
+            raise ImageError(f"{name} has no pixels ({image.width}x{image.height})")
+        if image.width * image.height > max_pixels():
+            raise ImageError(
+                f"{name} claims {image.width}x{image.height} ({megapixels(image)}), more than"
+                f" {max_pixels() / 1e6:.0f} MP; if it is real, set INPAINT_MAX_PIXELS higher"
+            )
+        yield image
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Pillow without its warnings and without its own limit of pixels, for ours is kept.
+
+    Both are global to the process, so one thread at a time; decoding happens outside.
+    """
+    with lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def max_pixels() -> int:
+    try:
+        return int(os.environ.get("INPAINT_MAX_PIXELS", MAX_PIXELS))
+    except ValueError as error:
+        raise ImageError("INPAINT_MAX_PIXELS is not a whole number") from error
+
+
+def megapixels(image: Image.Image) -> str:
+    return f"{image.width * image.height / 1e6:.0f} MP"
+
+
+def reason(error: Exception) -> str:
+    return f"{str(error).rstrip('.') or type(error).__name__}; get the file again"
+
+
+def plain(image: ImageFile.ImageFile) -> NDArray[Any]:
+    """The pixels as Pillow decodes them."""
+    if image.format == "TIFF" and image.tag_v2.get(258, (8,))[0] not in (1, 2, 4, 8, 16, 32):  # type: ignore[attr-defined]
+        raise ImageError("its bits a channel are none of 1, 2, 4, 8, 16 and 32; convert it to 16")
+    image.load()
+    if image.mode not in MODES and not image.mode.startswith("I;16"):
+        raise ImageError(f"nothing is known of its mode, {image.mode}; convert it to RGB")
+    pixels = np.asarray(image)
+    return pixels.astype(np.uint16) if image.mode.startswith("I;16") else pixels
+
+
+def describe(image: Image.Image, data: bytes, pixels: NDArray[Any], mode: str, name: str) -> Photo:
+    """The photo of `pixels` with everything else that the file says."""
+    kind = "JPEG" if image.format == "MPO" else str(image.format)
+    notes = []
+    if (frames := getattr(image, "n_frames", 1)) > 1:
+        notes.append(f"{name} has {frames} frames; only the first is read")
+    keep: dict[str, Any] = {
+        key: image.info[key] for key in ("icc_profile", "dpi", "comment") if image.info.get(key)
+    }
+    try:
+        orientation = image.getexif().get(ORIENTATION, 1)
+    except Exception:  # damaged EXIF
+        orientation = 1
+    if exif := image.info.get("exif"):
+        try:
+            keep["exif"] = upright(exif)
+        except ValueError:
+            notes.append(f"the EXIF block of {name} is damaged and left out of what is written")
+    if isinstance(xmp := image.info.get("xmp"), bytes):
+        keep["xmp"] = upright_xmp(xmp)
+    if orientation in (5, 6, 7, 8) and "dpi" in keep:
+        keep["dpi"] = keep["dpi"][::-1]
+    lossless = kind not in LOSSY
+    if kind == "JPEG":
+        keep |= jpeg_traits(image)
+    elif kind == "PNG":
+        keep["chunks"] = [
+            (key, upright_xmp(body)) for key, body in chunks(data) if key in PNG_CHUNKS
+        ]
+    elif kind == "TIFF":
+        keep |= tiff_traits(image)
+        lossless = keep["compression"] not in TIFF_LOSSY
+    elif kind == "WEBP":
+        lossless = keep["lossless"] = lossless_webp(data)
+    elif kind == "TGA":
+        keep["compression"] = image.info.get("compression")
+    if mode.startswith("I;16"):
+        mode = "I;16"
+    black, white = limits(pixels, mode)
+    palette = key = None
+    transparency = image.info.get("transparency")
+    if mode == "P":
+        palette = colours_of(image, transparency)
+    elif transparency is not None and kind == "PNG":
+        key = transparency if isinstance(transparency, tuple) else (transparency,)
+    return Photo(
+        name,
+        kind,
+        mode,
+        turned(pixels, orientation),
+        black,
+        white,
+        palette,
+        key,
+        lossless,
+        keep,
+        tuple(notes),
+    )
+
+
+def jpeg_traits(image: Any) -> dict[str, Any]:
+    """How the JPEG was compressed, and the segments that Pillow would not write itself."""
+    extra = [
+        body
+        for kind, body in getattr(image, "applist", [])
+        if kind == "APP13" and not {0x0409, 0x040C} & set(image.info.get("photoshop", {}))
+    ]  # Photoshop's block holds captions; not where it holds a preview of the old picture
+    return {
+        "qtables": image.quantization,
+        "subsampling": JpegImagePlugin.get_sampling(image),
+        "progressive": bool(image.info.get("progressive")),
+        "keep_rgb": image.mode == "RGB" and image.info.get("adobe_transform") == 0,
+        "extra": b"".join(b"\xff\xed" + struct.pack(">H", len(b) + 2) + b for b in extra),
+    }
+
+
+def tiff_traits(image: Image.Image) -> dict[str, Any]:
+    tags = image.getexif()
+    for tag in TIFF_LAYOUT & set(tags):
+        del tags[tag]
+    return {"compression": image.info.get("compression", "raw"), "tags": tags}
+
+
+def lossless_webp(data: bytes) -> bool:
+    at = 12
+    while at + 8 <= len(data):
+        if data[at : at + 4] in (b"VP8L", b"VP8 "):
+            return data[at : at + 4] == b"VP8L"
+        at += 8 + (int.from_bytes(data[at + 4 : at + 8], "little") + 1) // 2 * 2
+    return False
+
+
+def limits(pixels: NDArray[Any], mode: str) -> tuple[float, float]:
+    """The numbers that mean black and white."""
+    if mode == "1":
+        return 0, 1
+    if mode.endswith(";16"):
+        return 0, 65535
+    if mode not in ("I", "F"):
+        return 0, 255
+    known = pixels[np.isfinite(pixels)]
+    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+    for white in (1, 255) if mode == "F" else (65535,):
+        if low >= 0 and high <= white:
+            return 0, white
+    return low, max(high, low + 1)
+
+
+def colours_of(image: Image.Image, transparency: int | bytes | None) -> NDArray[np.uint8]:
+    """The palette [N, 4] as RGBA."""
+    rgb = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+    palette = np.full((256, 4), 255, np.uint8)  # an index beyond those given is white
+    palette[: len(rgb), :3] = rgb
+    if isinstance(transparency, bytes):
+        palette[: len(transparency), 3] = np.frombuffer(transparency, np.uint8)[: len(palette)]
+    elif transparency is not None and transparency < len(palette):
+        palette[transparency, 3] = 0
+    return palette

@@ -1,0 +1,306 @@
+"""Write a photo as its file was, or as another format with a note on what that loses."""
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, PngImagePlugin
+
+from ..errors import ImageError
+from ..files import replacing
+from .deep import encode_png, encode_ppm, encode_tiff
+from .photo import GRAY, LUMA, WITH_ALPHA, Hole, Photo, picture
+from .read import colours_of, quiet, read_photo
+
+SUFFIXES = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".jpe": "JPEG",
+    ".jfif": "JPEG",
+    ".mpo": "JPEG",
+    ".png": "PNG",
+    ".apng": "PNG",
+    ".webp": "WEBP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".bmp": "BMP",
+    ".dib": "BMP",
+    ".gif": "GIF",
+    ".tga": "TGA",
+    ".ppm": "PPM",
+    ".pgm": "PPM",
+    ".pbm": "PPM",
+    ".pnm": "PPM",
+    ".pfm": "PPM",
+    ".jp2": "JPEG2000",
+    ".j2k": "JPEG2000",
+    ".jpx": "JPEG2000",
+    ".avif": "AVIF",
+}
+WRITES = {  # the modes that each format can hold
+    "JPEG": {"L", "RGB", "CMYK"},
+    "PNG": {"1", "L", "LA", "P", "RGB", "RGBA", "I;16", "RGB;16", "RGBA;16", "LA;16"},
+    "WEBP": {"RGB", "RGBA"},
+    "TIFF": {
+        "1",
+        "L",
+        "LA",
+        "P",
+        "RGB",
+        "RGBA",
+        "RGBX",
+        "CMYK",
+        "LAB",
+        "I",
+        "F",
+        "I;16",
+        "RGB;16",
+        "RGBA;16",
+    },
+    "BMP": {"1", "L", "P", "RGB", "RGBA"},
+    "GIF": {"1", "L", "P"},
+    "PPM": {"1", "L", "RGB", "I", "I;16", "F", "RGB;16"},
+    "TGA": {"1", "L", "LA", "P", "RGB", "RGBA"},
+    "JPEG2000": {"L", "LA", "RGB", "RGBA", "I;16"},
+    "AVIF": {"RGB", "RGBA"},
+}
+METADATA = {"icc_profile": "colour profile", "exif": "EXIF", "tags": "tags"}
+HOLDS = {
+    "JPEG": METADATA,
+    "PNG": METADATA,
+    "WEBP": METADATA,
+    "AVIF": METADATA,
+    "TIFF": METADATA,
+}
+STRIP = 256  # rows that are converted or compared at a time
+QUALITY = 95  # of lossy files whose own quality cannot be known: new ones, WebP, AVIF
+
+
+def write_photo(
+    photo: Photo, path: Path, *, overwrite: bool = False, quality: int | None = None
+) -> tuple[str, ...]:
+    """Write `photo` whole or not at all, in the format of the suffix; give notes for the user.
+
+    Without a suffix the format stays the photo's. `quality` (1 to 100) replaces what a lossy
+    file would take over from its source.
+    """
+    if (suffix := path.suffix.lower()) and suffix not in SUFFIXES:
+        raise ImageError(
+            f"{path}: pictures are not written as '{suffix}'; use one of {', '.join(SUFFIXES)}"
+        )
+    data, notes = encode(photo, SUFFIXES.get(suffix, photo.format), quality=quality)
+    with replacing(path, overwrite=overwrite) as temporary:
+        temporary.write_bytes(data)
+    return notes
+
+
+def encode(
+    photo: Photo, format: str | None = None, *, quality: int | None = None
+) -> tuple[bytes, tuple[str, ...]]:
+    """The bytes of `photo` as a file of `format` (its own by default), and notes on losses."""
+    format = format or photo.format
+    fitted, notes = fit(photo, format)
+    settings = traits(fitted, format, quality)
+    try:
+        with quiet():
+            if fitted.mode.endswith(";16") and fitted.mode != "I;16":
+                return encode_deep(fitted, format, settings), notes
+            image = picture(fitted.pixels, fitted.mode)
+            if fitted.palette is not None:
+                image.putpalette(fitted.palette[:, :3].tobytes(), "RGB")
+            out = io.BytesIO()
+            image.save(out, format, **settings)
+            return out.getvalue(), notes
+    except (OSError, ValueError, SystemError) as error:  # too large for the format, for one
+        raise ImageError(
+            f"{photo.name} cannot be written as {format}: {error}; choose another format"
+        ) from error
+
+
+def encode_deep(photo: Photo, format: str, settings: Mapping[str, Any]) -> bytes:
+    if format == "PPM":
+        return encode_ppm(photo.pixels)
+    if format == "TIFF":
+        return encode_tiff(
+            photo.pixels,
+            dict(settings.get("exif", {})),
+            dpi=settings.get("dpi"),
+            icc_profile=settings.get("icc_profile"),
+        )
+    out = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(out, "PNG", **settings)
+    return encode_png(photo.pixels, out.getvalue())
+
+
+def traits(photo: Photo, format: str, quality: int | None) -> dict[str, Any]:
+    """What Pillow's writer of `format` is told besides the pixels."""
+    keep = photo.keep
+    same = format == photo.format
+    given = {key: keep[key] for key in ("icc_profile", "dpi", "exif", "xmp") if key in keep}
+    if format == "JPEG":
+        given |= {"comment": keep.get("comment", b""), "extra": keep.get("extra", b"")}
+        given["progressive"] = keep.get("progressive", False)
+        given["keep_rgb"] = keep.get("keep_rgb", False)
+        if same and quality is None and "qtables" in keep:
+            given["qtables"] = keep["qtables"]
+            given["subsampling"] = max(keep["subsampling"], 0) if photo.mode == "RGB" else -1
+        else:
+            given |= {"quality": quality or QUALITY, "subsampling": 0}
+    elif format == "PNG":
+        info = PngImagePlugin.PngInfo()
+        for kind, body in keep.get("chunks", ()):
+            info.add(kind, body)
+        given["pnginfo"] = info
+        if photo.palette is not None and photo.channel:
+            given["transparency"] = photo.palette[:, 3].tobytes()
+        elif photo.key is not None:
+            key = photo.key
+            given["transparency"] = key if len(key) == 3 else int(key[0])
+    elif format == "TIFF":
+        given["compression"] = (
+            keep.get("compression", "tiff_adobe_deflate") if same else ("tiff_adobe_deflate")
+        )
+        if "tags" in keep:
+            given["exif"] = keep["tags"]
+        if given["compression"] == "jpeg":
+            given["quality"] = quality or QUALITY
+    elif format == "WEBP":
+        given |= {"lossless": keep.get("lossless", photo.lossless), "exact": True}
+        given["quality"] = quality or (80 if given["lossless"] else QUALITY)
+    elif format == "AVIF":
+        given["quality"] = quality or QUALITY
+    elif format == "GIF":
+        if photo.channel == "palette":
+            given["transparency"] = int(np.argmin(photo.palette[:, 3]))  # type: ignore[index]
+        given["comment"] = keep.get("comment", b"")
+    elif format == "TGA":
+        given["compression"] = keep.get("compression") if same else "tga_rle"
+    return given
+
+
+def fit(photo: Photo, format: str) -> tuple[Photo, tuple[str, ...]]:
+    """The photo in a mode that `format` can hold, and notes on what is lost."""
+    known, notes = WRITES[format], []
+    if photo.mode not in known:
+        alpha, gray = photo.channel is not None, photo.mode in GRAY
+        depth = ";16" if photo.white > 255 or photo.mode == "F" else ""
+        wanted = [
+            name + bits
+            for bits in dict.fromkeys((depth, ""))
+            for name in ("LA" * gray * alpha, "L" * gray, "RGBA" * alpha, "RGB", "P", "L")
+        ]
+        wanted = ["I;16" if mode == "L;16" else mode for mode in wanted]
+        fitted = convert(photo, next(mode for mode in wanted if mode in known))
+        if fitted.channel is None and (opacity := photo.alpha) is not None and opacity.min() < 1:
+            notes.append(f"{format} has no alpha: the transparency of {photo.name} is lost")
+        if (depth and fitted.white <= 255) or photo.mode == "F":
+            notes.append(
+                f"{photo.name} is stored with {'16' if fitted.white > 255 else '8'} bits a channel"
+            )
+        if fitted.mode == "P":
+            notes.append(f"{photo.name} is cut to 256 colours for {format}")
+        photo = fitted
+    lost = [
+        words
+        for key, words in METADATA.items()
+        if photo.keep.get(key) and key not in HOLDS.get(format, ())
+    ]
+    if lost and format != photo.format:
+        notes.append(f"{format} does not hold the {' and '.join(lost)} of {photo.name}")
+    return photo, tuple(notes)
+
+
+def convert(photo: Photo, mode: str) -> Photo:
+    """The photo in "P", "I;16" or a gray or colour `mode`; its profile only where it still fits."""
+    height, width = photo.size
+    gray, deep_ = mode[0] in "LI", mode.endswith(";16")
+    channels = {"I;16": 1, "P": 3}.get(mode, len(mode.removesuffix(";16")))
+    white, kind = (65535, np.uint16) if deep_ else (255, np.uint8)
+    pixels = np.empty((height, width, channels), kind)
+    for top in range(0, height, STRIP):
+        part = photo.pixels[top : top + STRIP]
+        rgb = photo.colours(part)
+        out = pixels[top : top + STRIP]
+        out[..., : 1 if gray else 3] = np.rint(
+            (rgb @ LUMA)[..., None] * white if gray else rgb * white
+        )
+        if mode in WITH_ALPHA:
+            out[..., -1] = np.rint(photo.opacity(part) * white)
+    palette = None
+    if mode == "P":
+        image = picture(pixels, "RGB").quantize(256)
+        pixels, palette = np.asarray(image), colours_of(image, None)
+    keep = dict(photo.keep)
+    space = {True: b"GRAY", False: b"RGB "}[gray]
+    if keep.get("icc_profile", space.rjust(20))[16:20] != space:
+        del keep["icc_profile"]
+    return replace(
+        photo,
+        mode=mode,
+        pixels=pixels[..., 0] if channels == 1 else pixels,
+        black=0.0,
+        white=float(white),
+        palette=palette,
+        key=None,
+        keep=keep,
+    )
+
+
+@dataclass(frozen=True)
+class Drift:
+    """What writing changed outside the hole, in steps of the file's own numbers.
+
+    For 8 bits these are grey levels. `count` pixels of `outside` changed in any channel.
+    """
+
+    largest: float
+    mean: float
+    count: int
+    outside: int
+    lossless: bool
+
+    @property
+    def ok(self) -> bool:
+        """False where a format that loses nothing has lost something."""
+        return not (self.lossless and self.count)
+
+
+def eight_bits(photo: Photo, rows: slice) -> NDArray[np.float32]:
+    """Rows of the photo as RGB, and alpha where it has any, in 0..255."""
+    part = photo.pixels[rows]
+    levels = photo.colours(part)
+    if photo.channel:
+        levels = np.concatenate([levels, photo.opacity(part)[..., None]], -1)
+    return np.rint(levels * 255)
+
+
+def verify(before: Photo, written: Path | bytes, hole: Hole) -> Drift:
+    """Read `written` again and compare it with `before` wherever there is no `hole` [H, W].
+
+    Palette photos are compared by their colours, and photos in unlike modes as 8-bit RGB.
+    """
+    after = read_photo(written)
+    if after.size != before.size:
+        raise ImageError(f"{after.name} has another size than {before.name}; do not use it")
+    native = after.mode == before.mode and after.palette is None
+    largest, total, count, outside = 0.0, 0.0, 0, 0
+    for top in range(0, before.size[0], STRIP):
+        rows = slice(top, top + STRIP)
+        visible = ~hole[rows]
+        ends = (
+            (photo.pixels[rows] if native else eight_bits(photo, rows)).astype(np.float64)[visible]
+            for photo in (before, after)
+        )
+        change = np.abs(np.subtract(*ends)).reshape(int(visible.sum()), -1)
+        change = np.nan_to_num(change)  # not a number, before and after
+        outside += len(change)
+        if change.size:
+            largest = max(largest, float(change.max()))
+            total += float(change.mean(1).sum())
+            count += int(change.any(1).sum())
+    lossless = after.lossless and after.mode in (before.mode, "RGB", "RGBA")
+    return Drift(largest, total / max(outside, 1), count, outside, lossless)
