@@ -3,22 +3,26 @@
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from PIL.Image import Image
-
 from .settings import Settings
 
 
 class Images(Settings, ABC):
     """A list of images; its fields are its settings in a recipe.
 
-    Where the images lie is not a setting: `open` is given the path that the user typed, so that
-    a recipe holds on every machine.
+    Where the images lie is not a setting: it is the path that the user typed, so that a recipe
+    holds on every machine.
     """
 
     @abstractmethod
     def names(self, root: Path) -> list[str]:
-        """The names of all images below `root`, in an order that never changes."""
+        """The names of all images below `root`, in an order that never changes.
+
+        Raises `DataError` where the images are not what the data set should hold.
+        """
 
     @abstractmethod
-    def read(self, root: Path, name: str) -> Image:
-        """The image called `name`."""
+    def read(self, root: Path, name: str) -> bytes:
+        """The file of the image called `name`, as it lies there: the engine decodes it.
+
+        Called from several processes at once.
+        """

@@ -1,0 +1,311 @@
+"""Images and masks to batches, from any step on.
+
+What sample n of a stage is (which image, which crop, flipped or not, which mask) is a function of
+the seed, the stage and n: not of workers, processes or restarts.
+
+Decoding: a JPEG is decoded by libjpeg-turbo through torchvision and scaled by torchvision's
+antialiased filter on bytes, which gives Pillow's pixels (see benchmarks/data.py) in a third of
+the time; every other file goes through `images.read_photo`.
+"""
+
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torchvision.io import ImageReadMode, decode_jpeg
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2.functional import crop, horizontal_flip, resize
+
+from ..api.architectures import Batch
+from ..api.datasets import Images
+from ..api.masks import Masks
+from ..api.stages import Stage
+from ..errors import DataError, ImageError, InpaintError
+from ..images import read_photo
+from ..images.read import opened
+from ..recipe import Data, Recipe
+
+Shape = tuple[int, int]  # height, width
+
+
+@dataclass(frozen=True)
+class Collection:
+    """The images of a data set, where they lie."""
+
+    images: Images
+    root: Path
+    names: Sequence[str]
+
+    @classmethod
+    def at(cls, images: Images, root: Path) -> "Collection":
+        return cls(images, root, images.names(root))
+
+    def decode(self, index: int) -> Tensor:
+        """The image as uint8 [3, H, W], upright. Raises `ImageError` where it is damaged."""
+        return decode(self.images.read(self.root, self.names[index]), self.names[index])
+
+    def shape(self, index: int) -> Shape:
+        """The size of the image, from its header."""
+        name = self.names[index]
+        with opened(self.images.read(self.root, name), name) as image:
+            turned = image.getexif().get(274, 1) >= 5
+            return (image.width, image.height) if turned else (image.height, image.width)
+
+
+def decode(data: bytes, name: str) -> Tensor:
+    """The image in the file `data` as uint8 [3, H, W], upright."""
+    if data[:3] == b"\xff\xd8\xff":
+        with opened(data, name) as image:
+            plain = image.mode in ("RGB", "L")
+        if plain:
+            try:
+                file = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+                image = decode_jpeg(file, ImageReadMode.RGB, apply_exif_orientation=True)
+                return image if isinstance(image, Tensor) else image[0]
+            except RuntimeError:
+                pass  # `read_photo` says what is wrong with it
+    rgb = read_photo(data, name=name).rgb
+    return torch.from_numpy((rgb * 255).round().astype(np.uint8)).permute(2, 0, 1)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The n-th sample of a stage: an image, and the size it is to come in."""
+
+    n: int
+    index: int
+    shape: Shape
+
+
+@dataclass(frozen=True)
+class Order:
+    """Which image the n-th sample is: every epoch all images, shuffled anew.
+
+    With `shapes`, one an image, any `batch` samples from a multiple of `batch` on have the same
+    shape; a shape whose images do not fill its last batch has some of them twice in the epoch.
+    """
+
+    count: int
+    key: Sequence[int]
+    shapes: Sequence[Shape] | None = None
+    batch: int = 1
+    epochs: dict[int, np.ndarray] = field(default_factory=dict, compare=False)
+
+    def __getitem__(self, n: int) -> int:
+        epoch, position = divmod(n, len(self.epoch(0)))
+        return int(self.epoch(epoch)[position])
+
+    def epoch(self, number: int) -> np.ndarray:
+        """The images of an epoch in their order; the last few asked for are remembered."""
+        if number not in self.epochs:
+            while len(self.epochs) > 2:
+                self.epochs.pop(max(self.epochs))
+            self.epochs[number] = self.shuffled(np.random.default_rng([*self.key, number]))
+        return self.epochs[number]
+
+    def shuffled(self, rng: np.random.Generator) -> np.ndarray:
+        if self.shapes is None:
+            return rng.permutation(self.count)
+        rows = []
+        for shape in sorted(set(self.shapes)):
+            group = rng.permutation([i for i, s in enumerate(self.shapes) if s == shape])
+            rows.append(np.resize(group, (-(-len(group) // self.batch), self.batch)))
+        return rng.permutation(np.concatenate(rows)).reshape(-1)
+
+
+class Pictures(Dataset[tuple[Tensor, Tensor] | str]):
+    """Samples to images uint8 [3, H, W] and masks uint8 [1, H, W]; a sentence where one is bad."""
+
+    def __init__(
+        self, collection: Collection, masks: Masks, data: Data, key: Sequence[int]
+    ) -> None:
+        self.collection, self.masks, self.data, self.key = collection, masks, data, key
+
+    def __getitem__(self, sample: Sample) -> tuple[Tensor, Tensor] | str:
+        zoom, top, left, side = np.random.default_rng([*self.key, sample.n]).random(4)
+        low, high = self.data.zoom
+        try:
+            image = placed(
+                self.collection.decode(sample.index),
+                sample.shape,
+                self.data.fit,
+                zoom=low + (high - low) * zoom,
+                at=(top, left),
+                flip=self.data.flip and side < 0.5,
+            )
+            hole = self.masks.draw(*sample.shape, np.random.default_rng([*self.key, sample.n, 1]))
+        except InpaintError as error:
+            return str(error)
+        return image, torch.from_numpy(hole.astype(np.uint8))[None]
+
+
+def placed(
+    image: Tensor,
+    shape: Shape,
+    fit: str,
+    *,
+    zoom: float = 1.0,
+    at: Sequence[float] = (0.5, 0.5),
+    flip: bool = False,
+) -> Tensor:
+    """`image` brought to `shape`; `at` says where a crop lies, from 0 (top, left) to 1."""
+    if fit == "stretch":
+        image = scaled(image, shape)
+    else:
+        height, width = image.shape[-2:]
+        cover = max(shape[0] / height, shape[1] / width)
+        scale = max(cover, 1.0) if fit == "native" else cover * zoom
+        size = max(shape[0], round(height * scale)), max(shape[1], round(width * scale))
+        image = scaled(image, size)
+        y, x = (round(a * (s - t)) for a, s, t in zip(at, size, shape, strict=True))
+        image = crop(image, y, x, *shape)
+    return horizontal_flip(image) if flip else image
+
+
+def scaled(image: Tensor, shape: Shape) -> Tensor:
+    """`image` at another size, by Pillow's antialiased bilinear filter."""
+    if image.shape[-2:] == shape:
+        return image
+    return resize(image, list(shape), InterpolationMode.BILINEAR, antialias=True)
+
+
+def bucket(shape: Shape, size: int) -> Shape:
+    """The shape of about `size` x `size` pixels whose aspect is nearest to that of `shape`."""
+    return min(buckets(size), key=lambda b: abs(np.log(b[0] * shape[1] / (b[1] * shape[0]))))
+
+
+@lru_cache
+def buckets(size: int) -> Sequence[Shape]:
+    """Shapes from 1:2 to 2:1 of at most `size` x `size` pixels, sides multiples of its eighth."""
+    step = max(size // 8, 1)
+    sides = range(-(-size * 7 // 10 // step) * step, size + 1, step)
+    wide = [(side, size * size // side // step * step) for side in sides]
+    return sorted({*wide, *((w, h) for h, w in wide)})
+
+
+@dataclass
+class Feed:
+    """The batches of a training, for one process of several, and how long it waited for them."""
+
+    collection: Collection
+    masks: Masks
+    recipe: Recipe
+    plan: dict[str, Stage]
+    accelerator: Accelerator
+    workers: int = 0
+    waited: float = 0.0  # seconds, since somebody last set it to 0
+
+    def __post_init__(self) -> None:
+        world, parts = self.accelerator.num_processes, self.recipe.accumulate
+        for name, stage in self.plan.items():
+            if (stage.batch or 0) % (world * parts):
+                raise DataError(
+                    f"stage '{name}': a batch of {stage.batch} cannot be shared by {world} "
+                    f"processes in {parts} parts each; set a batch that {world * parts} divides"
+                )
+        if not self.collection.names:
+            raise DataError(f"{self.collection.root} leaves no images to train on")
+        self.shapes = None
+        if self.recipe.data.fit == "buckets":
+            every, size = range(len(self.collection.names)), self.recipe.data.size
+            self.shapes = [bucket(self.collection.shape(i), size) for i in every]
+
+    def __call__(self, stage: str, first: int) -> Iterator[Batch]:
+        """This process's batches of `stage` from its step `first` on, without end."""
+        key = (self.recipe.seed, list(self.plan).index(stage))
+        size = self.plan[stage].batch or 1
+        pictures = Pictures(self.collection, self.masks, self.recipe.data, key)
+        loader = DataLoader(
+            pictures,
+            batch_sampler=self.samples(key, size, first),  # pyright: ignore[reportArgumentType]
+            num_workers=self.workers,
+            collate_fn=gathered,
+            worker_init_fn=quiet_worker,
+            pin_memory=self.accelerator.device.type == "cuda",
+            prefetch_factor=4 if self.workers else None,
+        )
+        batches = iter(loader)
+        while True:
+            begin = time.perf_counter()
+            batch = next(batches)
+            self.waited += time.perf_counter() - begin
+            if isinstance(batch, str):
+                raise DataError(f"{batch} (--check-data lists all that are bad)")
+            yield on_device(batch, self.accelerator.device)
+
+    def samples(self, key: Sequence[int], size: int, first: int) -> Iterator[list[Sample]]:
+        """What each batch consists of; `size` samples a step, this process's share of them."""
+        rank, world = self.accelerator.process_index, self.accelerator.num_processes
+        order = Order(len(self.collection.names), key, self.shapes, size)
+        square = (self.recipe.data.size, self.recipe.data.size)
+        share = size // (world * self.recipe.accumulate)
+        part = first * self.recipe.accumulate
+        while True:
+            begin = (part * world + rank) * share
+            indices = [(n, order[n]) for n in range(begin, begin + share)]
+            yield [Sample(n, i, self.shapes[i] if self.shapes else square) for n, i in indices]
+            part += 1
+
+
+def gathered(samples: Sequence[tuple[Tensor, Tensor] | str]) -> tuple[Tensor, Tensor] | str:
+    """A batch of samples, or the first sentence among them that says why there is none."""
+    for sample in samples:
+        if isinstance(sample, str):
+            return sample
+    images, holes = zip(*samples, strict=True)
+    return torch.stack(images), torch.stack(holes)
+
+
+def on_device(batch: tuple[Tensor, Tensor], device: torch.device) -> Batch:
+    image, hole = (t.to(device, non_blocking=True).float() for t in batch)
+    return Batch(image / 255, hole)
+
+
+def quiet_worker(_: int) -> None:
+    """Leave Ctrl-C to the process that saves, and threads to the network."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(0)
+
+
+def fixed(collection: Collection, masks: Masks, recipe: Recipe, count: int) -> Iterator[Batch]:
+    """The first `count` images, centred, each with the mask that is always its own. [1, C, H, W]"""
+    for n in range(min(count or len(collection.names), len(collection.names))):
+        shape = (recipe.data.size, recipe.data.size)
+        if recipe.data.fit == "buckets":
+            shape = bucket(collection.shape(n), recipe.data.size)
+        image = placed(collection.decode(n), shape, recipe.data.fit)
+        hole = masks.draw(*shape, np.random.default_rng([recipe.seed, 2**32, n]))
+        yield Batch(image[None] / 255, torch.from_numpy(hole)[None, None].float())
+
+
+def bad(collection: Collection, workers: int = 0) -> Iterator[tuple[str, str | None]]:
+    """Each image's name and what is wrong with it, if anything: every one is decoded."""
+
+    class Checked(Dataset[tuple[str, str | None]]):
+        def __len__(self) -> int:
+            return len(collection.names)
+
+        def __getitem__(self, index: int) -> tuple[str, str | None]:
+            try:
+                collection.decode(index)
+            except (DataError, ImageError) as error:
+                return collection.names[index], str(error)
+            return collection.names[index], None
+
+    loader = DataLoader(
+        Checked(),
+        batch_size=None,
+        num_workers=workers,
+        worker_init_fn=quiet_worker,
+        collate_fn=lambda item: item,
+    )
+    yield from loader

@@ -1,0 +1,85 @@
+"""Image files in a folder, in a zip archive that stays packed, or named by a list."""
+
+import os
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+from zipfile import BadZipFile, ZipFile
+
+from pydantic import NonNegativeInt
+
+from inpaint_cli.api.datasets import Images
+from inpaint_cli.errors import DataError
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".avif", ".jp2")
+LISTS = (".txt", ".lst", ".flist")
+
+
+class Files(Images):
+    """A folder with all below it, a zip file, or a text file with a path on each line."""
+
+    split: Literal["all", "train", "val"] = "all"
+    hold: NonNegativeInt = 0  # the last images, at most so many, are those of val
+
+    def names(self, root: Path) -> list[str]:
+        names = listed(root)
+        if self.split == "all" or not self.hold:
+            return names
+        border = max(len(names) - self.hold, 0)
+        return names[border:] if self.split == "val" else names[:border]
+
+    def read(self, root: Path, name: str) -> bytes:
+        return contents(root, name)
+
+
+def listed(root: Path) -> list[str]:
+    """The names of the images in a folder, an archive or a list, numbers in their order."""
+    if root.is_dir():
+        found = [
+            os.path.join(os.path.relpath(folder, root), file)
+            for folder, _, files in os.walk(root, followlinks=True)
+            for file in files
+        ]
+        names = [os.path.normpath(name) for name in found]
+    elif root.suffix.lower() == ".zip" and root.is_file():
+        names = [entry.filename for entry in archive(root, os.getpid()).infolist()]
+    elif root.suffix.lower() in LISTS and root.is_file():
+        names = [line for line in root.read_text("utf-8").splitlines() if line.strip()]
+    else:
+        raise DataError(f"{root} is neither a folder nor a .zip, .txt or .lst file; check the path")
+    images = [n for n in names if n.lower().endswith(SUFFIXES) and not hidden(n)]
+    if not images:
+        raise DataError(f"{root} holds no images; known are {', '.join(SUFFIXES)}")
+    return sorted(images, key=natural)
+
+
+def contents(root: Path, name: str) -> bytes:
+    """The bytes of one of the files that `listed` names."""
+    try:
+        if root.is_dir():
+            return (root / name).read_bytes()
+        if root.suffix.lower() == ".zip":
+            return archive(root, os.getpid()).read(name)
+        return (root.parent / name).read_bytes()
+    except (OSError, BadZipFile, KeyError) as error:
+        raise DataError(f"{root}: {name} cannot be read: {error}") from error
+
+
+@lru_cache(maxsize=8)
+def archive(root: Path, process: int) -> ZipFile:
+    """The opened archive; one for each process, for a file's position is shared across a fork."""
+    try:
+        return ZipFile(root)
+    except (OSError, BadZipFile) as error:
+        raise DataError(f"{root} is not a whole zip file: {error}; get it again") from error
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """A key that sorts 10.jpg after 9.jpg."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+
+
+def hidden(name: str) -> bool:
+    """Whether a file is one of those that systems leave beside the user's."""
+    return any(part.startswith((".", "__MACOSX")) for part in Path(name).parts if part != "..")

@@ -1,0 +1,106 @@
+"""Published data sets, each with the split that the literature reports on.
+
+Given is the folder, zip file or list that holds the whole set, as its authors hand it out or with
+everything else around it: images are found by their names, and counted.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import ClassVar, Literal
+
+from inpaint_cli.api.datasets import Images
+from inpaint_cli.errors import DataError
+
+from .files import contents, listed
+
+
+class Published(Images):
+    """A data set whose images are counted and split by rule."""
+
+    title: ClassVar[str]
+    split: Literal["train", "val"] = "train"
+
+    def names(self, root: Path) -> list[str]:
+        return self.part(root, listed(root))
+
+    def part(self, root: Path, names: Sequence[str]) -> list[str]:
+        raise NotImplementedError
+
+    def read(self, root: Path, name: str) -> bytes:
+        return contents(root, name)
+
+    def counted(self, root: Path, names: Sequence[str], count: int) -> Sequence[str]:
+        """`names`, if they are `count`; a part of a data set is not that data set."""
+        if len(names) == count:
+            return names
+        raise DataError(
+            f"{root} holds {len(names):,} images of {self.title} where {count:,} belong; complete "
+            "it, or train on what is there with --set data.train.kind=files"
+        )
+
+    def numbered(self, root: Path, names: Sequence[str], count: int) -> Sequence[str]:
+        """The images called 0 to `count` - 1, in that order, whatever the zeros before."""
+        numbers = {int(s): n for n in names if (s := PurePosixPath(n).stem).isdecimal()}
+        ordered = [numbers[n] for n in range(count) if n in numbers]
+        return self.counted(root, ordered, count)
+
+
+class CelebAHQ(Published):
+    """CelebA-HQ: 30,000 faces, numbers 28,000 to 29,999 for validation."""
+
+    title = "CelebA-HQ"
+
+    def part(self, root: Path, names: Sequence[str]) -> list[str]:
+        every = self.numbered(root, names, 30_000)
+        return list(every[:28_000] if self.split == "train" else every[28_000:])
+
+
+class FFHQ(Published):
+    """FFHQ: 70,000 faces, the last 2,000 for validation."""
+
+    title = "FFHQ"
+
+    def part(self, root: Path, names: Sequence[str]) -> list[str]:
+        every = self.numbered(root, names, 70_000)
+        return list(every[:68_000] if self.split == "train" else every[68_000:])
+
+
+class ParisStreetView(Published):
+    """Paris StreetView: 14,900 street scenes for training, 100 for validation, in two folders."""
+
+    title = "Paris StreetView"
+
+    def part(self, root: Path, names: Sequence[str]) -> list[str]:
+        held = [bool({"eval", "val", "test"} & folders(n)) for n in names]
+        part = [n for n, val in zip(names, held, strict=True) if val == (self.split == "val")]
+        return list(self.counted(root, part, 14_900 if self.split == "train" else 100))
+
+
+class Places2(Published):
+    """Places2 (Places365-Standard): 1,803,460 scenes, and the 36,500 of the validation set."""
+
+    title = "Places2"
+
+    def part(self, root: Path, names: Sequence[str]) -> list[str]:
+        val = [n for n in names if PurePosixPath(n).name.startswith("Places365_val_")]
+        if self.split == "val":
+            return list(self.counted(root, val, 36_500))
+        test = [n for n in names if PurePosixPath(n).name.startswith("Places365_test_")]
+        taken = {*val, *test}
+        return list(self.counted(root, [n for n in names if n not in taken], 1_803_460))
+
+
+class CelebA(Published):
+    """CelebA: 162,770 faces for training, 19,867 for validation, by the authors' numbering."""
+
+    title = "CelebA"
+
+    def part(self, root: Path, names: Sequence[str]) -> list[str]:
+        numbers = {int(s): n for n in names if (s := PurePosixPath(n).stem).isdecimal()}
+        span = range(1, 162_771) if self.split == "train" else range(162_771, 182_638)
+        return list(self.counted(root, [numbers[n] for n in span if n in numbers], len(span)))
+
+
+def folders(name: str) -> set[str]:
+    """The folders that `name` lies in, in small letters."""
+    return {part.lower() for part in PurePosixPath(name).parts[:-1]}
