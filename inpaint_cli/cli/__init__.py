@@ -12,6 +12,8 @@ from ..errors import InpaintError
 
 COMMANDS = {
     "fill": "Fill the holes of a photo.",
+    "masks": "Draw, check and rebuild sets of masks.",
+    "mask-gen": "Draw a set of masks that can be rebuilt.",
     "plugins": "List the plugins that are installed.",
 }
 

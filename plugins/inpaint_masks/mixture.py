@@ -8,11 +8,17 @@ from typing_extensions import Self
 
 from inpaint_cli.api.masks import Mask, Masks
 
+from .irregular import Irregular
+from .shapes import Boxes
+
 
 class Mixture(Masks):
     """One of several generators, drawn anew for each mask, as often as its weight says."""
 
-    of: Annotated[tuple[SerializeAsAny[Masks], ...], Field(min_length=1)]
+    of: Annotated[tuple[SerializeAsAny[Masks], ...], Field(min_length=1)] = (
+        Irregular(kind="irregular"),
+        Boxes(kind="boxes"),
+    )
     weights: tuple[NonNegativeFloat, ...] = ()  # one for each of `of`; none: all alike
 
     @model_validator(mode="after")

@@ -1,0 +1,3 @@
+from .masks import gen as command
+
+__all__ = ["command"]

@@ -1,0 +1,302 @@
+"""Mask sets on disk: drawn from a seed, described by a manifest that alone rebuilds them.
+
+Mask n of a set comes from `default_rng([seed, n])` and nothing else, so neither the order of
+work nor the number of processes can change it.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from importlib.metadata import version
+from multiprocessing import get_context
+from pathlib import Path, PurePosixPath
+from signal import SIG_IGN, SIGINT, signal
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image
+from pydantic import NonNegativeInt, PositiveInt, ValidationError
+from tqdm import tqdm
+
+from ..api.masks import Mask, Masks, on_border, percent
+from ..api.settings import Settings
+from ..errors import DataError, PluginError, RecipeError
+from ..files import replacing, unwritable
+from ..images import read_mask
+from ..images.read import ORIENTATION, contents, max_pixels, opened
+from ..images.write import SUFFIXES
+from ..recipe import Source, Where, lay
+from ..registry import found, load
+from ..sheets import sheet
+
+MANIFEST = "masks.jsonl"
+SHOWN = 24  # masks on a contact sheet
+
+
+class Order(Settings):
+    """One mask that is to be drawn."""
+
+    file: str  # below the folder of the set
+    generator: NonNegativeInt = 0  # which of the set's
+    seed: tuple[NonNegativeInt, NonNegativeInt]  # of `numpy.random.default_rng`
+    height: PositiveInt
+    width: PositiveInt
+
+
+class Entry(Order):
+    """One mask as it was drawn."""
+
+    pixels: NonNegativeInt  # of the hole
+    ratio: float  # the share of the picture that is hole, 0 to 1
+    border: bool  # whether the hole touches the picture's edge
+    sha256: str  # of the rows, eight pixels a byte: the same whichever zlib packs the PNG
+
+
+class Header(Settings):
+    """The first line of a manifest."""
+
+    format: Literal["inpaint masks 1"] = "inpaint masks 1"
+    versions: dict[str, str]  # under which the masks were drawn
+    generators: list[dict[str, Any]]  # {kind: ..., ...}, every setting written out
+
+
+class Typed(Source):
+    """Settings that were typed, not read from lines of a file."""
+
+    def error(self, where: Where, text: str) -> RecipeError:
+        return RecipeError(f"{self.path}: {'.'.join(map(str, where))}: {text}")
+
+
+def generator(kind: str, overrides: Sequence[str] = (), **given: Any) -> Masks:
+    """The generator called `kind`, with settings `given` and overrides such as "side=0.5"."""
+    source = Typed(Path(f"masks '{kind}'"))
+    settings = {"kind": kind} | {key: value for key, value in given.items() if value is not None}
+    for override in overrides:
+        lay(settings, override, source)
+    return build(settings, source)
+
+
+def build(settings: Mapping[str, Any], source: Source, at: Where = ()) -> Masks:
+    """The generator that `settings` {kind: ..., ...} describe, with those that it holds."""
+    try:
+        schema: type[Masks] = load("masks", settings["kind"])
+    except PluginError as error:
+        raise source.error((*at, "kind"), str(error)) from error
+    inner = {key: built(value, source, (*at, key)) for key, value in settings.items()}
+    return source.check(schema, inner, at)
+
+
+def built(value: Any, source: Source, at: Where) -> Any:
+    """`value` with a generator in place of all settings in it that name a kind."""
+    if isinstance(value, Mapping) and "kind" in value:
+        return build(value, source, at)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [built(item, source, (*at, n)) for n, item in enumerate(value)]
+    return value
+
+
+def kinds(kind: str | None = None) -> list[dict[str, Any]]:
+    """The generators, or the one called `kind`: summary, and settings with their defaults."""
+    names = [kind] if kind else list(found("masks"))
+    rows = []
+    for name in names:
+        schema: type[Masks] = load("masks", name)
+        required = {key for key, field in schema.model_fields.items() if field.is_required()}
+        default = schema.model_construct().model_dump(mode="json", exclude=set(Masks.model_fields))
+        rows.append(
+            {
+                "kind": name,
+                "summary": (schema.__doc__ or "").strip().partition("\n")[0],
+                "settings": dict.fromkeys(sorted(required), "required") | default,
+            }
+        )
+    return rows
+
+
+def numbered(
+    generators: Sequence[Masks], count: int, size: tuple[int, int], *, seed: int
+) -> list[Order]:
+    """`count` masks of (height, width) from each generator; names say the ratio of several."""
+    digits = max(5, len(str(count - 1)))
+    orders: list[Order] = []
+    for g, masks in enumerate(generators):
+        prefix = f"{percent(masks.ratio)}_" if len(generators) > 1 and masks.ratio else ""
+        orders += [
+            Order(
+                file=f"{prefix}{n:0{digits}}.png",
+                generator=g,
+                seed=(seed, len(orders) + n),
+                height=size[0],
+                width=size[1],
+            )
+            for n in range(count)
+        ]
+    return orders
+
+
+def matching(generators: Sequence[Masks], photos: Path, *, seed: int) -> list[Order]:
+    """A mask for each photo below a folder, of its size and name; generators take turns."""
+    orders: dict[str, Order] = {}
+    for n, name in enumerate(pictures(photos)):
+        file = PurePosixPath(name).with_suffix(".png").as_posix()
+        if file in orders:
+            raise DataError(f"{photos} holds two photos for the mask {file}; rename one of them")
+        height, width = size_of(photos / name)
+        orders[file] = Order(
+            file=file, generator=n % len(generators), seed=(seed, n), height=height, width=width
+        )
+    return list(orders.values())
+
+
+def pictures(folder: Path) -> list[str]:
+    """The names of all pictures below `folder`, sorted, hidden ones left out."""
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    names = (path.relative_to(folder) for path in found if path.is_file())
+    shown = sorted(n.as_posix() for n in names if not any(p.startswith(".") for p in n.parts))
+    if not shown:
+        raise DataError(f"no pictures in {folder}; give a folder of photos or masks")
+    return shown
+
+
+def size_of(photo: Path) -> tuple[int, int]:
+    """(height, width) of a photo as displayed; only its header is decoded."""
+    with opened(contents(photo), str(photo)) as image:
+        try:
+            turned = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
+        except Exception:  # damaged EXIF says nothing
+            turned = False
+        return (image.width, image.height) if turned else (image.height, image.width)
+
+
+def generate(
+    orders: Sequence[Order],
+    generators: Sequence[Masks],
+    folder: Path,
+    *,
+    workers: int = 1,
+    overwrite: bool = False,
+) -> list[Entry]:
+    """Draw `orders` into `folder` as 1-bit PNGs, white in the hole, and write the manifest.
+
+    Raises `DataError` where the folder has files in it, unless `overwrite`: then the masks of
+    an earlier manifest are removed first.
+    """
+    empty(folder, overwrite)
+    entries: list[Entry] = []
+    with replacing(folder / MANIFEST) as temporary, temporary.open("w", encoding="utf-8") as file:
+        header = Header(
+            versions={
+                name: version(name) for name in ("inpaint-cli", "numpy", "opencv-python-headless")
+            },
+            generators=[masks.model_dump(mode="json") for masks in generators],
+        )
+        file.write(header.model_dump_json() + "\n")
+        for entry in drawn(orders, generators, folder, workers):
+            file.write(entry.model_dump_json() + "\n")
+            entries.append(entry)
+    return entries
+
+
+def rebuild(
+    manifest: Path, folder: Path, *, workers: int = 1, overwrite: bool = False
+) -> tuple[list[Entry], list[str]]:
+    """Draw the masks of `manifest` again: the entries, and the names of those that differ."""
+    header, entries = read_manifest(manifest)
+    source = Typed(manifest)
+    generators = [build(settings, source, ("generators",)) for settings in header.generators]
+    again = generate(entries, generators, folder, workers=workers, overwrite=overwrite)
+    differ = [new.file for old, new in zip(entries, again, strict=True) if old != new]
+    return again, differ
+
+
+def read_manifest(path: Path) -> tuple[Header, list[Entry]]:
+    """What the manifest at `path` says; `DataError` where it says nothing that can be drawn."""
+    try:
+        first, *rest = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise DataError(f"{path} is not a manifest of masks; give a {MANIFEST}") from error
+    line = 1
+    try:
+        header = Header.model_validate_json(first)
+        entries = []
+        for line, text in enumerate(rest, 2):
+            entries.append(entry := Entry.model_validate_json(text))
+            name = PurePosixPath(entry.file)
+            if name.is_absolute() or ".." in name.parts or name.suffix != ".png":
+                raise DataError(f"{path}:{line}: '{name}' is not the name of a mask in the set")
+            if entry.generator >= len(header.generators):
+                raise DataError(f"{path}:{line}: there is no generator {entry.generator}")
+            if entry.height * entry.width > max_pixels():
+                raise DataError(f"{path}:{line}: {entry.width}x{entry.height} is too large")
+    except ValidationError as error:
+        what = error.errors()[0]
+        where = ".".join(map(str, what["loc"]))
+        raise DataError(f"{path}:{line}: not a manifest of masks: {where} {what['msg']}") from error
+    return header, entries
+
+
+def empty(folder: Path, overwrite: bool) -> None:
+    """Make sure that the set in `folder` will be the only one."""
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"{folder} is a file; give a folder for the masks")
+    try:
+        if folder.exists() and any(folder.iterdir()):
+            if not overwrite:
+                raise DataError(f"{folder} is not empty; give another folder (-o), or --overwrite")
+            if (old := folder / MANIFEST).is_file():
+                for entry in read_manifest(old)[1]:
+                    (folder / entry.file).unlink(missing_ok=True)
+                old.unlink()
+    except OSError as error:
+        raise unwritable(folder, error) from error
+
+
+def drawn(
+    orders: Sequence[Order], generators: Sequence[Masks], folder: Path, workers: int
+) -> Iterator[Entry]:
+    """Draw and write `orders`, in their order, with a bar on a terminal."""
+    work = partial(write, generators, folder)
+    bar = partial(tqdm, total=len(orders), unit="mask", disable=None, leave=False)
+    if workers <= 1:
+        yield from bar(map(work, orders))
+        return
+    deaf = {"initializer": signal, "initargs": (SIGINT, SIG_IGN)}  # Ctrl-C ends the parent alone
+    with ProcessPoolExecutor(workers, get_context("spawn"), **deaf) as pool:
+        try:
+            yield from bar(pool.map(work, orders, chunksize=16))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def write(generators: Sequence[Masks], folder: Path, order: Order) -> Entry:
+    """Draw one mask and write it."""
+    masks = generators[order.generator]
+    hole = masks.draw(order.height, order.width, np.random.default_rng(order.seed))
+    rows = np.packbits(hole, axis=1).tobytes()
+    image = Image.frombytes("1", (order.width, order.height), rows)
+    with replacing(folder / order.file) as temporary:
+        image.save(temporary, compress_level=1)
+    pixels = int(np.count_nonzero(hole))
+    return Entry(
+        **{name: getattr(order, name) for name in Order.model_fields},
+        pixels=pixels,
+        ratio=round(pixels / hole.size, 6),
+        border=on_border(hole),
+        sha256=hashlib.sha256(rows).hexdigest(),
+    )
+
+
+def contact_sheet(entries: Sequence[Entry], folder: Path, path: Path) -> None:
+    """Up to `SHOWN` masks of the set, evenly chosen, with their ratios."""
+    chosen = [entries[n * len(entries) // SHOWN] for n in range(SHOWN)]
+    if len(entries) <= SHOWN:
+        chosen = list(entries)
+    cells = [(picture(read_mask(folder / e.file).hole), f"{e.file} {e.ratio:.1%}") for e in chosen]
+    rows = [cells[n : n + 6] for n in range(0, len(cells), 6)]
+    with replacing(path) as temporary:
+        sheet(rows, cell=160, heading=f"{folder}: {len(entries)} masks").save(temporary)
+
+
+def picture(hole: Mask) -> Any:
+    return hole.astype(np.uint8) * 255
