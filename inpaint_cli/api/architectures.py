@@ -103,6 +103,15 @@ class Task(nn.Module):
         """Write memories and running means, without gradient, from gathered tensors."""
 
 
+@dataclass(frozen=True)
+class Converted:
+    """Someone else's checkpoint as our settings and state, and what of it was not needed."""
+
+    settings: Settings
+    state: Mapping[str, Tensor]  # no number is lost: each lies here or under a dropped name
+    dropped: Sequence[str]  # critics, losses, counters
+
+
 class Architecture(ABC):
     """A network that fills holes, and optionally the task that trains it.
 
@@ -127,3 +136,11 @@ class Architecture(ABC):
     def sizes(settings: Any) -> Sizes:
         """The image sizes that the network built from `settings` takes."""
         return Sizes()
+
+    @staticmethod
+    def convert(tensors: Mapping[str, Tensor]) -> Converted | None:
+        """The authors' own checkpoint as ours; None where its layout is not known.
+
+        Raises WeightsError where the layout is known but a tensor is missing or has no place.
+        """
+        return None

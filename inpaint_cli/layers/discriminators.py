@@ -1,0 +1,81 @@
+"""Patch discriminators: a map of scores, each about a patch, and the features on the way to it."""
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm
+
+Norm = Literal["spectral", "instance", "batch"]
+
+
+class PatchDiscriminator(nn.Module):
+    """Convolutions with LeakyReLU 0.2 between them; scores are logits, never squashed.
+
+    `norm` names the layout of the system it comes from:
+    - spectral: every convolution spectrally normalised;
+    - instance: the inner ones spectrally normalised, without bias, each followed by instance norm;
+    - batch: batch norm after the inner ones.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        strides: Sequence[int],
+        *,
+        kernel: int = 4,
+        padding: int = 1,
+        norm: Norm = "spectral",
+        bias: bool = False,
+    ) -> None:
+        super().__init__()
+        layers = []
+        for n, (a, b, stride) in enumerate(zip(channels[:-1], channels[1:], strides, strict=True)):
+            inner = 0 < n < len(strides) - 1
+            plain = norm == "batch" or (norm == "instance" and not inner)
+            biased = bias and not (norm == "instance" and inner)
+            conv = nn.Conv2d(a, b, kernel, stride, padding, bias=biased)
+            layer = nn.Sequential(conv if plain else spectral_norm(conv))
+            if inner and norm != "spectral":
+                layer.append(nn.BatchNorm2d(b) if norm == "batch" else nn.InstanceNorm2d(b))
+            layers.append(layer)
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, image: Tensor, *, full: bool = False) -> tuple[Tensor, list[Tensor]]:
+        """Scores [N, C, h, w] and the hidden activations, first to last.
+
+        `full` computes in float32 under autocast as well: R1 differentiates twice.
+        """
+        features = [image]
+        with torch.autocast(image.device.type, enabled=False) if full else nullcontext():
+            for layer in self.layers[:-1]:
+                features.append(F.leaky_relu(layer(features[-1]), 0.2))
+            return self.layers[-1](features[-1]), features[1:]
+
+
+def edgeconnect(inputs: int = 3, *, width: int = 64, norm: Norm = "spectral") -> PatchDiscriminator:
+    """The 70 x 70 PatchGAN of EdgeConnect: 2,763,776 parameters; sides of 24 or more.
+
+    `norm="instance"` is the form of SPN's probabilistic network, with bias at both ends.
+    """
+    channels = [inputs, width, 2 * width, 4 * width, 8 * width, 1]
+    return PatchDiscriminator(channels, (2, 2, 2, 1, 1), norm=norm, bias=norm == "instance")
+
+
+def sn_patchgan(inputs: int = 4, *, width: int = 64) -> PatchDiscriminator:
+    """SN-PatchGAN of DeepFill v2 (section 3.3): every element of [N, 4 width, h/64, w/64] scores.
+
+    Its input is the image and the mask.
+    """
+    channels = [inputs, width, 2 * width, *[4 * width] * 4]
+    return PatchDiscriminator(channels, (2,) * 6, kernel=5, padding=2, bias=True)
+
+
+def pix2pixhd(inputs: int = 3, *, width: int = 64, layers: int = 4) -> PatchDiscriminator:
+    """The discriminator that LaMa takes from pix2pixHD: `layers` strided convolutions, then two."""
+    hidden = [width * min(2**n, 8) for n in range(layers)]
+    channels = [inputs, *hidden, 8 * width, 1]
+    return PatchDiscriminator(channels, (*[2] * layers, 1, 1), padding=2, norm="batch", bias=True)

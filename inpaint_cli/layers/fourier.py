@@ -1,0 +1,93 @@
+"""Fast Fourier convolution: a convolution that sees the whole image at once.
+
+Chi et al., "Fast Fourier Convolution", NeurIPS 2020, in the form of Suvorov et al.,
+"Resolution-robust Large Mask Inpainting with Fourier Convolutions" (LaMa), WACV 2022: real
+transform, no local Fourier unit, reflection padding. Features are one tensor [N, C, H, W] whose
+first channels are local and whose last `int(ratio * C)` are global. The papers hold two tensors
+and three convolutions; the two that end in local channels are one here, with the same weights.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class FourierUnit(nn.Module):
+    """A 1 x 1 convolution of the spectrum, its real and imaginary parts as channels in turn.
+
+    It works in float32 under autocast and in a module cast to half: no half transform exists for
+    every size, and the spectrum's range is wide. The output has the type of the input.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2 * channels, 2 * channels, 1, bias=False)
+        self.norm = nn.BatchNorm2d(2 * channels)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
+        return super()._apply(lambda tensor: at_least_float32(fn(tensor)), recurse)
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, c, h, w = x.shape
+        with torch.autocast(x.device.type, enabled=False):
+            spectrum = torch.view_as_real(torch.fft.rfft2(at_least_float32(x), norm="ortho"))
+            y = spectrum.permute(0, 1, 4, 2, 3).reshape(n, 2 * c, h, w // 2 + 1)
+            y = F.relu(self.norm(self.conv(y)), inplace=True)
+            y = torch.complex(y[:, 0::2], y[:, 1::2])
+            return torch.fft.irfft2(y, s=(h, w), norm="ortho").to(x.dtype)
+
+
+def at_least_float32(tensor: Tensor) -> Tensor:
+    half = tensor.dtype in (torch.float16, torch.bfloat16)
+    return tensor.float() if half else tensor
+
+
+class SpectralTransform(nn.Module):
+    """The global path: to half the channels, plus their Fourier unit, and back to all."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        half = channels // 2
+        self.shrink = nn.Sequential(
+            nn.Conv2d(channels, half, 1, bias=False), nn.BatchNorm2d(half), nn.ReLU(inplace=True)
+        )
+        self.fourier = FourierUnit(half)
+        self.grow = nn.Conv2d(half, channels, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.shrink(x)
+        return self.grow(y + self.fourier(y))
+
+
+class FFC(nn.Module):
+    """One fast Fourier convolution 3 x 3 with batch norm and ReLU; sides must be 2 or more."""
+
+    def __init__(self, channels: int, *, ratio: float = 0.75) -> None:
+        super().__init__()
+        wide = int(ratio * channels)
+        self.local = channels - wide
+        self.to_local = nn.Conv2d(channels, self.local, 3, bias=False)
+        self.to_global = nn.Conv2d(self.local, wide, 3, bias=False)
+        self.spectral = SpectralTransform(wide)
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        padded = F.pad(x, (1, 1, 1, 1), mode="reflect")
+        wide = self.to_global(padded[:, : self.local]) + self.spectral(x[:, self.local :])
+        y = torch.cat([self.to_local(padded), wide], 1)
+        return F.relu(self.norm(y), inplace=True)
+
+
+class FFCBlock(nn.Module):
+    """x + FFC(FFC(x))."""
+
+    def __init__(self, channels: int, *, ratio: float = 0.75) -> None:
+        super().__init__()
+        self.first = FFC(channels, ratio=ratio)
+        self.second = FFC(channels, ratio=ratio)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(self.first(x))

@@ -1,0 +1,67 @@
+"""Partial convolution: a convolution over visible pixels only, and the mask that it leaves.
+
+Masks here are *known* masks, 1 where a value may be used: the opposite of the toolkit's hole
+masks, as in the paper (Liu et al., "Image Inpainting for Irregular Holes Using Partial
+Convolutions", ECCV 2018, eq. 1 and 2).
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class PartialConv2d(nn.Module):
+    """Convolve several sources at once, each with one known mask for all of its channels.
+
+    With m the mask over all channels, s its sum in a k x k window and W = k * k * channels:
+    y = w * (x m) * W / s + b and the new mask is 1 where s > 0; both are 0 elsewhere. Padding
+    counts as unknown. One channel of mask per source gives exactly what a mask of every channel
+    would: s is the window sum of the masks, each weighted by its source's channels.
+    """
+
+    def __init__(
+        self, sources: Sequence[int], outputs: int, *, kernel: int, stride: int = 1, bias: bool
+    ) -> None:
+        super().__init__()
+        self.sources = tuple(sources)
+        self.kernel, self.stride, self.padding = kernel, stride, (kernel - 1) // 2
+        self.window = kernel * kernel * sum(sources)  # W
+        self.weight = nn.Parameter(torch.empty(outputs, sum(sources), kernel, kernel))
+        self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
+        nn.init.kaiming_normal_(self.weight)  # fan-in
+
+    def forward(self, *sources: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """Features [N, C, H, W] with their known masks [N, 1, H, W] to the same of the output."""
+        x = torch.cat([visible_only(*source) for source in sources], 1)
+        y = F.conv2d(x, self.weight, None, self.stride, self.padding)
+        with torch.no_grad():
+            weighted = sum(
+                c * known.float() for c, (_, known) in zip(self.sources, sources, strict=True)
+            )
+            s = F.avg_pool2d(
+                weighted, self.kernel, self.stride, self.padding, divisor_override=1
+            )  # whole numbers below 2^24: exact in float32
+            known = (s > 0).to(s)
+            ratio = known * (self.window / s.clamp(min=1))
+        y = y * ratio
+        if self.bias is not None:
+            y = y + self.bias[:, None, None] * known
+        return y, known
+
+
+def visible_only(x: Tensor, known: Tensor) -> Tensor:
+    """0 wherever `known` is 0, whatever was there: a product would let NaN and infinity pass."""
+    return torch.where(known > 0, x, x.new_zeros(()))
+
+
+class FreezableBatchNorm2d(nn.BatchNorm2d):
+    """A batch norm that also keeps its statistics while its weights are frozen.
+
+    Statistics of partial convolutions are taken over zeros of holes, so the paper freezes them
+    when it fine-tunes (section 4); no later call of `train()` may thaw them.
+    """
+
+    def train(self, mode: bool = True) -> "FreezableBatchNorm2d":
+        return super().train(mode and self.weight.requires_grad)

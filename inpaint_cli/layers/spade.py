@@ -1,0 +1,77 @@
+"""SPADE: normalisation whose scale and shift are drawn from a layout, a place at a time.
+
+Park et al., "Semantic Image Synthesis with Spatially-Adaptive Normalization", CVPR 2019, with
+instance norm in place of batch norm, which is poor at a few samples a device.
+"""
+
+from typing import Literal
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm
+
+
+class Spade(nn.Module):
+    """InstanceNorm(x) * (1 + gamma) + beta, gamma and beta [N, C, H, W] made from the layout.
+
+    `resize` is how the layout comes to the size of x: nearest for labels, bilinear for features.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        layout: int,
+        *,
+        hidden: int = 128,
+        resize: Literal["nearest", "bilinear"] = "nearest",
+    ) -> None:
+        super().__init__()
+        self.resize = resize
+        self.shared = nn.Conv2d(layout, hidden, 3, padding=1)
+        self.scale_shift = nn.Conv2d(hidden, 2 * channels, 3, padding=1)  # gamma, then beta
+
+    def forward(self, x: Tensor, layout: Tensor) -> Tensor:
+        if layout.shape[-2:] != x.shape[-2:]:
+            layout = F.interpolate(layout, x.shape[-2:], mode=self.resize)
+        gamma, beta = self.scale_shift(F.relu(self.shared(layout))).chunk(2, 1)
+        return F.instance_norm(x) * (1 + gamma) + beta
+
+
+class SpadeBlock(nn.Module):
+    """Residual block: twice SPADE, LeakyReLU 0.2 and a 3 x 3 convolution, plus a shortcut.
+
+    The middle has the smaller of the two widths. Where the widths differ the shortcut is SPADE and
+    a convolution: 1 x 1 without bias as in the paper, or `shortcut=3`: 3 x 3 with bias.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        layout: int,
+        *,
+        hidden: int = 128,
+        shortcut: Literal[1, 3] = 1,
+        spectral: bool = False,
+        resize: Literal["nearest", "bilinear"] = "nearest",
+    ) -> None:
+        super().__init__()
+        middle = min(inputs, outputs)
+
+        def conv(a: int, b: int, kernel: int) -> nn.Module:
+            layer = nn.Conv2d(a, b, kernel, padding=kernel // 2, bias=kernel > 1)
+            return spectral_norm(layer) if spectral else layer
+
+        def spade(channels: int) -> Spade:
+            return Spade(channels, layout, hidden=hidden, resize=resize)
+
+        self.norm1, self.conv1 = spade(inputs), conv(inputs, middle, 3)
+        self.norm2, self.conv2 = spade(middle), conv(middle, outputs, 3)
+        if inputs != outputs:
+            self.norm_shortcut, self.conv_shortcut = spade(inputs), conv(inputs, outputs, shortcut)
+        self.learned = inputs != outputs
+
+    def forward(self, x: Tensor, layout: Tensor) -> Tensor:
+        y = self.conv1(F.leaky_relu(self.norm1(x, layout), 0.2))
+        y = self.conv2(F.leaky_relu(self.norm2(y, layout), 0.2))
+        return y + (self.conv_shortcut(self.norm_shortcut(x, layout)) if self.learned else x)

@@ -1,0 +1,76 @@
+"""The U-Net of partial convolutions.
+
+Liu et al., "Image Inpainting for Irregular Holes Using Partial Convolutions", ECCV 2018. The paper
+has 8 levels at 512 pixels; 7 at 256 keep its bottleneck of 2 x 2 [choice]. The hole is taken out
+by selection, not by a product, and W / s has no epsilon [choice]: both are exact.
+"""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from inpaint_cli.layers.partial import FreezableBatchNorm2d, PartialConv2d, visible_only
+
+Known = tuple[Tensor, Tensor]  # features [N, C, H, W] and where they are known [N, 1, H, W]
+
+
+class PartialBlock(nn.Module):
+    """Partial convolution, batch norm and activation; without `norm` the convolution has a bias."""
+
+    def __init__(
+        self,
+        sources: tuple[int, ...],
+        outputs: int,
+        *,
+        kernel: int = 3,
+        stride: int = 1,
+        norm: bool = True,
+        slope: float = 0.0,  # of the leaky ReLU; 1 for none
+    ) -> None:
+        super().__init__()
+        self.conv = PartialConv2d(sources, outputs, kernel=kernel, stride=stride, bias=not norm)
+        self.norm = FreezableBatchNorm2d(outputs) if norm else nn.Identity()
+        self.slope = slope
+
+    def forward(self, *sources: Known) -> Known:
+        x, known = self.conv(*sources)
+        x = self.norm(x)
+        return (x if self.slope == 1 else F.leaky_relu(x, self.slope)), known
+
+
+class PartialUNet(nn.Module):
+    """Every output pixel is a guess, visible ones too; values are not clipped."""
+
+    def __init__(self, levels: int = 7, width: int = 64) -> None:
+        super().__init__()
+        widths = [3, *(width * min(2**n, 8) for n in range(levels))]
+        kernels = [7, 5, 5, *[3] * levels][:levels]
+        self.encoder = nn.ModuleList(
+            PartialBlock((widths[n],), widths[n + 1], kernel=kernels[n], stride=2, norm=n > 0)
+            for n in range(levels)
+        )
+        self.decoder = nn.ModuleList(  # deepest first
+            PartialBlock(
+                (widths[n + 1], widths[n]), widths[n], norm=n > 0, slope=0.2 if n > 0 else 1.0
+            )
+            for n in reversed(range(levels))
+        )
+
+    def forward(self, visible: Tensor, mask: Tensor) -> Tensor:
+        return self.trace(visible, mask)[0]
+
+    def trace(self, visible: Tensor, mask: Tensor) -> Known:
+        """The image [N, 3, H, W], and the mask of what any known pixel has reached."""
+        x = (visible, 1 - mask)
+        skips = []
+        for block in self.encoder:  # H/2, H/4, ... H/2^levels
+            skips.append(x)
+            x = block(*[x])
+        for block in self.decoder:
+            features, known = x
+            features = visible_only(features, known)  # at a quarter of the pixels
+            x = block((twice(features), twice(known)), skips.pop())
+        return x
+
+
+def twice(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2)  # nearest
