@@ -18,10 +18,7 @@ def replacing(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
     format, and begins with a dot. Raises `InpaintError` where `path` exists and may not be
     replaced, or cannot be written.
     """
-    if path.is_dir():
-        raise InpaintError(f"{path} is a folder; give the name of a file")
-    if path.exists() and not overwrite:
-        raise InpaintError(f"{path} exists already; give another name or --overwrite")
+    free(path, overwrite=overwrite)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(path.suffix, f".{path.stem[:40]}-", path.parent)
@@ -37,6 +34,14 @@ def replacing(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
         raise unwritable(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def free(path: Path, *, overwrite: bool) -> None:
+    """Raise `InpaintError` where `path` is a folder, or exists and may not be replaced."""
+    if path.is_dir():
+        raise InpaintError(f"{path} is a folder; give the name of a file")
+    if path.exists() and not overwrite:
+        raise InpaintError(f"{path} exists already; give another name or --overwrite")
 
 
 def unwritable(path: Path, error: OSError) -> InpaintError:

@@ -14,6 +14,8 @@ COMMANDS = {
     "fill": "Fill the holes of a photo.",
     "masks": "Draw, check and rebuild sets of masks.",
     "mask-gen": "Draw a set of masks that can be rebuilt.",
+    "models": "List the models that fill can use.",
+    "weights": "Inspect weights files, and choose what `fill` uses.",
     "plugins": "List the plugins that are installed.",
 }
 
@@ -38,6 +40,9 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except InpaintError as error:
             raise click.ClickException(str(error)) from error
+        except KeyboardInterrupt:  # click would leave with 1, which means that something failed
+            click.echo("\ninterrupted", err=True)
+            ctx.exit(130)
 
 
 @click.group(cls=Commands)

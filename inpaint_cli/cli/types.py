@@ -1,0 +1,118 @@
+"""What several commands ask for in the same words."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., object])
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+FILE_OR_DASH = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
+
+
+class Region(click.ParamType):
+    """A rectangle as x,y,width,height in pixels from the top left."""
+
+    name = "X,Y,W,H"
+
+    def convert(self, value, param, ctx) -> tuple[int, int, int, int]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            x, y, width, height = map(int, value.split(","))
+        except ValueError:
+            self.fail(f"'{value}' is not x,y,width,height in whole pixels", param, ctx)
+        if width < 1 or height < 1:
+            self.fail(f"'{value}' has no width or no height", param, ctx)
+        return x, y, width, height
+
+
+def model_options(command: Command) -> Command:
+    """--model and --weights, as `open_model` takes them."""
+    for option in (
+        click.option(
+            "--weights", metavar="FILE", help="Fill with this weights file (ours, LaMa's, MAT's)."
+        ),
+        click.option(
+            "--model", metavar="NAME", help="Fill with this model; `inpaint models` lists them."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def hole_options(command: Command) -> Command:
+    """How masks are read: fields of `Options`."""
+    for option in (
+        click.option(
+            "--feather",
+            type=click.IntRange(0),
+            metavar="N",
+            default=0,
+            help="Fade the fill in over N pixels, inside the band that --grow adds;"
+            " without --grow, of a band of N.",
+        ),
+        click.option(
+            "--grow",
+            type=int,
+            metavar="N",
+            default=0,
+            help="Make the hole larger by N pixels all around; smaller where N is negative.",
+        ),
+        click.option(
+            "--mask-resize",
+            "resize",
+            is_flag=True,
+            help="Let a mask of another size be stretched to the photo's, if its shape agrees.",
+        ),
+        click.option(
+            "--mask-threshold",
+            "threshold",
+            type=click.IntRange(1, 255),
+            default=128,
+            show_default=True,
+            metavar="N",
+            help="Levels of the mask from N on, of 255, are hole.",
+        ),
+        click.option("--mask-invert", "invert", is_flag=True, help="Black marks the hole."),
+    ):
+        command = option(command)
+    return command
+
+
+def run_options(command: Command) -> Command:
+    """How a model is run: the other fields of `Options`."""
+    for option in (
+        click.option(
+            "--window",
+            type=click.IntRange(16),
+            metavar="N",
+            help="Show the model at most N x N pixels at once.  [default: what it is made for]",
+        ),
+        click.option(
+            "--precision",
+            default="auto",
+            show_default=True,
+            type=click.Choice(["auto", "full", "bf16", "fp16"]),
+            help="auto: bf16 on CUDA where the model is sound in it, else full.",
+        ),
+        click.option(
+            "--device",
+            default="auto",
+            show_default=True,
+            metavar="NAME",
+            help="cpu, cuda, cuda:1, mps; auto: the first of cuda, mps, cpu that is there.",
+        ),
+        click.option(
+            "--seed",
+            type=click.IntRange(0),
+            default=0,
+            show_default=True,
+            metavar="N",
+            help="The same seed gives the same picture.",
+        ),
+    ):
+        command = option(command)
+    return command

@@ -1,0 +1,57 @@
+import json
+from pathlib import Path
+
+import click
+
+
+@click.group()
+def command() -> None:
+    """Inspect weights files, and choose what `fill` uses.
+
+    A weights file says itself which architecture and settings it is for. Files in the folder
+    that `inpaint weights use --help` names can be called by their names, without path or suffix.
+    """
+
+
+@command.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def inspect(file: Path, as_json: bool) -> None:
+    """Say what a weights file holds, without building its network."""
+    from ..engine import weights
+
+    contents = weights.inspect(weights.locate(file))
+    types = sorted({kind for kind, _ in contents.tensors.values()})
+    facts = {
+        "file": str(contents.path),
+        "bytes": contents.bytes,
+        "tensors": len(contents.tensors),
+        "values": contents.values,
+        "types": types,
+        "header": dict(contents.header),
+    }
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+        return
+    click.echo(f"{contents.path}: {contents.bytes / 1e6:.1f} MB")
+    click.echo(f"{len(contents.tensors)} tensors, {contents.values:,} values, {', '.join(types)}")
+    if not contents.ours:
+        click.echo("no header of inpaint: written by another program")
+    for key, value in contents.header.items():
+        click.echo(f"{key + ':':14} {value}")
+
+
+@command.command()
+@click.argument("choice", metavar="NAME|FILE", required=False)
+@click.option("--none", "forget", is_flag=True, help="Choose nothing again.")
+def use(choice: str | None, forget: bool) -> None:
+    """Choose what `fill` uses when no model is named.
+
+    NAME is anything that `inpaint models` lists. $INPAINT_WEIGHTS, where it is set, comes first.
+    """
+    from ..engine import weights
+
+    if (choice is None) != forget:
+        raise click.UsageError("say either NAME|FILE or --none")
+    weights.use(choice)
+    click.echo(f"fill uses {weights.default() or weights.DEFAULT} from now on", err=True)

@@ -1,0 +1,97 @@
+"""Where the arithmetic happens and how exact it is: device, precision, memory."""
+
+import ctypes
+import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
+
+import torch
+
+from ..api.architectures import Precision
+from ..errors import InpaintError
+
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def device(name: str = "auto") -> torch.device:
+    """The device called `name`; `auto` takes CUDA, else MPS, else the CPU.
+
+    Raises `InpaintError` where this machine has no such device.
+    """
+    if name == "auto":
+        name = next((kind for kind in ("cuda", "mps") if available(kind)), "cpu")
+    try:
+        chosen = torch.device(name)
+    except RuntimeError as error:
+        raise InpaintError(
+            f"no device is called '{name}'; try auto, cpu, cuda, cuda:1 or mps"
+        ) from error
+    count = torch.cuda.device_count() if chosen.type == "cuda" else 1
+    if not available(chosen.type) or (chosen.index or 0) >= count:
+        raise InpaintError(f"this machine has no device '{name}'; try --device auto")
+    return chosen
+
+
+def available(kind: str) -> bool:
+    """Whether PyTorch can compute on this `kind` of device here."""
+    if kind == "cuda":
+        return torch.cuda.is_available()
+    return kind == "cpu" or (kind == "mps" and torch.backends.mps.is_available())
+
+
+def precision(name: str, allowed: Sequence[Precision], device: torch.device) -> Precision:
+    """The precision called `name`; `auto` is bf16 on CUDA where `allowed`, and else full.
+
+    On a CPU `auto` is always full: bf16 autocast took four times as long as float32 there, since
+    few processors multiply bf16 natively. Raises `InpaintError` where the model's results would
+    not be sound.
+    """
+    if name == "auto":
+        native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return "bf16" if native and "bf16" in allowed else "full"
+    for choice in allowed:
+        if choice == name:
+            return choice
+    raise InpaintError(f"this model is not sound in {name}; it allows {', '.join(allowed)}")
+
+
+def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
+    """Within it, matrix products and convolutions run in `precision`."""
+    if precision == "full":
+        return nullcontext()
+    return torch.autocast(device.type, DTYPES[precision])
+
+
+@cache
+def keep_memory() -> bool:
+    """Let glibc keep freed memory for the next tensor; say whether it does.
+
+    By default it maps every large tensor afresh and unmaps it when it is freed, so that each
+    layer waits for the system to clear its pages: 15 to 27 % of a forward of LaMa on a CPU
+    (benchmarks/memory.py). The price is that the process keeps its peak memory until it ends.
+    Does nothing but on Linux with glibc.
+    """
+    trim_threshold, mmap_max = -1, -4  # M_TRIM_THRESHOLD and M_MMAP_MAX in malloc.h
+    try:
+        mallopt = ctypes.CDLL(None).mallopt if sys.platform == "linux" else None
+    except (AttributeError, OSError):  # another C library
+        return False
+    return bool(mallopt and mallopt(mmap_max, 0) and mallopt(trim_threshold, 2**31 - 1))
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether `error` is how this device says that its memory is used up."""
+    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
+        return True
+    told = str(error).lower()
+    signs = ("not enough memory", "can't allocate", "out of memory", "cannot allocate")
+    return isinstance(error, RuntimeError) and any(sign in told for sign in signs)
+
+
+def release(device: torch.device) -> None:
+    """Give cached memory of `device` back, so that a smaller attempt finds room."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()

@@ -1,0 +1,185 @@
+"""Which parts of a photo a network needs to see to fill its holes; pure arithmetic.
+
+The work grows with the hole, not with the photo: each hole gets a window at native scale with
+some of the photo around it, windows that touch become one, and what is larger than a network
+takes is cut into tiles that overlap. Knows nothing of networks and files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from ..api.architectures import Sizes
+
+Boxes = NDArray[np.int64]  # [n, 4]: top, left, bottom, right
+CELL = 8  # pixels a side of the grid on which boxes are merged
+
+
+@dataclass(frozen=True, order=True)
+class Box:
+    """A rectangle of a photo, in pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """What cuts the box out of an array [H, W, ...]."""
+        return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
+
+    def within(self, outer: Box) -> Box:
+        """The same box in the coordinates of `outer`."""
+        return Box(self.top - outer.top, self.left - outer.left, self.height, self.width)
+
+
+@dataclass(frozen=True)
+class Region:
+    """A part of a photo that is filled by itself: one window, or several that overlap.
+
+    Every hole pixel of the photo lies in exactly one region, and in a window of it.
+    """
+
+    box: Box
+    windows: tuple[Box, ...]
+
+    def shares(self) -> Iterator[NDArray[np.float32]]:
+        """How much each window has to say about each of its pixels [h, w]; never 0.
+
+        Falls off towards the borders that other windows reach over, so that divided by their
+        sum they blend without a seam, and in any order.
+        """
+        rows = ramps({(w.top, w.height) for w in self.windows})
+        columns = ramps({(w.left, w.width) for w in self.windows})
+        return (np.outer(rows[w.top], columns[w.left]) for w in self.windows)
+
+
+def plan(hole: NDArray[np.bool_], sizes: Sizes, limit: int | None = None) -> list[Region]:
+    """Regions that hold all of `hole` [H, W], in windows of at most `limit` pixels a side.
+
+    `limit` is `sizes.window` unless given, and is never less than the network's minimum. Each
+    hole gets `sizes.context` pixels around it, or half the side of a square of its area where
+    that is more. A photo that fits is one window where cutting would save less than 3/4 of it.
+    """
+    limit = rounded(limit or sizes.window, sizes)
+    if not hole.any():
+        return []
+    boxes = merged(around(hole, sizes, limit), hole.shape)
+    while len(boxes) > len(again := merged(enlarged(boxes, hole.shape, sizes, limit), hole.shape)):
+        boxes = again
+    area = (again[:, 2:] - again[:, :2]).prod(1).sum()
+    if max(hole.shape) <= limit and 4 * area >= hole.size:
+        whole = Box(0, 0, *hole.shape)
+        return [Region(whole, (whole,))]
+    return [region(box, hole, sizes, limit) for box in again.tolist()]
+
+
+def rounded(limit: int, sizes: Sizes) -> int:
+    """The largest side up to `limit` that the network takes, or else its smallest."""
+    return max(limit // sizes.multiple * sizes.multiple, sizes.fit(1, 1)[0])
+
+
+def around(hole: NDArray[np.bool_], sizes: Sizes, limit: int) -> Boxes:
+    """A box for each connected hole, with the context that it is to be filled from."""
+    import cv2
+
+    (top, bottom), (left, right) = (span(np.any(hole, axis)) for axis in (1, 0))
+    part = np.ascontiguousarray(hole[top:bottom, left:right]).view(np.uint8)
+    _, _, stats, _ = cv2.connectedComponentsWithStats(part, connectivity=8)
+    x, y, w, h, area = stats[1:].astype(np.int64).T
+    start, side = np.stack([y + top, x + left], 1), np.stack([h, w], 1)
+    wanted = np.maximum(sizes.context, np.sqrt(area) / 2).astype(np.int64)[:, None]
+    room = (limit - side) // 2
+    scant = (room < wanted) & (room >= sizes.context // 2)  # less context is better than tiles
+    context = np.where(scant, room, wanted)
+    return clipped(start - context, start + side + context, hole.shape)
+
+
+def span(used: Any) -> tuple[int, int]:
+    """The first true place and the one after the last."""
+    return int(used.argmax()), len(used) - int(used[::-1].argmax())
+
+
+def clipped(start: Boxes, stop: Boxes, shape: tuple[int, int]) -> Boxes:
+    return np.concatenate([np.maximum(start, 0), np.minimum(stop, shape)], axis=1)
+
+
+def merged(boxes: Boxes, shape: tuple[int, int]) -> Boxes:
+    """Boxes that hold all of `boxes`, of which no two overlap.
+
+    They are drawn on a coarse grid, on which connected ones are found at once, so that
+    thousands take no longer than a few; boxes nearer than two cells may count as touching.
+    """
+    import cv2
+
+    while True:
+        grid = np.zeros([side // CELL + 1 for side in shape], np.uint8)
+        for top, left, bottom, right in (boxes // CELL).tolist():
+            grid[top : bottom + 1, left : right + 1] = 1
+        count, labels = cv2.connectedComponents(grid, connectivity=8)
+        if count - 1 == len(boxes):
+            return boxes
+        cells = boxes // CELL
+        label = labels[cells[:, 0], cells[:, 1]].astype(np.int64) - 1
+        joined = np.empty((count - 1, 4), np.int64)
+        joined[:, :2], joined[:, 2:] = np.iinfo(np.int64).max, 0
+        np.minimum.at(joined[:, :2], label, boxes[:, :2])
+        np.maximum.at(joined[:, 2:], label, boxes[:, 2:])
+        boxes = joined
+
+
+def enlarged(boxes: Boxes, shape: tuple[int, int], sizes: Sizes, limit: int) -> Boxes:
+    """The same boxes in sizes that the network takes, as far as the photo reaches.
+
+    Real surroundings are better than padding.
+    """
+    side = boxes[:, 2:] - boxes[:, :2]
+    tile = np.minimum(side, limit)
+    fitting = np.array([sizes.fit(h, w) for h, w in tile.tolist()], np.int64)
+    side = np.minimum(np.maximum(side, fitting), shape)
+    start = boxes[:, :2] - (side - (boxes[:, 2:] - boxes[:, :2])) // 2
+    start = np.clip(start, 0, np.array(shape) - side)
+    return np.concatenate([start, start + side], axis=1)
+
+
+def region(box: list[int], hole: NDArray[np.bool_], sizes: Sizes, limit: int) -> Region:
+    """The windows of `box`: itself where it fits, else those tiles that see a hole."""
+    top, left, bottom, right = box
+    overlap = min(2 * sizes.context, limit // 2)
+    tiles = [
+        Box(y, x, min(limit, bottom - top), min(limit, right - left))
+        for y in starts(top, bottom, limit, overlap)
+        for x in starts(left, right, limit, overlap)
+    ]
+    seen = tuple(tile for tile in tiles if hole[tile.slices].any())
+    return Region(Box(top, left, bottom - top, right - left), seen)
+
+
+def starts(first: int, last: int, limit: int, overlap: int) -> list[int]:
+    """Where tiles of `limit` pixels begin that cover first..last, evenly, with an overlap."""
+    spare = last - first - limit
+    if spare <= 0:
+        return [first]
+    steps = -(-spare // (limit - overlap))
+    return [first + spare * n // steps for n in range(steps + 1)]
+
+
+def ramps(spans: set[tuple[int, int]]) -> dict[int, NDArray[np.float32]]:
+    """By start: weights that rise and fall linearly where one span overlaps the next."""
+    ordered = sorted(spans)
+    out = {start: np.ones(length, np.float32) for start, length in ordered}
+    for (start, length), (following, _) in pairwise(ordered):
+        shared = start + length - following
+        if shared > 0:
+            rise = (np.arange(shared, dtype=np.float32) + 0.5) / shared
+            out[following][:shared] *= rise
+            out[start][-shared:] *= rise[::-1]
+    return out
