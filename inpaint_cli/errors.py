@@ -5,7 +5,8 @@ InpaintError
 ├── RecipeError      a recipe is wrong, at a line
 ├── WeightsError     a weights file is missing, damaged or for something else
 ├── ImageError       a photo or a mask cannot be read, or does not fit
-└── DataError        a data set, a folder or a list of files is not what it should be
+├── DataError        a data set, a folder or a list of files is not what it should be
+└── TrainingError    a training cannot go on, or may not be taken up again
 """
 
 import difflib
@@ -33,6 +34,10 @@ class ImageError(InpaintError):
 
 
 class DataError(InpaintError):
+    pass
+
+
+class TrainingError(InpaintError):
     pass
 
 

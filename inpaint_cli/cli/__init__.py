@@ -12,6 +12,8 @@ from ..errors import InpaintError
 
 COMMANDS = {
     "fill": "Fill the holes of a photo.",
+    "train": "Train an architecture by a recipe.",
+    "recipes": "List, show, check and compare recipes.",
     "masks": "Draw, check and rebuild sets of masks.",
     "mask-gen": "Draw a set of masks that can be rebuilt.",
     "models": "List the models that fill can use.",

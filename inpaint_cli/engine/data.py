@@ -10,7 +10,7 @@ the time; every other file goes through `images.read_photo`.
 
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -199,7 +199,7 @@ class Feed:
     collection: Collection
     masks: Masks
     recipe: Recipe
-    plan: dict[str, Stage]
+    plan: Mapping[str, Stage]
     accelerator: Accelerator
     workers: int = 0
     waited: float = 0.0  # seconds, since somebody last set it to 0
@@ -276,15 +276,25 @@ def quiet_worker(_: int) -> None:
     cv2.setNumThreads(0)
 
 
-def fixed(collection: Collection, masks: Masks, recipe: Recipe, count: int) -> Iterator[Batch]:
-    """The first `count` images, centred, each with the mask that is always its own. [1, C, H, W]"""
-    for n in range(min(count or len(collection.names), len(collection.names))):
-        shape = (recipe.data.size, recipe.data.size)
-        if recipe.data.fit == "buckets":
-            shape = bucket(collection.shape(n), recipe.data.size)
+def fixed(
+    collection: Collection,
+    masks: Masks,
+    recipe: Recipe,
+    count: int,
+    *,
+    rank: int = 0,
+    world: int = 1,
+) -> Iterator[tuple[int, Batch]]:
+    """This process's share of the first `count` images (0: all), numbered, one at a time.
+
+    Each is centred, unmirrored, and has the mask that is always its own.
+    """
+    size = recipe.data.size
+    for n in range(rank, min(count or len(collection.names), len(collection.names)), world):
+        shape = bucket(collection.shape(n), size) if recipe.data.fit == "buckets" else (size, size)
         image = placed(collection.decode(n), shape, recipe.data.fit)
         hole = masks.draw(*shape, np.random.default_rng([recipe.seed, 2**32, n]))
-        yield Batch(image[None] / 255, torch.from_numpy(hole)[None, None].float())
+        yield n, Batch(image[None] / 255, torch.from_numpy(hole)[None, None].float())
 
 
 def bad(collection: Collection, workers: int = 0) -> Iterator[tuple[str, str | None]]:

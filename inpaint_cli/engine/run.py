@@ -1,0 +1,429 @@
+"""What surrounds the training loop: its folder, log, validation, saving, stopping, going on."""
+
+import math
+import shutil
+import signal
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from tqdm import tqdm
+
+from .. import sheets
+from ..errors import InpaintError, TrainingError
+from ..files import replacing
+from ..recipe import Recipe, Source
+from ..registry import found, origin
+from . import checkpoint, validate, weights
+from .build import Built, build
+from .checkpoint import Folder
+from .data import Collection, Feed, bad
+from .ema import Average
+from .fill import fill
+from .progress import Log, say
+from .train import Step, train
+
+STARVED = 0.2  # share of the time spent waiting for data that is worth a warning
+AGREE = 10  # steps after which several processes ask each other whether one was told to stop
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line adds to a recipe: where things lie, and how this run begins."""
+
+    data: Path
+    val_data: Path | None = None  # None: where the training images lie
+    folder: Path | None = None  # None: runs/ARCHITECTURE-RECIPE
+    resume: bool = False
+    allow_changes: bool = False
+    init: Sequence[str] = ()  # "FILE" for the whole network, "PART=FILE" for a part of it
+    workers: int = 2
+    tensorboard: bool = False
+    command: str = ""  # as it was typed, to be noted
+    steps: int | None = None  # of every stage, whatever the recipe says
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended."""
+
+    folder: Path
+    done: int
+    interrupted: bool = False
+    main: bool = True  # whether this process is the one that speaks
+
+
+def run(name: str, recipe: Recipe, source: Source, options: Options) -> Outcome:
+    """Train `name` by `recipe` until it is done or a signal stops it.
+
+    A cut run that is resumed ends with the same bits as one that was never cut.
+    """
+    built = build(name, recipe, source, steps=options.steps)
+    accelerator = accelerator_for(built.recipe)
+    train_set = Collection.at(built.train, options.data)
+    validation = validate.of(built, source, train_set, options.val_data)
+    folder = Folder(options.folder or Path("runs") / run_name(built, source))
+    state = latest(folder, options)
+    built = skipping(built, state["skipped"]) if state else initialised(built, options)
+    facts = {"images": len(train_set.names), "names": checkpoint.fingerprint(train_set.names)}
+    if state:
+        same(folder, built.recipe, facts, state["facts"], options)
+    feed = Feed(train_set, built.masks, built.recipe, built.plan, accelerator, options.workers)
+    if state:
+        built.task.load_state_dict(state["task"])
+    task = built.task.to(accelerator.device)
+    average = Average(task.net, built.recipe.ema)
+    if state:
+        average.load(state["average"])
+    keeper = Keeper(
+        built, folder, accelerator, validation, average, facts, state["best"] if state else None
+    )
+    if accelerator.is_main_process:
+        checkpoint.write_recipe(folder.recipe, built.recipe, notes(built, options))
+    accelerator.wait_for_everyone()
+    done, total = state["done"] if state else 0, sum(stage.steps for stage in built.plan.values())
+    log = Log(
+        folder.log,
+        done=done,
+        steps=total,
+        tensorboard=options.tensorboard,
+        writes=accelerator.is_main_process,
+    )
+    meter, every = Meter(feed, built, accelerator, log), built.recipe.every
+    averaged = borders(built)
+    with stopping() as stop, log:
+        steps = train(
+            task, built.plan, feed, accelerator, seed=built.recipe.seed, state=state
+        )  # fmt: skip
+        for step in steps:
+            done = step.done
+            average.update(task.net, done)
+            if done in averaged:
+                task.net.load_state_dict(average.net.state_dict())
+            meter.add(step)
+            last, stopped = done == total, agreed(stop, done, accelerator)
+            validates = last or done % every.validate_ == 0
+            saves = last or stopped or validates or done % every.save == 0
+            if saves or done % every.log == 0:
+                meter.settle(step)
+            if validates:
+                keeper.validate(step, log)
+            if saves:
+                keeper.save(step)
+                meter.restart()
+            if stopped and not last:
+                break
+    accelerator.wait_for_everyone()
+    if done == total and accelerator.is_main_process:
+        validate.report_on(folder, built)
+    return Outcome(folder.path, done, done < total, accelerator.is_main_process)
+
+
+def accelerator_for(recipe: Recipe) -> Accelerator:
+    """Accelerate, in the precision and with the accumulation that `recipe` asks for."""
+    if recipe.precision == "fp16" and not torch.cuda.is_available():
+        raise InpaintError("precision fp16 needs a CUDA device; say --set precision=bf16 or full")
+    return Accelerator(
+        mixed_precision="no" if recipe.precision == "full" else recipe.precision,
+        gradient_accumulation_steps=recipe.accumulate,
+    )
+
+
+def run_name(built: Built, source: Source) -> str:
+    """What a run's folder is called; a training that goes without something says so."""
+    return "-".join([built.name, source.path.stem, *built.task.labels()])
+
+
+def latest(folder: Folder, options: Options) -> dict[str, Any] | None:
+    """The newest state in `folder`, to go on from; None to begin."""
+    states = folder.states()
+    if not options.resume:
+        if states:
+            raise TrainingError(
+                f"{folder.path} holds a training already; go on with --resume, or give another "
+                "folder with --run"
+            )
+        return None
+    if not folder.path.is_dir():
+        raise TrainingError(f"there is no {folder.path} to go on from; leave out --resume")
+    if not states:
+        say(f"{folder.path} was stopped before its first save: beginning anew")
+        return None
+    return checkpoint.read_state(states[-1])
+
+
+def same(
+    folder: Folder,
+    recipe: Recipe,
+    facts: Mapping[str, Any],
+    old: Mapping[str, Any],
+    options: Options,
+) -> None:
+    """Refuse to go on by another recipe or on other data than the run was begun with."""
+    changed = checkpoint.changes(folder.recipe, recipe)
+    changed += [f"data.{k}: was {old[k]}, is {facts[k]}" for k in facts if old[k] != facts[k]]
+    if changed and not options.allow_changes:
+        raise TrainingError(
+            f"{folder.path} was begun otherwise ({'; '.join(changed)}); undo that, or say "
+            "--allow-changes"
+        )
+    for change in changed:
+        say(f"changed: {change}")
+
+
+def initialised(built: Built, options: Options) -> Built:
+    """Begin from weights, telling what fitted; a stage that trains nothing else is skipped."""
+    parts = []
+    for item in options.init:
+        part, equals, file = item.rpartition("=")
+        where = f"net.{part}" if equals else "net"
+        try:
+            module = built.task.get_submodule(where)
+        except AttributeError:
+            raise InpaintError(f"--init {item}: {built.name} has no part '{part}'") from None
+        tensors = weights.tensors_of(weights.inspect(weights.locate(file)).path)
+        for line in checkpoint.initialise(module, tensors, file):
+            say(line)
+        parts += [where] if equals else []
+    skipped = []
+    for name in built.plan:
+        trained = [m for phase in built.task.phases(name) for m in phase.trains if within(m, "net")]
+        if trained and all(any(within(m, part) for part in parts) for m in trained):
+            say(f"stage '{name}' is skipped: --init brings all that it trains")
+            skipped.append(name)
+    return skipping(built, skipped)
+
+
+def within(module: str, part: str) -> bool:
+    return f"{module}.".startswith(f"{part}.")
+
+
+def skipping(built: Built, names: Sequence[str]) -> Built:
+    """`built` with no steps in the stages `names`; its recipe says so too."""
+    none = {"steps": 0}
+    plan = {k: s.model_copy(update=none) if k in names else s for k, s in built.plan.items()}
+    section = built.recipe.architectures[built.name].model_copy(update={"stages": plan})
+    recipe = built.recipe.model_copy(update={"architectures": {built.name: section}})
+    return replace(built, plan=plan, recipe=recipe)
+
+
+def borders(built: Built) -> set[int]:
+    """The steps after which a stage follows that begins from the averaged network."""
+    first, found = 0, set()
+    for stage in built.plan.values():
+        if stage.averaged and stage.steps and first:
+            found.add(first)
+        first += stage.steps
+    return found
+
+
+def notes(built: Built, options: Options) -> list[str]:
+    """What a resolved recipe says above itself: the command, the versions."""
+    owner = origin(found("architectures")[built.name][0])
+    versions = [f"{name} {version(name)}" for name in ("inpaint-cli", "torch", "accelerate")]
+    return [*([options.command] if options.command else []), ", ".join([*versions, owner])]
+
+
+@contextmanager
+def stopping() -> Iterator[list[int]]:
+    """Note the first SIGINT or SIGTERM in the list that is given; a second one acts as ever."""
+    told: list[int] = []
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in signals}
+
+    def note(number: int, _: object) -> None:
+        told.append(number)
+        for each in signals:
+            signal.signal(each, before[each])
+
+    for number in signals:
+        signal.signal(number, note)
+    try:
+        yield told
+    finally:
+        for number in signals:
+            signal.signal(number, before[number])
+
+
+def agreed(stop: Sequence[int], done: int, accelerator: Accelerator) -> bool:
+    """Whether all processes stop after this step, because any of them was told to."""
+    if accelerator.num_processes == 1:
+        return bool(stop)
+    if done % AGREE:
+        return False
+    flag = torch.tensor([float(bool(stop))], device=accelerator.device)
+    return bool(accelerator.reduce(flag, "sum").item())  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@dataclass
+class Meter:
+    """Losses and speed since the last look at them; looking waits for the device."""
+
+    feed: Feed
+    built: Built
+    accelerator: Accelerator
+    log: Log
+    recent: list[Step] = field(default_factory=list)
+    since: float = field(default_factory=time.perf_counter)
+    warned: bool = False
+
+    def add(self, step: Step) -> None:
+        self.recent.append(step)
+        self.log.advance()
+
+    def settle(self, step: Step) -> None:
+        """Log the mean losses since the last time; `TrainingError` where one is not finite."""
+        values = torch.stack([loss for past in self.recent for loss in past.losses.values()])
+        reduced: Any = self.accelerator.reduce(values, "mean")
+        told = iter(reduced.tolist())
+        terms: dict[str, list[float]] = {}
+        for past in self.recent:
+            for name in past.losses:
+                value = next(told)
+                if not math.isfinite(value):
+                    raise TrainingError(
+                        f"step {past.done}, stage '{past.stage}': the loss {name} is {value}; the "
+                        "last state saved is sound: lower the rate or set clip, and --resume "
+                        "--allow-changes"
+                    )
+                terms.setdefault(name, []).append(value)
+        elapsed = time.perf_counter() - self.since
+        speed = len(self.recent) * (self.built.plan[step.stage].batch or 0) / elapsed
+        waited = self.feed.waited / elapsed
+        losses = {name: math.fsum(past) / len(past) for name, past in terms.items()}
+        self.log.show(step.stage, losses, speed, waited)
+        self.log.note(
+            "train",
+            step.done,
+            {
+                "stage": step.stage,
+                "losses": losses,
+                "rates": dict(step.rates),
+                "images_per_second": round(speed, 3),
+                "data_share": round(waited, 4),
+            },
+        )
+        if waited > STARVED and len(self.recent) > 1 and not self.warned:
+            self.warned = True
+            say(
+                f"{waited:.0%} of the time went into waiting for data; more --workers (now "
+                f"{self.feed.workers}) or images stored nearer to their training size would help"
+            )
+        self.restart()
+
+    def restart(self) -> None:
+        self.recent.clear()
+        self.feed.waited = 0.0
+        self.since = time.perf_counter()
+
+
+@dataclass
+class Keeper:
+    """Writes what a run leaves: scores, sheets, states, weights and the best of them."""
+
+    built: Built
+    folder: Folder
+    accelerator: Accelerator
+    validation: validate.Validation
+    average: Average
+    facts: Mapping[str, Any]
+    best: float | None = None
+
+    def validate(self, step: Step, log: Log) -> None:
+        """Score the averaged network; keep its weights where they are the best so far."""
+        scores, rows = self.validation(self.average.net, self.accelerator)
+        if not self.accelerator.is_main_process:
+            return
+        log.note("validation", step.done, {"scores": scores})
+        told = ", ".join(f"{name} {score:.4g}" for name, score in scores.items())
+        say(f"step {step.done}: {told or 'a new sheet'}")
+        page = sheets.sheet(
+            rows, cell=256, heading=f"{self.folder.path.name}, step {step.done}: {told}"
+        )
+        with replacing(self.folder.sheet(step.done)) as temporary:
+            page.save(temporary)
+        name = self.built.recipe.keep.best or next(iter(scores), None)
+        if name is not None and self.better(name, scores[name]):
+            self.best = scores[name]
+            self.write(self.folder.best, step, {name: f"{self.best:.6g}"})
+
+    def better(self, name: str, score: float) -> bool:
+        if self.best is None or math.isnan(self.best):
+            return True
+        higher = self.validation.metrics[name].better == "higher"
+        return score > self.best if higher else score < self.best
+
+    def save(self, step: Step) -> None:
+        """Write state and weights, unless they are broken; drop those that are too old."""
+        if not self.accelerator.is_main_process:
+            return
+        broken = [k for k, p in self.built.task.named_parameters() if not p.isfinite().all()]
+        if broken:
+            raise TrainingError(
+                f"step {step.done}, stage '{step.stage}': {broken[0]} is not finite any more; the "
+                "last state saved is sound: lower the rate or set clip, and --resume "
+                "--allow-changes"
+            )
+        state, kept = self.folder.kept(step.done)
+        self.write(kept, step, {})
+        with replacing(self.folder.weights) as temporary:
+            shutil.copyfile(kept, temporary)
+        skipped = [name for name, stage in self.built.plan.items() if not stage.steps]
+        own = {"average": self.average.net.state_dict(), "best": self.best, "skipped": skipped}
+        checkpoint.write_state(state, step.state() | own | {"facts": dict(self.facts)})
+        self.folder.prune(self.built.recipe.keep.last)
+
+    def write(self, path: Path, step: Step, scores: Mapping[str, str]) -> None:
+        labels = self.built.task.labels()
+        weights.write(
+            path,
+            self.built.name,
+            self.built.model,
+            self.average.net,
+            notes={
+                "recipe": self.built.recipe.summary,
+                "data": self.built.recipe.data.train.kind,
+                "step": str(step.done),
+                "stage": step.stage,
+                **({"without": ", ".join(labels)} if labels else {}),
+                **scores,
+            },
+        )
+
+
+def check_data(
+    name: str, recipe: Recipe, source: Source, options: Options
+) -> tuple[int, list[str]]:
+    """How many images a training would read, and what is wrong with each that is bad."""
+    built = build(name, recipe, source, steps=0)
+    places = [(built.train, options.data)]
+    if built.val:
+        places.append((built.val, options.val_data or options.data))
+    count, told = 0, []
+    for images, root in places:
+        collection = Collection.at(images, root)
+        for _, wrong in tqdm(bad(collection, options.workers), total=len(collection.names)):
+            count += 1
+            told += [wrong] if wrong else []
+    return count, told
+
+
+def smoke(name: str, recipe: Recipe, source: Source, options: Options, steps: int) -> str:
+    """Train `steps` real steps of every stage, save, read the weights and fill one picture."""
+    few = recipe.model_copy(update={"data": recipe.data.model_copy(update={"val_count": 1})})
+    with TemporaryDirectory() as place:
+        brief = replace(options, folder=Path(place) / "run", steps=steps)
+        outcome = run(name, few, source, brief)
+        model = weights.read(Folder(outcome.folder).weights)
+        image = torch.rand(1, 3, recipe.data.size, recipe.data.size)
+        filled = fill(model.net, model.sizes, image, torch.ones_like(image[:, :1]).tril())
+    if not filled.isfinite().all():
+        raise TrainingError(f"{name} fills with values that are not finite after {steps} steps")
+    return f"{name} trains by {source.path}: {outcome.done} steps, saved, loaded, filled a picture"

@@ -1,0 +1,155 @@
+"""What a training looks like from time to time: scores and pictures of the same few samples."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from PIL import Image
+from torch import Tensor, nn
+
+from ..api.architectures import Batch, Sizes
+from ..api.masks import Masks
+from ..api.metrics import ImageMetric
+from ..errors import RecipeError
+from ..recipe import Named, Recipe, Source
+from ..registry import load
+from . import report
+from .build import Built
+from .checkpoint import Folder
+from .data import Collection, fixed
+from .fill import fill, seed
+from .progress import lines
+
+SHOWN = 6  # samples on a sheet
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The samples of a validation, the same at every one, and how they are scored."""
+
+    collection: Collection
+    masks: Masks
+    metrics: Mapping[str, ImageMetric]
+    sizes: Sizes
+    recipe: Recipe
+    count: int
+
+    @torch.inference_mode()
+    def __call__(
+        self, net: nn.Module, accelerator: Accelerator
+    ) -> tuple[dict[str, float], list[list[tuple[np.ndarray, str]]]]:
+        """The score by each metric over all samples, and rows of pictures of the first few.
+
+        Processes share the samples; the scores are those that one process would give, to the bit.
+        """
+        scores: list[tuple[int, dict[str, float]]] = []
+        rows: list[tuple[int, list[tuple[np.ndarray, str]]]] = []
+        samples = fixed(
+            self.collection,
+            self.masks,
+            self.recipe,
+            self.count,
+            rank=accelerator.process_index,
+            world=accelerator.num_processes,
+        )
+        for n, batch in samples:
+            image, mask = batch.image.to(accelerator.device), batch.mask.to(accelerator.device)
+            seed(self.recipe.seed, n)
+            with accelerator.autocast():
+                filled = fill(net, self.sizes, image, mask)
+            hole = mask > 0.5
+            given = {k: float(m.score(filled, image, hole)) for k, m in self.metrics.items()}
+            scores.append((n, given))
+            if n < SHOWN:
+                rows.append((n, row(Batch(image, mask), filled, self.collection.names[n], given)))
+        every = [given for _, given in sorted(gather_object(scores), key=lambda item: item[0])]
+        shown = [cells for _, cells in sorted(gather_object(rows), key=lambda item: item[0])]
+        return {
+            k: averaged(m, [given[k] for given in every]) for k, m in self.metrics.items()
+        }, shown
+
+
+def averaged(metric: ImageMetric, scores: Sequence[float]) -> float:
+    """One number from the scores of all images that have one."""
+    known = np.array([score for score in scores if not np.isnan(score)])
+    return float(metric.average(known)) if known.size else float("nan")
+
+
+def row(batch: Batch, filled: Tensor, name: str, scores: Mapping[str, float]) -> list[Any]:
+    """Input, mask, output and truth of one sample, with captions."""
+    told = " ".join(f"{key} {score:.4g}" for key, score in scores.items())
+    cells = ((batch.visible + 0.5 * batch.mask, name), (batch.mask.expand_as(batch.image), "hole"),
+             (filled, told or "filled"), (batch.image, "truth"))  # fmt: skip
+    return [(pixels(picture), caption) for picture, caption in cells]
+
+
+def pixels(image: Tensor) -> np.ndarray:
+    """An image [1, 3, H, W] as uint8 [H, W, 3]."""
+    return (image[0].float() * 255).round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy()
+
+
+def metrics_of(recipe: Recipe, source: Source) -> dict[str, ImageMetric]:
+    """The metrics that a recipe names, each under its name and what sets it apart."""
+    metrics = {}
+    for n, asked in enumerate(recipe.metrics):
+        named = Named(kind=asked) if isinstance(asked, str) else asked
+        settings = {key: value for key, value in named.model_dump().items() if key != "kind"}
+        schema = load("metrics", named.kind)
+        metric: Any = source.check(schema, settings, ("metrics", n))
+        if not isinstance(metric, ImageMetric):
+            raise source.error(
+                ("metrics", n), f"'{named.kind}' scores whole sets: see `inpaint eval`"
+            )
+        metrics["-".join([named.kind, *map(str, settings.values())])] = metric
+    return metrics
+
+
+def of(built: Built, source: Source, train: Collection, root: Path | None) -> Validation:
+    """The validation that `built` asks for; without validation data it shows training images."""
+    metrics = metrics_of(built.recipe, source)
+    best = built.recipe.keep.best
+    if best is not None and best not in metrics:
+        raise RecipeError(
+            f"keep.best is '{best}', which is not among the metrics: {', '.join(metrics)}"
+        )
+    collection, count = train, SHOWN
+    if built.val is not None:
+        collection, count = (
+            Collection.at(built.val, root or train.root),
+            built.recipe.data.val_count,
+        )
+    sizes = built.architecture.sizes(built.model)
+    return Validation(collection, built.val_masks, metrics, sizes, built.recipe, count)
+
+
+def report_on(folder: Folder, built: Built) -> None:
+    """Write report.html: loss curves, scores and the last sheet."""
+    events = lines(folder.log)
+    curves = points(events, "train", "losses")
+    scores = points(events, "validation", "scores")
+    parts: list[report.Part] = [report.Text(built.recipe.summary), report.Heading("Losses")]
+    parts += [report.Curves({name: line}, name, logarithmic=True) for name, line in curves.items()]
+    if scores:
+        parts.append(report.Heading("Validation"))
+        parts += [report.Curves({name: line}, name) for name, line in scores.items()]
+    sheet = max(folder.path.glob("sheets/*.png"), default=None)
+    if sheet:
+        parts += [report.Heading("Samples"), report.Picture(Image.open(sheet), sheet.name)]
+    report.write(folder.path / "report.html", f"Training of {folder.path.name}", parts)
+
+
+def points(
+    events: Sequence[Mapping[str, Any]], event: str, key: str
+) -> dict[str, list[tuple[float, float]]]:
+    """The curves in a log: (step, value) by name."""
+    curves: dict[str, list[tuple[float, float]]] = {}
+    for line in events:
+        if line["event"] == event:
+            for name, value in line[key].items():
+                curves.setdefault(name, []).append((line["step"], value))
+    return curves
