@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .. import registry
 from ..errors import InpaintError, PluginError, WeightsError, unknown
 from ..files import replacing
-from ..registry import found, load, origin
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -92,14 +92,14 @@ def write(
     """
     from safetensors.torch import save_file
 
-    points = found("architectures").get(architecture, [])
+    points = registry.found("architectures").get(architecture, [])
     header = {
         **(notes or {}),
         "format": FORMAT,
         "inpaint": version("inpaint-cli"),
         "architecture": architecture,
         "settings": settings.model_dump_json(),
-        "plugin": origin(points[0]) if points else "",
+        "plugin": registry.origin(points[0]) if points else "",
     }
     # copied, because tied weights share memory, which the format does not know
     tensors = {k: v.detach().cpu().clone().contiguous() for k, v in net.state_dict().items()}
@@ -125,10 +125,10 @@ def read(path: Path) -> Model:
             f" it needs inpaint {header.get('inpaint', '')} or newer"
         )
     name = header["architecture"]
-    if name not in found("architectures"):
-        told = unknown("architecture", name, found("architectures"))
+    if name not in registry.found("architectures"):
+        told = unknown("architecture", name, registry.found("architectures"))
         raise PluginError(f"{path} needs {header.get('plugin') or 'another plugin'}: {told}")
-    architecture: type[Architecture] = load("architectures", name)
+    architecture: type[Architecture] = registry.load("architectures", name)
     settings = settings_of(architecture, header["settings"], path)
     net = architecture.build(settings)
     put(tensors_of(path), net, path, header)
@@ -221,9 +221,9 @@ def few(keys: Any) -> str:
 def foreign(path: Path) -> Model:
     """The model in a file without our header, read by the first `formats` plugin that can."""
     told = []
-    for name in found("formats"):
+    for name in registry.found("formats"):
         try:
-            known = load("formats", name).read(path)
+            known = registry.load("formats", name).read(path)
         except (WeightsError, PluginError) as error:
             told.append(f"{name}: {error}")
             continue
@@ -283,7 +283,11 @@ def open_model(model: str | None = None, weights: str | Path | None = None) -> M
         ),
     ):
         if choice:
-            opened = by_name(choice) if choice in found("architectures") else read(locate(choice))
+            opened = (
+                by_name(choice)
+                if choice in registry.found("architectures")
+                else read(locate(choice))
+            )
             return replace(opened, notes=(f"{choice} was chosen by {whose}",))
     note = (
         f"no weights were chosen: filling with {DEFAULT}, which needs none (see `inpaint models`)"
@@ -293,8 +297,8 @@ def open_model(model: str | None = None, weights: str | Path | None = None) -> M
 
 def by_name(name: str) -> Model:
     """What `--model` means: an architecture that needs no weights, or a named weights file."""
-    files, plugins = named(), found("architectures")
-    architecture = load("architectures", name) if name in plugins else None
+    files, plugins = named(), registry.found("architectures")
+    architecture = registry.load("architectures", name) if name in plugins else None
     ready = architecture is not None and not architecture.needs_weights
     if name in files:
         if ready:
@@ -367,10 +371,12 @@ def use(choice: str | None) -> None:
     if choice is None:
         store.unlink(missing_ok=True)
         return
-    if choice not in found("architectures"):
+    if choice not in registry.found("architectures"):
         path = locate(choice)
         if not path.is_file():
-            raise WeightsError(unknown("model", choice, {*named(), *found("architectures")}))
+            raise WeightsError(
+                unknown("model", choice, {*named(), *registry.found("architectures")})
+            )
         choice = choice if choice in named() and path == named()[choice] else str(path.resolve())
     with replacing(store) as temporary:
         temporary.write_text(json.dumps({"use": choice}) + "\n", "utf-8")
@@ -397,9 +403,9 @@ def models() -> tuple[list[Choice], list[str]]:
                 contents.values,
             )
         )
-    for name in found("architectures"):
+    for name in registry.found("architectures"):
         try:
-            plugin: type[Architecture] = load("architectures", name)
+            plugin: type[Architecture] = registry.load("architectures", name)
         except PluginError as error:
             broken.append(str(error))
             continue

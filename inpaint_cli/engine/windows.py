@@ -151,16 +151,30 @@ def enlarged(boxes: Boxes, shape: tuple[int, int], sizes: Sizes, limit: int) -> 
 
 
 def region(box: list[int], hole: NDArray[np.bool_], sizes: Sizes, limit: int) -> Region:
-    """The windows of `box`: itself where it fits, else those tiles that see a hole."""
+    """The windows of `box`: itself where it fits, else tiles.
+
+    Of the tiles only those count that have some of the hole where they reach farther than their
+    neighbours: what lies nearer to their border is filled better by the next one.
+    """
     top, left, bottom, right = box
+    height, width = min(limit, bottom - top), min(limit, right - left)
     overlap = min(2 * sizes.context, limit // 2)
-    tiles = [
-        Box(y, x, min(limit, bottom - top), min(limit, right - left))
+    tiles = tuple(
+        Box(y, x, height, width)
         for y in starts(top, bottom, limit, overlap)
         for x in starts(left, right, limit, overlap)
-    ]
-    seen = tuple(tile for tile in tiles if hole[tile.slices].any())
-    return Region(Box(top, left, bottom - top, right - left), seen)
+        if hole[own(y, height, top, bottom, overlap), own(x, width, left, right, overlap)].any()
+    )
+    return Region(Box(top, left, bottom - top, right - left), tiles)
+
+
+def own(start: int, side: int, first: int, last: int, overlap: int) -> slice:
+    """The part of a tile that no other reaches farther into; it ends halfway to the next."""
+    stop = start + side
+    return slice(
+        start if start == first else start + overlap // 2,
+        stop if stop == last else stop - overlap // 2,
+    )
 
 
 def starts(first: int, last: int, limit: int, overlap: int) -> list[int]:
