@@ -55,3 +55,30 @@ def use(choice: str | None, forget: bool) -> None:
         raise click.UsageError("say either NAME|FILE or --none")
     weights.use(choice)
     click.echo(f"fill uses {weights.default() or weights.DEFAULT} from now on", err=True)
+
+
+@command.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--to", "architecture", required=True, help="The architecture whose weights they are."
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: FILE.safetensors.")
+@click.option("--json", "as_json", is_flag=True, help="Print where every tensor went, as JSON.")
+def convert(file: Path, architecture: str, output: Path | None, as_json: bool) -> None:
+    """Turn the authors' own checkpoint into weights of ours.
+
+    Nothing in the file is executed. What has no use for filling, such as a critic, is left out and
+    named.
+    """
+    from ..engine.convert import convert
+
+    output = output or file.with_suffix(".safetensors")
+    done = convert(file, architecture, output)
+    if as_json:
+        click.echo(json.dumps({"output": str(output), **done.facts()}, indent=2))
+        return
+    click.echo(f"{architecture}: {done.settings!r}", err=True)
+    click.echo(f"{done.kept} of {done.kept + len(done.dropped)} tensors kept", err=True)
+    for group, count in done.groups().items():
+        click.echo(f"dropped {group}.*: {count} tensors", err=True)
+    click.echo(output)

@@ -37,12 +37,16 @@ class PartialConv2d(nn.Module):
         x = torch.cat([visible_only(*source) for source in sources], 1)
         y = F.conv2d(x, self.weight, None, self.stride, self.padding)
         with torch.no_grad():
-            weighted = sum(
-                c * known.float() for c, (_, known) in zip(self.sources, sources, strict=True)
+            counts = torch.cat(
+                [n * m.float() for n, (_, m) in zip(self.sources, sources, strict=True)], 1
             )
-            s = F.avg_pool2d(
-                weighted, self.kernel, self.stride, self.padding, divisor_override=1
-            )  # whole numbers below 2^24: exact in float32
+            s = F.avg_pool2d(  # whole numbers below 2^24: exact in float32
+                counts.sum(1, keepdim=True),
+                self.kernel,
+                self.stride,
+                self.padding,
+                divisor_override=1,
+            )
             known = (s > 0).to(s)
             ratio = known * (self.window / s.clamp(min=1))
         y = y * ratio

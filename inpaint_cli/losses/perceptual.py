@@ -26,6 +26,9 @@ class VGG(nn.Module):
     no state holds: they do not train, and a checkpoint does not carry them.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(
         self,
         network: Network,
