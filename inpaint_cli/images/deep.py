@@ -20,11 +20,11 @@ PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 
 def deep_mode(image: ImageFile.ImageFile, data: bytes) -> str | None:
     """ "RGB;16", "RGBA;16" or "LA;16" where the file is deeper than the mode Pillow gives it."""
-    if image.mode not in ("RGB", "RGBA", "LA"):
+    if image.format == "PNG":  # bits and kind of colour, from the header that comes first
+        return {2: "RGB;16", 4: "LA;16", 6: "RGBA;16"}.get(data[25]) if data[24] == 16 else None
+    if image.mode not in ("RGB", "RGBA"):
         return None
-    if image.format == "PNG":
-        deep = data[24] == 16
-    elif image.format == "TIFF":
+    if image.format == "TIFF":
         deep = max(image.tag_v2.get(258, (8,))) > 8  # type: ignore[attr-defined]
     else:
         deep = image.format == "PPM" and ppm_maximum(image) > 255
@@ -69,7 +69,7 @@ def encode_png(pixels: Deep, frame: bytes) -> bytes:
     filtered[0, 1:], filtered[1:, 1:] = rows[0], rows[1:] - rows[:-1]
     own = {
         b"IHDR": struct.pack(">IIBBBBB", width, height, 16, colour, 0, 0, 0),
-        b"IDAT": zlib.compress(filtered.data, 6),
+        b"IDAT": zlib.compress(filtered.data, 3),
     }
     return PNG_MAGIC + b"".join(chunk(kind, own.get(kind, body)) for kind, body in chunks(frame))
 

@@ -16,9 +16,9 @@ THUMBNAIL = (0x0201, 0x0202)  # where it starts, how long it is
 
 
 def upright(exif: bytes) -> bytes:
-    """The block with orientation 1 and without its preview, which would show what was removed.
+    """The block with the head that JPEG wants, with orientation 1 and without its preview.
 
-    Raises `ValueError` where the block is damaged.
+    The preview would show what was removed. Raises `ValueError` where the block is damaged.
     """
     body = bytearray(exif.removeprefix(HEAD))
     try:
@@ -34,7 +34,7 @@ def upright(exif: bytes) -> bytes:
             erase(body, order, preview)
     except (KeyError, struct.error) as error:
         raise ValueError("the block ends before its entries do") from error
-    return exif[: len(exif) - len(body)] + bytes(body)
+    return HEAD + bytes(body)
 
 
 def erase(body: bytearray, order: str, start: int) -> None:

@@ -23,6 +23,9 @@ class Mask:
 
     hole: Hole
     notes: tuple[str, ...] = ()
+    between: float = 0.0  # the share of the file that is neither black nor white
+    peak: float = 255.0  # its brightest level, 0 to 255
+    in_alpha: bool = False  # whether the shape was found in its transparency
 
 
 def read_mask(
@@ -71,7 +74,13 @@ def read_mask(
         )
     if (share := hole.mean()) > COVERAGE:
         notes.append(f"the hole covers {share:.0%} of {photo.name}; if black is meant, invert it")
-    return Mask(hole, tuple(notes))
+    return Mask(
+        hole,
+        tuple(notes),
+        between=between,
+        peak=float(values.max() * 255),
+        in_alpha=channel == "alpha",
+    )
 
 
 def levels(photo: Photo) -> Float:
@@ -90,25 +99,30 @@ def grow(hole: Hole, pixels: float) -> Hole:
     """
     if not pixels or not hole.any() or hole.all():
         return hole.copy()
-    rows, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
-    margin = int(abs(pixels)) + 1
-    box = tuple(slice(max(0, ends[0] - margin), ends[-1] + 1 + margin) for ends in (rows, columns))
-    out = hole.copy()
-    part = hole[box]
-    out[box] = distance(~part) <= pixels if pixels > 0 else distance(part) > -pixels
+    out, box = hole.copy(), around(hole, pixels)
+    out[box] = distance(~hole[box]) <= pixels if pixels > 0 else distance(hole[box]) > -pixels
     return out
 
 
-def feather(hole: Hole, pixels: float, *, core: Hole | None = None) -> NDArray[np.float32]:
+def feather(hole: Hole, pixels: float, *, core: Hole | None = None) -> Float:
     """Weights [H, W] that rise over `pixels` from 0 at the hole's border to 1 inside it.
 
     Nothing outside the hole gets any weight. `core`, the hole before it was grown, is 1
     throughout: what is to go must not shine through.
     """
-    if not pixels or hole.all():
-        return hole.astype(np.float32)
-    weights = np.minimum(distance(hole) / np.float32(pixels + 1), 1)
+    weights = hole.astype(np.float32)
+    if pixels > 0 and hole.any() and not hole.all():
+        box = around(hole, 0)
+        weights[box] = np.minimum(distance(hole[box]) / np.float32(pixels + 1), 1)
     return weights if core is None else np.maximum(weights, core & hole)
+
+
+def around(hole: Hole, margin: float) -> tuple[slice, slice]:
+    """The box of the hole and `margin` more on each side, and a pixel: work grows with the hole."""
+    more = int(abs(margin)) + 1
+    ends = (np.flatnonzero(hole.any(axis)) for axis in (1, 0))
+    rows, columns = (slice(max(0, found[0] - more), found[-1] + 1 + more) for found in ends)
+    return rows, columns
 
 
 def distance(inside: Hole) -> NDArray[np.float32]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, JpegImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, JpegImagePlugin, UnidentifiedImageError
 
 from ..errors import ImageError
 from .deep import chunks, decode_deep, deep_mode
@@ -25,35 +25,9 @@ FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "TGA", "JPEG2000"
 PNG_CHUNKS = (b"cHRM", b"cICP", b"gAMA", b"sBIT", b"sRGB", b"sPLT", b"tEXt", b"zTXt", b"iTXt")
 LOSSY = {"JPEG", "AVIF"}
 TIFF_LOSSY = {"jpeg", "tiff_jpeg", "webp"}
-TIFF_LAYOUT = {  # tags that describe how pixels lie in the file: the writer makes its own
-    *range(254, 260),
-    262,
-    266,
-    273,
-    ORIENTATION,
-    *range(277, 282),
-    284,
-    292,
-    293,
-    296,
-    317,
-    318,
-    319,
-    320,
-    *range(322, 326),
-    330,
-    338,
-    339,
-    347,
-    512,
-    513,
-    514,
-    529,
-    530,
-    531,
-    532,
-    282,
-    283,
+TIFF_LAYOUT = {  # tags that say how pixels lie in the file, or that are written by name
+    *(*range(254, 260), 262, 266, 273, ORIENTATION, *range(277, 285), 292, 293, 296, 297),
+    *(*range(317, 321), *range(322, 326), 330, 338, 339, 347, *range(512, 515), *range(529, 533)),
 }
 lock = threading.RLock()
 
@@ -246,6 +220,9 @@ def tiff_traits(image: Image.Image) -> dict[str, Any]:
     tags = image.getexif()
     for tag in TIFF_LAYOUT & set(tags):
         del tags[tag]
+    for group in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
+        tags.get_ifd(group)  # read now, for the file will be closed
+    tags.tagtype = image.tag_v2.tagtype  # type: ignore[attr-defined]  # its writer guesses else
     return {"compression": image.info.get("compression", "raw"), "tags": tags}
 
 
