@@ -1,12 +1,15 @@
 """Write files whole or not at all."""
 
 import os
+import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import InpaintError
+
+RANDOM = re.compile("[a-z0-9_]{8}")  # what mkstemp puts into names
 
 
 @contextmanager
@@ -34,6 +37,17 @@ def replacing(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
         raise unwritable(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def abandoned(folder: Path, names: Iterable[str]) -> list[Path]:
+    """The temporary files that killed processes have left of writing `names` into `folder`."""
+    ours = {(f".{path.stem[:40]}-", path.suffix) for path in map(Path, names)}
+    found = [Path(name) for name in os.listdir(folder) if name.startswith(".")]
+    return [
+        folder / path
+        for path in found
+        if (path.stem[:-8], path.suffix) in ours and RANDOM.fullmatch(path.stem[-8:])
+    ]
 
 
 def free(path: Path, *, overwrite: bool) -> None:

@@ -1,10 +1,15 @@
 """What several commands ask for in the same words."""
 
-from collections.abc import Callable
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from ..engine.options import Options
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -44,7 +49,7 @@ def model_options(command: Command) -> Command:
 
 
 def hole_options(command: Command) -> Command:
-    """How masks are read: fields of `Options`."""
+    """Where the hole is, besides a mask file, and how that is read: fields of `Options`."""
     for option in (
         click.option(
             "--feather",
@@ -77,6 +82,14 @@ def hole_options(command: Command) -> Command:
             help="Levels of the mask from N on, of 255, are hole.",
         ),
         click.option("--mask-invert", "invert", is_flag=True, help="Black marks the hole."),
+        click.option(
+            "--region",
+            "regions",
+            type=Region(),
+            multiple=True,
+            help="A rectangle that is hole, in pixels from the top left; may be given several"
+            " times, with or without a mask.",
+        ),
     ):
         command = option(command)
     return command
@@ -116,3 +129,10 @@ def run_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
+
+
+def fill_options(given: Mapping[str, Any]) -> Options:
+    """What `hole_options` and `run_options` were given; feathering needs a band to do it in."""
+    from ..engine.options import Options
+
+    return Options(**{**given, "grow": given["grow"] or given["feather"]})
