@@ -14,13 +14,11 @@ import numpy as np
 
 from ..api.masks import Mask, on_border
 from ..errors import DataError, ImageError
-from ..files import replacing
 from ..images import read_mask, read_photo, resize_mask
-from ..sheets import overlay, sheet
-from .masks import MANIFEST, pictures, read_manifest, size_of
+from ..sheets import overlay
+from .masks import MANIFEST, SHOWN, laid_out, pictures, read_manifest, size_of, spread
 
 Polarity = Literal["white", "black", "unclear"]
-SHOWN = 24  # masks on a contact sheet
 GRAY = 0.2  # with more than this between black and white it is not a mask but a photo
 NOISE = 0.001  # with less than this it is as good as black and white
 
@@ -277,15 +275,14 @@ def mismatched(looks: Sequence[Look], pairs: dict[str, Path]) -> Iterator[Findin
 def contact_sheet(report: Report, path: Path) -> None:
     """Masks as a picture, over their photos where there are some; those with findings first."""
     named = {file.partition(" ")[0] for finding in report.findings for file in finding.files}
-    chosen = sorted(report.looks, key=lambda item: item.name not in named)[:SHOWN]
+    first = [item for item in report.looks if item.name in named][:SHOWN]
+    rest = [item for item in report.looks if item.name not in named]
+    chosen = [*first, *spread(rest, SHOWN - len(first))]
     root = report.path if report.path.is_dir() else report.path.parent
     cells = [
         (seen(root / m.name, report.photos.get(m.name)), f"{m.ratio:.1%} {m.name}") for m in chosen
     ]
-    rows = [cells[n : n + 6] for n in range(0, len(cells), 6)]
-    heading = f"{report.path}: {plural(len(report.looks), 'mask')}, {report.verdict()}"
-    with replacing(path) as temporary:
-        sheet(rows, cell=160, heading=heading).save(temporary)
+    laid_out(cells, path, f"{report.path}: {plural(len(report.looks), 'mask')}, {report.verdict()}")
 
 
 def seen(mask: Path, photo: Path | None) -> Any:

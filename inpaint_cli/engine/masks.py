@@ -12,14 +12,14 @@ from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path, PurePosixPath
 from signal import SIG_IGN, SIGINT, signal
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from PIL import Image
 from pydantic import NonNegativeInt, PositiveInt, ValidationError
 from tqdm import tqdm
 
-from ..api.masks import Mask, Masks, on_border, percent
+from ..api.masks import Masks, on_border, percent
 from ..api.settings import Settings
 from ..errors import DataError, PluginError, RecipeError
 from ..files import replacing, unwritable
@@ -28,8 +28,9 @@ from ..images.read import ORIENTATION, contents, max_pixels, opened
 from ..images.write import SUFFIXES
 from ..recipe import Source, Where, lay
 from ..registry import found, load
-from ..sheets import sheet
+from ..sheets import Picture, sheet
 
+T = TypeVar("T")
 MANIFEST = "masks.jsonl"
 SHOWN = 24  # masks on a contact sheet
 
@@ -288,15 +289,22 @@ def write(generators: Sequence[Masks], folder: Path, order: Order) -> Entry:
 
 
 def contact_sheet(entries: Sequence[Entry], folder: Path, path: Path) -> None:
-    """Up to `SHOWN` masks of the set, evenly chosen, with their ratios."""
-    chosen = [entries[n * len(entries) // SHOWN] for n in range(SHOWN)]
-    if len(entries) <= SHOWN:
-        chosen = list(entries)
-    cells = [(picture(read_mask(folder / e.file).hole), f"{e.file} {e.ratio:.1%}") for e in chosen]
+    """Some masks of the set as a picture, with their ratios."""
+    cells = [
+        (read_mask(folder / e.file).hole.astype(np.uint8) * 255, f"{e.ratio:.1%} {e.file}")
+        for e in spread(entries, SHOWN)
+    ]
+    laid_out(cells, path, f"{folder}: {len(entries)} masks")
+
+
+def spread(items: Sequence[T], count: int) -> list[T]:
+    """At most `count` of `items`, evenly chosen."""
+    count = min(count, len(items))
+    return [items[n * len(items) // count] for n in range(count)]
+
+
+def laid_out(cells: Sequence[tuple[Picture, str]], path: Path, heading: str) -> None:
+    """Write a contact sheet of six cells a row."""
     rows = [cells[n : n + 6] for n in range(0, len(cells), 6)]
     with replacing(path) as temporary:
-        sheet(rows, cell=160, heading=f"{folder}: {len(entries)} masks").save(temporary)
-
-
-def picture(hole: Mask) -> Any:
-    return hole.astype(np.uint8) * 255
+        sheet(rows, cell=160, heading=heading).save(temporary)

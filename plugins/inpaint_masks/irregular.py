@@ -76,18 +76,20 @@ def painted(
     frame = 0 if border is not False else clearance(height, width, target)
     rows, columns = height - 2 * frame, width - 2 * frame
     canvas = np.zeros((rows, columns), np.uint8)
-    bound = 0  # the hole is not larger than this, so there is nothing to count below the target
-    for start, end, brush in segments(rows, columns, rng, share=share, at_edge=bool(border)):
-        (x, y), (u, v) = start, end
-        bound += (abs(u - x) + abs(v - y) + brush + 2) * (brush + 2)
-        if bound < target:
-            cv2.line(canvas, start, end, 1, brush)
+    bound = 0  # the hole is not larger than this: far below the target there is nothing to count
+    for (x, y), (u, v), length, brush in segments(rows, columns, rng, share, bool(border)):
+        most = (length + brush + 2) * (brush + 2)
+        if bound + most >= target:
+            bound = cv2.countNonZero(canvas)
+        if bound + most < target:
+            cv2.line(canvas, (x, y), (u, v), 1, brush)
+            bound += most
             continue
         reach = brush // 2 + 2
         left, top = max(min(x, u) - reach, 0), max(min(y, v) - reach, 0)
         part = canvas[top : max(y, v) + reach, left : max(x, u) + reach]  # all that can change
         before = part.copy()
-        cv2.line(canvas, start, end, 1, brush)
+        cv2.line(canvas, (x, y), (u, v), 1, brush)
         bound = cv2.countNonZero(canvas)
         if bound >= target:
             shorten(part, before, (x - left, y - top), bound - target)
@@ -106,25 +108,27 @@ def shorten(
 ) -> None:
     """Take off `surplus` pixels of what `part` has and `before` had not, farthest from `start`."""
     if surplus:
-        y, x = np.nonzero(part != before)
+        gained = np.flatnonzero(part != before)
+        y = gained // part.shape[1]
+        x = gained - y * part.shape[1]
         distance = (x - start[0]) ** 2 + (y - start[1]) ** 2
-        order = distance * part.size + y * part.shape[1] + x  # no two alike: no ties to break
-        farthest = np.argsort(order)[-surplus:]
+        order = distance * part.size + gained  # no two alike: no ties to break
+        farthest = order >= np.partition(order, -surplus)[-surplus]
         part[y[farthest], x[farthest]] = 0
 
 
 def segments(
-    height: int, width: int, rng: np.random.Generator, *, share: float, at_edge: bool
-) -> Iterator[tuple[tuple[int, int], tuple[int, int], int]]:
-    """Endless (start, end, brush width): strokes of some segments each, anywhere, any way.
+    height: int, width: int, rng: np.random.Generator, share: float, at_edge: bool
+) -> Iterator[tuple[tuple[int, int], tuple[int, int], int, int]]:
+    """Endless (start, end, length, brush width): strokes of some segments, anywhere, any way.
 
     Brushes are broader, the larger the `share` that they have to cover. Whole numbers only.
     """
     side = min(height, width)
-    thin, thick = max(1, side // 40), max(2, round(side * (0.02 + 0.18 * math.sqrt(share))))
+    thin, thick = max(1, side // 40), max(2, round(side * (0.02 + 0.24 * math.sqrt(share))))
     x = y = heading = brush = left = 0
     while True:
-        for a, b, c, d in rng.integers(1 << 16, size=(32, 4)).tolist():
+        for a, b, c, d in rng.integers(1 << 16, size=(48, 4)).tolist():
             if not left:  # the next stroke
                 x, y = a * width >> 16, b * height >> 16
                 if at_edge:
@@ -135,9 +139,14 @@ def segments(
                 left = 2 + d % 7
             else:
                 heading = (heading + (a - (1 << 15)) // 40) % HEADINGS  # to 72 degrees either way
-                length = (side >> 4) + (b * (side >> 2) >> 16) + 1
+                length = (side * (32768 + b) >> 18) + 3  # an eighth to three of the side
                 end = x + (length * COS[heading] >> 14), y + (length * SIN[heading] >> 14)
-                yield (x, y), end, max(thin, brush + (c * (brush >> 1) >> 16) - (brush >> 2))
+                yield (
+                    (x, y),
+                    end,
+                    length,
+                    max(thin, brush + (c * (brush >> 1) >> 16) - (brush >> 2)),
+                )
                 x, y = end
                 left -= 1
                 if not (0 <= x < width and 0 <= y < height):
