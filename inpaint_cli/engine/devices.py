@@ -27,8 +27,8 @@ def device(name: str = "auto") -> torch.device:
         raise InpaintError(
             f"no device is called '{name}'; try auto, cpu, cuda, cuda:1 or mps"
         ) from error
-    count = torch.cuda.device_count() if chosen.type == "cuda" else 1
-    if not available(chosen.type) or (chosen.index or 0) >= count:
+    beyond = chosen.type == "cuda" and (chosen.index or 0) >= max(1, torch.cuda.device_count())
+    if beyond or not available(chosen.type):
         raise InpaintError(f"this machine has no device '{name}'; try --device auto")
     return chosen
 
