@@ -66,4 +66,5 @@ def target(point: EntryPoint) -> str:
 
 def origin(point: EntryPoint) -> str:
     """The package that offers `point`, with its version."""
-    return f"{point.distro.name} {point.distro.version}" if point.distro else target(point)
+    distro = point.distro  # named after its folder, where a package's hyphens are underscores
+    return f"{distro.name.replace('_', '-')} {distro.version}" if distro else target(point)

@@ -22,10 +22,10 @@ from torch import Tensor, nn
 from . import registry
 from .api.architectures import Architecture, Batch, Sizes, Task
 from .api.masks import Masks
+from .api.stages import Stage, overlaid
 from .engine import weights
 from .engine.fill import fill
 from .engine.train import train
-from .recipe import Stage
 
 AWKWARD = ((37, 53), (64, 40), (1, 1), (3, 70))  # heights and widths no network is made for
 
@@ -115,11 +115,11 @@ def check_task(
     torch.manual_seed(0)
     task = architecture.task(architecture.build(model), rules)
     side = max(architecture.sizes(model).fit(32, 32))
-    for stage in task.stages:
+    for stage in task.plan:
         check_gradients(task, stage, side, without_gradient)
         before = copy.deepcopy(task.state_dict())
-        plan = {stage: Stage(steps=1)}
-        (step,) = train(task, plan, lambda n: iter(examples(side)), Accelerator(cpu=True))
+        plan = {stage: overlaid(task.plan[stage], Stage(steps=1))}
+        (step,) = train(task, plan, lambda name, n: iter(examples(side)), Accelerator(cpu=True))
         for term, loss in step.losses.items():
             assert math.isfinite(loss), f"{stage}: {term} is {loss}"
         learns = {p for phase in task.phases(stage) for m in phase.trains for p in under(task, m)}
