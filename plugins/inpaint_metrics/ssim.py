@@ -1,0 +1,89 @@
+"""Structural similarity (Wang et al. 2004), under each of the conventions that papers use."""
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional as F
+
+from .pixels import PixelMetric
+from .regions import inside, mean_over
+
+C1, C2 = 0.01**2, 0.03**2  # for a range of 1
+
+
+class SSIM(PixelMetric):
+    """Structural similarity, the mean over the map and over the channels.
+
+    border "valid" keeps the windows that lie wholly inside; "zero" pads the pictures with black and
+    gives every pixel its window. `sample` divides (co)variances by n - 1, as scikit-image does by
+    default. A region takes the windows whose centre lies in it. NaN where no window fits.
+    """
+
+    better = "higher"
+    window: Literal["gaussian", "uniform"] = "gaussian"
+    size: int = Field(default=11, ge=3)  # pixels
+    sigma: float = Field(default=1.5, gt=0)  # pixels, of the Gaussian
+    border: Literal["valid", "zero"] = "valid"
+    sample: bool = False
+
+    def score(self, filled: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
+        edge = self.size // 2
+        pad = (edge, self.size - 1 - edge) * 2 if self.border == "zero" else (0, 0, 0, 0)
+        out, real = (F.pad(self.prepared(image), pad) for image in (filled, truth))
+        height, width = (side - self.size + 1 for side in out.shape[-2:])
+        if min(height, width) < 1:
+            return torch.full((len(out),), torch.nan, dtype=torch.float64)
+        where = F.pad(inside(mask, self.region, self.ring), pad)
+        where = where[..., edge : edge + height, edge : edge + width]
+        maps = [  # plane by plane, which stays in the processor's cache
+            torch.stack([self.similarity(*planes) for planes in zip(*pair, strict=True)])
+            for pair in zip(out, real, strict=True)
+        ]
+        means = [mean_over(m[None], w[None]) for m, w in zip(maps, where, strict=True)]
+        return torch.cat(means)
+
+    def similarity(self, x: Tensor, y: Tensor) -> Tensor:
+        """The map of two planes [H, W] in 0..1, one value for each window inside.
+
+        In double precision, for variances are small differences; in place, for memory is slower.
+        """
+        planes = x.new_empty(4, *x.shape)
+        planes[0], planes[1] = x, y
+        torch.mul(x, x, out=planes[2]).addcmul_(y, y)
+        torch.mul(x, y, out=planes[3])
+        mean_x, mean_y, variances, covariance = filtered(planes, self.weights(x))
+        n = self.size**2
+        scale = n / (n - 1) if self.sample else 1.0
+        product = mean_x * mean_y
+        squares = (mean_x * mean_x).addcmul_(mean_y, mean_y)
+        covariance.sub_(product).mul_(2 * scale).add_(C2)
+        variances.sub_(squares).mul_(scale).add_(C2)
+        return product.mul_(2).add_(C1).mul_(covariance).div_(squares.add_(C1).mul_(variances))
+
+    def weights(self, like: Tensor) -> Tensor:
+        """The window along one axis [size], which sums to 1."""
+        if self.window == "uniform":
+            line = torch.ones(self.size, dtype=torch.float64)
+        else:
+            at = torch.arange(self.size, dtype=torch.float64) - (self.size - 1) / 2
+            line = torch.exp(-at.square() / (2 * self.sigma**2))
+        return (line / line.sum()).to(like)
+
+
+def filtered(planes: Tensor, weights: Tensor) -> Tensor:
+    """Each of `planes` [K, H, W] under `weights` along both axes, where they fit inside."""
+    count, height, width = planes.shape
+    size = len(weights)
+    if planes.device.type != "cpu":
+        rows = weights.expand(count, 1, 1, size)
+        out = F.conv2d(F.conv2d(planes, rows, groups=count), rows.mT, groups=count)
+        return out.view(count, height - size + 1, width - size + 1)
+    import cv2  # several times as fast as torch's convolutions in double precision
+
+    line, edge = weights.numpy(), size // 2
+    flat = planes.view(-1, width).numpy()
+    out = torch.from_numpy(cv2.sepFilter2D(flat, -1, line, line, borderType=cv2.BORDER_CONSTANT))
+    out = out.view(count, height, width)
+    return out[:, edge : edge + height - size + 1, edge : edge + width - size + 1]
