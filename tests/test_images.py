@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import sys
 import threading
 import warnings
 from pathlib import Path
@@ -257,11 +258,8 @@ def test_png_text_gamma_and_density_are_kept():
     assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
 
 
-@pytest.mark.parametrize("subsampling", [0, 1, 2])
-@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
-@pytest.mark.parametrize("progressive", [False, True])
-def test_jpeg_keeps_tables_and_subsampling(subsampling: int, mode: str, progressive: bool):
-    source = saved(
+def jpeg(mode: str, subsampling: int, progressive: bool) -> bytes:
+    return saved(
         made(mode),
         "JPEG",
         quality=71,
@@ -269,17 +267,57 @@ def test_jpeg_keeps_tables_and_subsampling(subsampling: int, mode: str, progress
         progressive=progressive,
         comment=b"hello",
         dpi=(72, 72),
+        exif=oriented(1),
+        icc_profile=SRGB,
     )
-    photo = read_photo(source)
+
+
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_jpeg_keeps_tables_and_subsampling(
+    subsampling: int, mode: str, progressive: bool, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(sys.modules, "jpeglib", None)  # as if the extra were not installed
+    photo = read_photo(jpeg(mode, subsampling, progressive))
     hole = corner(photo.size)
     data, _ = encode(photo.fill(np.zeros((*photo.size, 3), np.float32), hole))
     again = read_photo(data)
-    for trait in ("qtables", "subsampling", "progressive", "comment", "dpi"):
+    for trait in ("qtables", "progressive", "comment", "dpi", "exif", "icc_profile"):
         assert again.keep[trait] == photo.keep[trait]
+    assert again.keep["subsampling"] == photo.keep["subsampling"]
+    assert photo.keep["subsampling"] == subsampling
     drift = verify(photo, data, hole)
     assert not drift.lossless
     assert drift.ok
-    assert drift.mean < 3
+    assert 0 < drift.mean < 6
+    coarse, _ = encode(photo, quality=5)
+    assert verify(photo, coarse, hole).mean > 1.5 * drift.mean
+
+
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_jpeg_blocks_without_a_hole_are_untouched(subsampling: int, mode: str, progressive: bool):
+    jpeglib = pytest.importorskip("jpeglib")
+    photo = read_photo(jpeg(mode, subsampling, progressive))
+    hole = np.zeros(photo.size, np.bool_)
+    hole[17:20, 17:23] = True
+    data, _ = encode(photo.fill(np.zeros((*photo.size, 3), np.float32), hole))
+    block = np.zeros_like(hole)  # and a pixel around it, into which coarse chroma is smoothed
+    block[15:33, 15:33] = True
+    assert verify(photo, data, block).count == 0
+    assert verify(photo, data, hole).count > 0
+    again = read_photo(data)
+    for trait in ("qtables", "subsampling", "comment", "dpi", "exif", "icc_profile"):
+        assert again.keep.get(trait) == photo.keep[trait] or (
+            mode == "L" and trait == "subsampling"
+        )
+    assert np.abs(again.rgb[18, 18:22]).max() < 0.25
+    assert encode(photo)[0] != data
+    unchanged = read_photo(encode(photo)[0])
+    assert np.array_equal(unchanged.pixels, photo.pixels)
+    assert jpeglib.__version__
 
 
 def test_transparency_is_kept_unless_the_hole_is_to_be_opaque():

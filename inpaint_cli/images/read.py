@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageFile, JpegImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from ..errors import ImageError
 from .deep import chunks, decode_deep, deep_mode
@@ -165,6 +165,8 @@ def describe(image: Image.Image, data: bytes, pixels: NDArray[Any], mode: str, n
     lossless = kind not in LOSSY
     if kind == "JPEG":
         keep |= jpeg_traits(image)
+        if orientation not in range(2, 9):  # the blocks lie as they will be written
+            keep |= {"source": data, "decoded": pixels}
     elif kind == "PNG":
         keep["chunks"] = [
             (key, upright_xmp(body)) for key, body in chunks(data) if key in PNG_CHUNKS
@@ -207,9 +209,11 @@ def jpeg_traits(image: Any) -> dict[str, Any]:
         for kind, body in getattr(image, "applist", [])
         if kind == "APP13" and not {0x0409, 0x040C} & set(image.info.get("photoshop", {}))
     ]  # Photoshop's block holds captions; not where it holds a preview of the old picture
+    (_, *luma, _), *others = image.layer  # (number, horizontal, vertical sampling, table) each
+    halved = {(1, 1): 0, (2, 1): 1, (2, 2): 2}.get(tuple(luma), 0)
     return {
         "qtables": image.quantization,
-        "subsampling": JpegImagePlugin.get_sampling(image),
+        "subsampling": halved if all(layer[1:3] == (1, 1) for layer in others) else 0,
         "progressive": bool(image.info.get("progressive")),
         "keep_rgb": image.mode == "RGB" and image.info.get("adobe_transform") == 0,
         "extra": b"".join(b"\xff\xed" + struct.pack(">H", len(b) + 2) + b for b in extra),

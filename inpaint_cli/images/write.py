@@ -3,6 +3,7 @@
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from PIL import Image, PngImagePlugin
 from ..errors import ImageError
 from ..files import replacing
 from .deep import encode_png, encode_ppm, encode_tiff
+from .jpeg import splice
 from .photo import GRAY, LUMA, WITH_ALPHA, Hole, Photo, picture
 from .read import colours_of, quiet, read_photo
 
@@ -94,11 +96,22 @@ def encode(
                 image.putpalette(fitted.palette[:, :3].tobytes(), "RGB")
             out = io.BytesIO()
             image.save(out, format, **settings)
-            return out.getvalue(), notes
+        data = out.getvalue()
+        if "qtables" in settings and "source" in photo.keep:
+            data = splice(data, photo.keep["source"], differs(photo.pixels, photo.keep["decoded"]))
+        return data, notes
     except (OSError, ValueError, SystemError) as error:  # too large for the format, for one
         raise ImageError(
             f"{photo.name} cannot be written as {format}: {error}; choose another format"
         ) from error
+
+
+def differs(one: NDArray[Any], two: NDArray[Any]) -> Hole:
+    """True [H, W] where any channel does."""
+    unlike = one != two
+    if unlike.ndim == 2:
+        return unlike
+    return reduce(np.logical_or, (unlike[..., n] for n in range(unlike.shape[-1])))
 
 
 def encode_deep(photo: Photo, format: str, settings: Mapping[str, Any]) -> bytes:
@@ -129,7 +142,7 @@ def traits(photo: Photo, format: str, quality: int | None) -> dict[str, Any]:
         given["keep_rgb"] = keep.get("keep_rgb", False)
         if same and quality is None and "qtables" in keep:
             given["qtables"] = keep["qtables"]
-            given["subsampling"] = max(keep["subsampling"], 0) if photo.mode == "RGB" else -1
+            given["subsampling"] = keep["subsampling"]
         else:
             given |= {"quality": quality or QUALITY, "subsampling": 0}
     elif format == "PNG":
@@ -291,6 +304,6 @@ def verify(before: Photo, written: Path | bytes, hole: Hole) -> Drift:
         change[hole[rows]] = 0
         largest = max(largest, float(change.max()))
         total += float(change.sum()) / channels
-        count += int(np.count_nonzero(change if change.ndim == 2 else change.any(-1)))
+        count += int(np.count_nonzero(differs(change, np.zeros_like(change))))
     lossless = after.lossless and after.mode in (before.mode, "RGB", "RGBA")
     return Drift(largest, total / max(outside, 1), count, outside, lossless)
