@@ -4,8 +4,8 @@ Yu et al., "Free-Form Image Inpainting with Gated Convolution", ICCV 2019 (DeepF
 attention of Yu et al., "Generative Image Inpainting with Contextual Attention", CVPR 2018. The
 branches have one layout here, where the authors' code narrows two layers of the second network.
 The papers leave open, and we choose: padding with zeros; propagation of attention along both
-axes of the picture instead of along its flattened pixels; where no patch is wholly
-visible, attention gives zeros.
+axes of the picture instead of along its flattened pixels; where no patch is wholly visible,
+attention looks at those with the least of the hole.
 """
 
 import torch
@@ -97,7 +97,8 @@ class ContextualAttention(nn.Module):
         h, w = small.shape[-2:]
         queries = F.unfold(small, 3, padding=1)[0].T.view(h, w, -1)  # h w 9C
         keys = F.normalize(queries.view(h * w, -1), dim=1, eps=1e-4)
-        hole = F.max_pool2d(F.max_pool2d(mask, 2), 3, 1, 1).view(-1) > 0  # keys that touch it
+        share = F.avg_pool2d(F.max_pool2d(mask, 2), 3, 1, 1, count_include_pad=False).view(-1)
+        barred = share > share.min()  # keys with hole in them, unless all have
         patches = F.unfold(x, 4, padding=1, stride=2)[0].T  # hw 16C
         rows = max(1, self.budget // (h * w * w) - 2)
         built = []
@@ -106,10 +107,11 @@ class ContextualAttention(nn.Module):
             reach = slice(max(top - 1, 0), min(bottom + 1, h))  # a row more on either side
             scores = propagate((queries[reach] @ keys.T).view(-1, w, h, w))
             scores = scores[top - reach.start :][: bottom - top].view(-1, h * w)
-            weights = (10 * scores).masked_fill(hole, -torch.inf).softmax(1)
-            built.append(weights.nan_to_num(0.0) @ patches)  # NaN: no key is free of the hole
-        folded = F.fold(torch.cat(built).T[None], size, 4, padding=1, stride=2)
-        return folded / 4  # four patches cover each pixel
+            weights = (10 * scores).masked_fill(barred, -torch.inf).softmax(1)
+            built.append(weights @ patches)
+        placed = torch.stack([torch.cat(built).T, torch.ones_like(patches.T)])
+        total, cover = F.fold(placed, size, 4, padding=1, stride=2).chunk(2)
+        return total / cover  # four patches cover a pixel, fewer at the border
 
 
 def propagate(scores: Tensor) -> Tensor:
