@@ -2,4 +2,5 @@
 
 from .cli import main
 
-main(prog_name="inpaint")
+if __name__ == "__main__":  # worker processes import this too
+    main(prog_name="inpaint")

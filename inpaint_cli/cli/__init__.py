@@ -12,6 +12,7 @@ from ..errors import InpaintError
 
 COMMANDS = {
     "fill": "Fill the holes of a photo.",
+    "infer": "Fill the holes of all photos of a folder.",
     "train": "Train an architecture by a recipe.",
     "recipes": "List, show, check and compare recipes.",
     "masks": "Draw, check and rebuild sets of masks.",
