@@ -8,9 +8,11 @@ import threading
 import warnings
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import skimage
+import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -121,8 +123,9 @@ def test_sixteen_bits_of_colour_keep_their_depth(format: str, mode: str):
     if (format, mode) in {("PPM", "RGBA;16"), ("PPM", "LA;16"), ("TIFF", "LA;16")}:
         pytest.skip("not a thing")
     rng = np.random.default_rng(1)
+    frame = saved(Image.new("RGB", (1, 1)), "PNG", dpi=(150, 150), exif=oriented(1))
     pixels = rng.integers(0, 65536, (21, 17, len(mode) - 3), np.uint16)
-    first = read_photo(encode_png(pixels, saved(Image.new("RGB", (1, 1)), "PNG", dpi=(150, 150))))
+    first = read_photo(encode_png(pixels, frame))
     assert first.mode == mode
     assert np.array_equal(first.pixels, pixels)
     photo = read_photo(encode(first, format)[0])
@@ -130,6 +133,8 @@ def test_sixteen_bits_of_colour_keep_their_depth(format: str, mode: str):
     assert np.array_equal(photo.pixels, pixels)
     if format != "PPM":
         assert photo.keep["dpi"] == pytest.approx((150, 150), abs=0.1)
+        tags = Image.open(io.BytesIO(encode(photo)[0])).getexif()
+        assert tags[0x010F] == "Maker"
     hole = corner(photo.size)
     filled = photo.fill(np.full((21, 17, 3), 0.70001, np.float32), hole)
     data, _ = encode(filled)
@@ -464,6 +469,28 @@ def test_bad_files_are_refused_in_a_sentence(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(Path, "open", lambda *_: (_ for _ in ()).throw(PermissionError()))
     with pytest.raises(ImageError, match="may not be read"):
         read_photo(tmp_path / "text.png")
+
+
+def test_files_that_would_be_cut_to_eight_bits_are_refused():
+    values = np.arange(32 * 32 * 3, dtype=np.uint16).reshape(32, 32, 3) * 20
+    flat, four = values[..., 0], np.repeat(values[..., :1], 4, 2)
+    cases = {
+        "16 bits": cv2.imencode(".jp2", values)[1].tobytes(),
+        "16 bits a": tiff(four, photometric="separated"),
+        "white is 0": tiff(flat, photometric="miniswhite"),
+        "multiplied by alpha": tiff(four, photometric="rgb", extrasamples=["assocalpha"]),
+    }
+    for message, data in cases.items():
+        with pytest.raises(ImageError, match=message):
+            read_photo(data)
+    assert read_photo(cv2.imencode(".jp2", (values >> 8).astype(np.uint8))[1].tobytes())
+    assert np.array_equal(read_photo(tiff(values, photometric="rgb")).pixels, values)
+
+
+def tiff(pixels: np.ndarray, **settings) -> bytes:
+    out = io.BytesIO()
+    tifffile.imwrite(out, pixels, **settings)
+    return out.getvalue()
 
 
 @given(st.data())

@@ -11,7 +11,7 @@ from inpaint_cli.images import Photo, read_photo, verify, write_photo
 FOLDER = Path(__file__).parents[1].parent / "shared" / "data" / "odd-files"
 FILES = sorted(FOLDER.iterdir()) if FOLDER.is_dir() else []
 REFUSED = {
-    "12bit.cropped.tif": "bits a channel",
+    "12bit.cropped.tif": "12 bits a channel",
     "broken.png": "not a picture, or damaged",
     "broken_data_stream.png": "get the file again",
     "decompression_bomb.gif": "65535x66601",

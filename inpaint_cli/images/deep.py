@@ -50,7 +50,28 @@ def decode_deep(image: ImageFile.ImageFile, data: bytes, mode: str) -> Deep:
     if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 3:
         raise ImageError("its 16 bits a channel cannot be decoded; convert it to PNG")
     order = {"RGB;16": [2, 1, 0], "RGBA;16": [2, 1, 0, 3], "LA;16": [-2, -1]}[mode]
-    return pixels[..., order].astype(np.uint16)
+    pixels = pixels[..., order].astype(np.uint16)
+    if image.format == "TIFF":  # of which there are more kinds than decoders agree on
+        image.load()
+        if not np.array_equal(pixels >> 8, np.asarray(image)):
+            raise ImageError("its 16 bits a channel cannot be decoded; convert it to PNG")
+    return pixels
+
+
+def refuse_cut(image: ImageFile.ImageFile, data: bytes) -> None:
+    """Raise `ImageError` where Pillow would silently cut or misread what the file holds."""
+    tags = getattr(image, "tag_v2", {})
+    bits = tags.get(258, (8,))[0]
+    if image.format == "JPEG2000" and not image.mode.startswith("I;16"):
+        at = data.find(b"\xff\x51") + 40  # component size in the SIZ marker segment
+        bits = 1 + (data[at] & 127)
+    elif image.format == "AVIF":
+        at = data.find(b"av1C")
+        bits = 10 if at > 0 and data[at + 6] & 64 else 8
+    if bits not in (1, 2, 4, 8, 16, 32) or (bits > 8 and image.mode[0] not in "IF"):
+        raise ImageError(f"its {bits} bits a channel would be cut to 8; convert it to 16-bit PNG")
+    if bits > 8 and tags.get(262) == 0:
+        raise ImageError("its white is 0 instead of the largest number; invert it first")
 
 
 def ppm_maximum(image: ImageFile.ImageFile) -> int:

@@ -23,7 +23,8 @@ class Mask:
 
     hole: Hole
     notes: tuple[str, ...] = ()
-    between: float = 0.0  # the share of the file that is neither black nor white
+    between: float = 0.0  # the share of the file that is neither black nor white, or nearly so
+    impure: float = 0.0  # the share that is not exactly black or white
     peak: float = 255.0  # its brightest level, 0 to 255
     in_alpha: bool = False  # whether the shape was found in its transparency
 
@@ -78,6 +79,7 @@ def read_mask(
         hole,
         tuple(notes),
         between=between,
+        impure=float(np.mean((values > 0) & (values < 1))),
         peak=float(values.max() * 255),
         in_alpha=channel == "alpha",
     )
@@ -88,6 +90,8 @@ def levels(photo: Photo) -> Float:
     if photo.mode in GRAY and photo.mode != "F":
         channel = photo.pixels if photo.pixels.ndim == 2 else photo.pixels[..., 0]
         return (channel - np.float32(photo.black)) / np.float32(photo.white - photo.black)
+    if photo.palette is not None:
+        return (photo.palette[:, :3].astype(np.float32) / 255 @ LUMA)[photo.pixels]
     return photo.rgb @ LUMA
 
 

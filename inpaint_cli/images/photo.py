@@ -209,12 +209,9 @@ def inks_from_rgb(colours: Float, photo: Photo) -> NDArray[np.uint8]:
     sample = photo.pixels[:: max(1, photo.size[0] // 256), :: max(1, photo.size[1] // 256)]
     darkness = 1 - inks_to_rgb(sample, "CMYK", None).max(-1)
     black = sample[..., 3] / 255
-    share = float(
-        np.median(
-            (black / np.maximum(darkness, 1e-6))[darkness > 0.1] if (darkness > 0.1).any() else 0
-        )
-    )
-    k = np.minimum(share, 1) * (1 - colours.max(1, keepdims=True))
+    dark = darkness > 0.1
+    share = float(np.median(black[dark] / darkness[dark])) if dark.any() else 0.0
+    k = min(share, 1) * (1 - colours.max(1, keepdims=True))
     cmy = 1 - colours / np.maximum(1 - k, 1e-6)
     return np.rint(np.concatenate([cmy, k], 1).clip(0, 1) * 255).astype(np.uint8)
 
@@ -222,13 +219,11 @@ def inks_from_rgb(colours: Float, photo: Photo) -> NDArray[np.uint8]:
 def transform(source: str, profile: bytes | None, target: str) -> ImageCms.ImageCmsTransform | None:
     """From `source` to `target`, of which one is RGB; None where the profile is of no use."""
     srgb = ImageCms.createProfile("sRGB")
-    lab = "LAB" in (source, target)
     try:
-        other = (
-            ImageCms.createProfile("LAB")
-            if lab
-            else ImageCms.ImageCmsProfile(io.BytesIO(profile or b""))
-        )
+        if "LAB" in (source, target):
+            other = ImageCms.createProfile("LAB")
+        else:
+            other = ImageCms.ImageCmsProfile(io.BytesIO(profile or b""))
         ends = (srgb, other) if source == "RGB" else (other, srgb)
         return ImageCms.buildTransform(*ends, source, target, ImageCms.Intent.RELATIVE_COLORIMETRIC)
     except (ImageCms.PyCMSError, OSError):

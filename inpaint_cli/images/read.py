@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from ..errors import ImageError
-from .deep import chunks, decode_deep, deep_mode
+from .deep import chunks, decode_deep, deep_mode, refuse_cut
 from .exif import ORIENTATION, turned, upright, upright_xmp
 from .photo import MODES, Photo
 
@@ -43,17 +43,17 @@ def read_photo(source: Path | bytes, *, name: str = "") -> Photo:
     if not data:
         raise ImageError(f"{name} is empty (0 bytes); get the file again")
     with opened(data, name) as image:
-        deeper = deep_mode(image, data)
         try:
-            pixels = decode_deep(image, data, deeper) if deeper else plain(image)
+            mode = deep_mode(image, data)
+            pixels = decode_deep(image, data, mode) if mode else plain(image, data)
+            with quiet():
+                return describe(image, data, pixels, mode or image.mode, name)
         except ImageError as error:
             raise ImageError(f"{name} cannot be filled: {error}") from error
         except MemoryError:
             raise ImageError(f"{name} ({megapixels(image)}) does not fit into memory") from None
         except Exception as error:  # a damaged file makes Pillow raise nearly anything
             raise ImageError(f"{name} cannot be read: {reason(error)}") from error
-        with quiet():
-            return describe(image, data, pixels, deeper or image.mode, name)
 
 
 def contents(path: Path) -> bytes:
@@ -129,10 +129,9 @@ def reason(error: Exception) -> str:
     return f"{str(error).rstrip('.') or type(error).__name__}; get the file again"
 
 
-def plain(image: ImageFile.ImageFile) -> NDArray[Any]:
+def plain(image: ImageFile.ImageFile, data: bytes) -> NDArray[Any]:
     """The pixels as Pillow decodes them."""
-    if image.format == "TIFF" and image.tag_v2.get(258, (8,))[0] not in (1, 2, 4, 8, 16, 32):  # type: ignore[attr-defined]
-        raise ImageError("its bits a channel are none of 1, 2, 4, 8, 16 and 32; convert it to 16")
+    refuse_cut(image, data)
     image.load()
     if image.mode not in MODES and not image.mode.startswith("I;16"):
         raise ImageError(f"nothing is known of its mode, {image.mode}; convert it to RGB")
@@ -187,6 +186,8 @@ def describe(image: Image.Image, data: bytes, pixels: NDArray[Any], mode: str, n
         palette = colours_of(image, transparency)
     elif transparency is not None and kind == "PNG":
         key = transparency if isinstance(transparency, tuple) else (transparency,)
+        if mode == "1":
+            key = (int(key[0] > 0),)
     return Photo(
         name,
         kind,

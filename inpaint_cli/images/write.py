@@ -16,7 +16,7 @@ from ..files import replacing
 from .deep import encode_png, encode_ppm, encode_tiff
 from .jpeg import splice
 from .photo import GRAY, LUMA, WITH_ALPHA, Hole, Photo, picture
-from .read import colours_of, quiet, read_photo
+from .read import colours_of, read_photo
 
 SUFFIXES = {
     suffix: format
@@ -88,22 +88,21 @@ def encode(
     fitted, notes = fit(photo, format)
     settings = traits(fitted, format, quality)
     try:
-        with quiet():
-            if fitted.mode.endswith(";16") and fitted.mode != "I;16":
-                return encode_deep(fitted, format, settings), notes
-            image = picture(fitted.pixels, fitted.mode)
-            if fitted.palette is not None:
-                image.putpalette(fitted.palette[:, :3].tobytes(), "RGB")
-            out = io.BytesIO()
-            image.save(out, format, **settings)
-        data = out.getvalue()
-        if "qtables" in settings and "source" in photo.keep:
-            data = splice(data, photo.keep["source"], differs(photo.pixels, photo.keep["decoded"]))
-        return data, notes
-    except (OSError, ValueError, SystemError) as error:  # too large for the format, for one
+        if fitted.mode.endswith(";16") and fitted.mode != "I;16":
+            return encode_deep(fitted, format, settings), notes
+        out = io.BytesIO()
+        image = picture(fitted.pixels, fitted.mode)
+        if fitted.palette is not None:
+            image.putpalette(fitted.palette[:, :3].tobytes(), "RGB")
+        image.save(out, format, **settings)
+    except Exception as error:  # sizes and tags that a format cannot hold: Pillow raises anything
         raise ImageError(
             f"{photo.name} cannot be written as {format}: {error}; choose another format"
         ) from error
+    data = out.getvalue()
+    if "qtables" in settings and "source" in photo.keep:
+        data = splice(data, photo.keep["source"], differs(photo.pixels, photo.keep["decoded"]))
+    return data, notes
 
 
 def differs(one: NDArray[Any], two: NDArray[Any]) -> Hole:
@@ -118,12 +117,11 @@ def encode_deep(photo: Photo, format: str, settings: Mapping[str, Any]) -> bytes
     if format == "PPM":
         return encode_ppm(photo.pixels)
     if format == "TIFF":
-        return encode_tiff(
-            photo.pixels,
-            dict(settings.get("exif", {})),
-            dpi=settings.get("dpi"),
-            icc_profile=settings.get("icc_profile"),
-        )
+        tags, dpi, profile = (settings.get(key) for key in ("exif", "dpi", "icc_profile"))
+        if isinstance(exif := tags, bytes):
+            tags = Image.Exif()
+            tags.load(exif)
+        return encode_tiff(photo.pixels, dict(tags or {}), dpi=dpi, icc_profile=profile)
     out = io.BytesIO()
     Image.new("RGB", (1, 1)).save(out, "PNG", **settings)
     return encode_png(photo.pixels, out.getvalue())
@@ -156,9 +154,7 @@ def traits(photo: Photo, format: str, quality: int | None) -> dict[str, Any]:
             key = photo.key
             given["transparency"] = key if len(key) == 3 else int(key[0])
     elif format == "TIFF":
-        given["compression"] = (
-            keep.get("compression", "tiff_adobe_deflate") if same else ("tiff_adobe_deflate")
-        )
+        given["compression"] = keep["compression"] if same else "tiff_adobe_deflate"
         if given["compression"] == "jpeg":
             given["quality"] = quality or QUALITY
     elif format == "WEBP":
