@@ -33,7 +33,8 @@ class Look:
     ratio: float  # share of the picture that is hole
     edge: float  # share of the picture's edge that is hole
     border: bool  # whether the hole touches the edge
-    between: float  # share that is neither black nor white
+    between: float  # share that is neither black nor white, or nearly so
+    impure: float  # share that is not exactly black or white
     peak: float  # brightest level, 0 to 255
     in_alpha: bool
 
@@ -164,6 +165,7 @@ def look(path: Path, name: str) -> Look:
         edge=float(edges.mean()),
         border=on_border(hole),
         between=mask.between,
+        impure=mask.impure,
         peak=mask.peak,
         in_alpha=mask.in_alpha,
     )
@@ -194,7 +196,8 @@ def judged(looks: Sequence[Look], intact: set[str]) -> Iterator[Finding]:
     if gray := where(lambda m: m.between > GRAY):
         yield Finding(True, "mostly gray, so no masks; are these the photos?", gray)
     if dim := where(lambda m: not m.ratio and m.peak >= 1 and m.between <= GRAY):
-        text = "nothing reaches half brightness; masks of 0 and 1 need fill --mask-threshold 1"
+        level = int(min(item.peak for item in looks if item.name in dim))
+        text = f"nothing reaches half brightness: use fill --mask-threshold {level}"
         yield Finding(True, text, dim)
     if blank := where(lambda m: not m.ratio and m.peak < 1):
         yield Finding(True, "all black, so there is no hole; leave them out", blank)
@@ -207,16 +210,19 @@ def judged(looks: Sequence[Look], intact: set[str]) -> Iterator[Finding]:
     if black:
         text = "white at the edges and in most of the picture, so black seems to be the hole: "
         yield Finding(True, f"{text}if it is, use fill --mask-invert", black)
-    if soft := where(lambda m: NOISE < m.between <= GRAY):
-        worst = max(item.between for item in looks if item.name in set(soft))
+    if soft := where(lambda m: m.peak > 1 and m.impure > NOISE and m.between <= GRAY):
+        worst = max(item.impure for item in looks if item.name in soft)
         text = (
-            f"up to {worst:.1%} is neither black nor white (JPEG, soft edges): fill cuts at half, "
-            "--mask-threshold moves the cut, and PNG keeps masks clean"
+            f"up to {worst:.1%} is not quite black or white (JPEG noise, soft edges): fill cuts "
+            "at half, --mask-threshold moves the cut, and PNG keeps masks clean"
         )
         yield Finding(False, text, soft)
     if alpha := where(lambda m: m.in_alpha):
-        text = "the shape is in the transparency: fill takes what is opaque as hole, other tools "
-        yield Finding(False, f"{text}see a white page; --mask-channel chooses", alpha)
+        text = (
+            "the shape is in the transparency: fill takes what is opaque as hole, other tools may "
+            "see a white page, so better save it in black and white"
+        )
+        yield Finding(False, text, alpha)
 
 
 def paired(

@@ -55,7 +55,7 @@ def freeform(
         thickness = int(rng.integers(*brush))
         corners = [(x, y)]
         for dx, dy in zip((lengths * cosines).tolist(), (lengths * sines).tolist(), strict=True):
-            x, y = int(min(max(x + dx, 0), width)), int(min(max(y + dy, 0), height))
+            x, y = int(min(max(x + dx, 0), width - 1)), int(min(max(y + dy, 0), height - 1))
             corners.append((x, y))
         cv2.polylines(canvas, [np.array(corners, np.int32)], False, 1, thickness)
         canvas = flipped(canvas.view(np.bool_), rng).view(np.uint8)

@@ -140,14 +140,14 @@ def segments(
             else:
                 heading = (heading + (a - (1 << 15)) // 40) % HEADINGS  # to 72 degrees either way
                 length = (side * (32768 + b) >> 18) + 3  # an eighth to three of the side
-                end = x + (length * COS[heading] >> 14), y + (length * SIN[heading] >> 14)
+                u, v = x + (length * COS[heading] >> 14), y + (length * SIN[heading] >> 14)
+                # lines that leave the picture are clipped differently by OpenCV 4 and 5
+                end = min(max(u, 0), width - 1), min(max(v, 0), height - 1)
                 yield (
                     (x, y),
                     end,
                     length,
                     max(thin, brush + (c * (brush >> 1) >> 16) - (brush >> 2)),
                 )
+                left = left - 1 if end == (u, v) else 0
                 x, y = end
-                left -= 1
-                if not (0 <= x < width and 0 <= y < height):
-                    left = 0

@@ -70,7 +70,7 @@ def strokes(law: Law, height: int, width: int, rng: np.random.Generator) -> Mask
         x, y = int(rng.integers(width)), int(rng.integers(height))
         steps = zip((lengths * sines).tolist(), (lengths * cosines).tolist(), brushes, strict=True)
         for dx, dy, brush in steps:
-            end = int(min(max(x + dx, 0), width)), int(min(max(y + dy, 0), height))
+            end = int(min(max(x + dx, 0), width - 1)), int(min(max(y + dy, 0), height - 1))
             cv2.line(canvas, (x, y), end, 1, brush)
             x, y = end
     return canvas.view(np.bool_)
