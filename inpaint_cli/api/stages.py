@@ -33,9 +33,9 @@ class Schedule(Settings):
         if self.kind == "step":
             return self.factor ** sum(step >= drop * steps for drop in self.drops)
         begin = max(self.warmup, self.hold * steps)
-        if self.kind == "constant" or step < begin:
+        if self.kind == "constant" or step < begin or steps <= begin:
             return 1.0
-        t = (step - begin) / max(steps - begin, 1)
+        t = (step - begin) / (steps - begin)
         fall = (1 - t) ** self.power if self.kind == "linear" else (1 + math.cos(math.pi * t)) / 2
         return self.floor + (1 - self.floor) * fall
 

@@ -67,7 +67,7 @@ def run(name: str, recipe: Recipe, source: Source, options: Options) -> Outcome:
     """
     built = build(name, recipe, source, steps=options.steps)
     accelerator = accelerator_for(built.recipe)
-    train_set = Collection.at(built.train, options.data)
+    train_set = Collection.at(built.inputs.train, options.data)
     validation = validate.of(built, source, train_set, options.val_data)
     folder = Folder(options.folder or Path("runs") / run_name(built, source))
     state = latest(folder, options)
@@ -75,7 +75,9 @@ def run(name: str, recipe: Recipe, source: Source, options: Options) -> Outcome:
     facts = {"images": len(train_set.names), "names": checkpoint.fingerprint(train_set.names)}
     if state:
         same(folder, built.recipe, facts, state["facts"], options)
-    feed = Feed(train_set, built.masks, built.recipe, built.plan, accelerator, options.workers)
+    feed = Feed(
+        train_set, built.inputs.masks, built.recipe, built.plan, accelerator, options.workers
+    )
     if state:
         built.task.load_state_dict(state["task"])
     task = built.task.to(accelerator.device)
@@ -403,9 +405,9 @@ def check_data(
 ) -> tuple[int, list[str]]:
     """How many images a training would read, and what is wrong with each that is bad."""
     built = build(name, recipe, source, steps=0)
-    places = [(built.train, options.data)]
-    if built.val:
-        places.append((built.val, options.val_data or options.data))
+    places = [(built.inputs.train, options.data)]
+    if built.inputs.val:
+        places.append((built.inputs.val, options.val_data or options.data))
     count, told = 0, []
     for images, root in places:
         collection = Collection.at(images, root)

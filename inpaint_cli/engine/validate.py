@@ -118,13 +118,13 @@ def of(built: Built, source: Source, train: Collection, root: Path | None) -> Va
             f"keep.best is '{best}', which is not among the metrics: {', '.join(metrics)}"
         )
     collection, count = train, SHOWN
-    if built.val is not None:
+    if built.inputs.val is not None:
         collection, count = (
-            Collection.at(built.val, root or train.root),
+            Collection.at(built.inputs.val, root or train.root),
             built.recipe.data.val_count,
         )
     sizes = built.architecture.sizes(built.model)
-    return Validation(collection, built.val_masks, metrics, sizes, built.recipe, count)
+    return Validation(collection, built.inputs.val_masks, metrics, sizes, built.recipe, count)
 
 
 def report_on(folder: Folder, built: Built) -> None:
