@@ -77,15 +77,18 @@ def test_a_window_has_a_size_the_network_takes_wherever_the_photo_allows_it(hole
 
 @settings(deadline=None)
 @given(holes(), SIZES)
-def test_shares_cover_each_window_and_fade_out_where_another_goes_on(hole, sizes):
+def test_windows_own_the_hole_and_reach_beyond(hole, sizes):
     for region in plan(hole, sizes):
-        total = np.zeros((region.box.height, region.box.width), np.float32)
-        for window, share in zip(region.windows, region.shares(), strict=True):
+        owners = np.zeros(hole.shape, int)
+        for window, own, share in zip(region.windows, region.owned, region.shares(), strict=True):
+            owners[own.slices] += 1
             assert share.shape == (window.height, window.width)
-            assert share.min() > 0
-            assert share.max() <= 1
-            total[window.within(region.box).slices] += share
-        assert (total[hole[region.box.slices]] > 0).all()
+            inner = own.within(window)
+            assert min(inner.top, inner.left) >= 0
+            assert (share[inner.slices] == 1).all()
+            assert share.size - area(own) == (share < 1).sum()
+        assert owners.max() == 1
+        assert (owners[region.box.slices][hole[region.box.slices]] == 1).all()
 
 
 def test_the_work_grows_with_the_hole_and_not_with_the_photo():

@@ -43,23 +43,26 @@ class Box:
 
 @dataclass(frozen=True)
 class Region:
-    """A part of a photo that is filled by itself: one window, or several that overlap.
+    """A part of a photo that is filled by itself: one window, or tiles that overlap.
 
-    Every hole pixel of the photo lies in exactly one region, and in a window of it.
+    Every hole pixel of the photo lies in exactly one region, and in the own part of at least one
+    of its windows: what no other window reaches farther into.
     """
 
     box: Box
     windows: tuple[Box, ...]
+    owned: tuple[Box, ...]
+    fade: int = 0  # pixels
 
     def shares(self) -> Iterator[NDArray[np.float32]]:
-        """How much each window has to say about each of its pixels [h, w]; never 0.
+        """How much each window has to say about its pixels [h, w].
 
-        Falls off towards the borders that other windows reach over, so that divided by their
-        sum they blend without a seam, and in any order.
+        1 in its own part, then falling to 0 over `fade` pixels.
         """
-        rows = ramps({(w.top, w.height) for w in self.windows})
-        columns = ramps({(w.left, w.width) for w in self.windows})
-        return (np.outer(rows[w.top], columns[w.left]) for w in self.windows)
+        for window, own in zip(self.windows, self.owned, strict=True):
+            rows = ramp(window.top, window.height, own.top, own.height, self.fade)
+            columns = ramp(window.left, window.width, own.left, own.width, self.fade)
+            yield np.outer(rows, columns)
 
 
 def plan(hole: NDArray[np.bool_], sizes: Sizes, limit: int | None = None) -> list[Region]:
@@ -77,8 +80,7 @@ def plan(hole: NDArray[np.bool_], sizes: Sizes, limit: int | None = None) -> lis
         boxes = again
     area = (again[:, 2:] - again[:, :2]).prod(1).sum()
     if max(hole.shape) <= limit and 4 * area >= hole.size:
-        whole = Box(0, 0, *hole.shape)
-        return [Region(whole, (whole,))]
+        return [region([0, 0, *hole.shape], hole, sizes, limit)]
     return [region(box, hole, sizes, limit) for box in again.tolist()]
 
 
@@ -151,49 +153,34 @@ def enlarged(boxes: Boxes, shape: tuple[int, int], sizes: Sizes, limit: int) -> 
 
 
 def region(box: list[int], hole: NDArray[np.bool_], sizes: Sizes, limit: int) -> Region:
-    """The windows of `box`: itself where it fits, else tiles.
-
-    Of the tiles only those count that have some of the hole where they reach farther than their
-    neighbours: what lies nearer to their border is filled better by the next one.
-    """
+    """The windows of `box`: itself where it fits, else tiles that own some of the hole."""
     top, left, bottom, right = box
     height, width = min(limit, bottom - top), min(limit, right - left)
     overlap = min(2 * sizes.context, limit // 2)
-    tiles = tuple(
-        Box(y, x, height, width)
-        for y in starts(top, bottom, limit, overlap)
-        for x in starts(left, right, limit, overlap)
-        if hole[own(y, height, top, bottom, overlap), own(x, width, left, right, overlap)].any()
-    )
-    return Region(Box(top, left, bottom - top, right - left), tiles)
+    pairs = [
+        (Box(y, x, height, width), Box(above, before, below - above, after - before))
+        for y, above, below in tiles(top, bottom, height, overlap)
+        for x, before, after in tiles(left, right, width, overlap)
+        if hole[above:below, before:after].any()
+    ]
+    windows, owned = zip(*pairs, strict=True)
+    return Region(Box(top, left, bottom - top, right - left), windows, owned, overlap // 4)
 
 
-def own(start: int, side: int, first: int, last: int, overlap: int) -> slice:
-    """The part of a tile that no other reaches farther into; it ends halfway to the next."""
-    stop = start + side
-    return slice(
-        start if start == first else start + overlap // 2,
-        stop if stop == last else stop - overlap // 2,
-    )
+def tiles(first: int, last: int, side: int, overlap: int) -> list[tuple[int, int, int]]:
+    """Tiles of `side` pixels that cover first..last evenly: start, and first..last of their own.
+
+    Neighbours overlap by `overlap` pixels at least, and what they own ends halfway.
+    """
+    spare = last - first - side
+    steps = -(-spare // max(side - overlap, 1))
+    starts = [first + spare * n // steps for n in range(steps + 1)] if steps else [first]
+    borders = [first, *((a + side + b) // 2 for a, b in pairwise(starts)), last]
+    return list(zip(starts, borders[:-1], borders[1:], strict=True))
 
 
-def starts(first: int, last: int, limit: int, overlap: int) -> list[int]:
-    """Where tiles of `limit` pixels begin that cover first..last, evenly, with an overlap."""
-    spare = last - first - limit
-    if spare <= 0:
-        return [first]
-    steps = -(-spare // (limit - overlap))
-    return [first + spare * n // steps for n in range(steps + 1)]
-
-
-def ramps(spans: set[tuple[int, int]]) -> dict[int, NDArray[np.float32]]:
-    """By start: weights that rise and fall linearly where one span overlaps the next."""
-    ordered = sorted(spans)
-    out = {start: np.ones(length, np.float32) for start, length in ordered}
-    for (start, length), (following, _) in pairwise(ordered):
-        shared = start + length - following
-        if shared > 0:
-            rise = (np.arange(shared, dtype=np.float32) + 0.5) / shared
-            out[following][:shared] *= rise
-            out[start][-shared:] *= rise[::-1]
-    return out
+def ramp(start: int, side: int, own: int, length: int, fade: int) -> NDArray[np.float32]:
+    """Weights [side] of pixels from `start` on: 1 in own..own+length, less beyond."""
+    at = np.arange(start, start + side)
+    beyond = np.maximum(np.maximum(own - at, at - (own + length - 1)), 0)
+    return np.clip(1 - beyond / (fade + 1), 0, 1).astype(np.float32)
