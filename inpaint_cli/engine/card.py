@@ -33,10 +33,14 @@ class Source:
     @classmethod
     def of(cls, file: Path, card: Path) -> Source:
         try:
-            place = os.path.relpath(file, card.parent)
+            place = os.path.relpath(file.resolve(), card.parent.resolve())
         except ValueError:  # on another drive of Windows
-            place = os.path.abspath(file)
+            place = file.resolve()
         return cls(Path(place).as_posix(), Stamp.of(file).sha256)
+
+    def seen_from(self, card: Path) -> Path:
+        """Where the file should lie."""
+        return Path(os.path.relpath((card.parent / self.path).resolve()))
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,6 @@ def beside(output: Path) -> Path:
 
 
 def write(
-    output: Path,
     model: Model,
     written: Written,
     photo: Path,
@@ -77,12 +80,16 @@ def write(
     options: Options,
     sample: int = 0,
     opaque: bool = False,
+    output: Path | None = None,
 ) -> Path:
-    """Write the card of `output`, which `written` tells of, beside it."""
+    """Write the card of the photo that `written` tells of beside it, or beside `output`."""
     import torch
 
     from .fill import setup
 
+    output = output or written.output
+    if output is None:
+        raise ValueError("what went to a stream has no card")
     path = beside(output)
     device, _ = setup(model, options)
     plugins = registry.found("architectures").get(model.header.get("architecture", model.name))
@@ -130,10 +137,10 @@ def read(path: Path) -> Card:
 
 def repeat(
     path: Path,
-    *,
     photo: Path | None = None,
     mask: Path | None = None,
     weights: Path | None = None,
+    *,
     output: Path | None = None,
     overwrite: bool = False,
     report: Callable[[str], None] = lambda told: None,
@@ -152,7 +159,7 @@ def repeat(
     photo = found(photo, card.photo, path, "photo")
     hole_file = card.mask and found(mask, card.mask, path, "mask")
     held = card.weights and found(weights, card.weights, path, "weights file")
-    output = output or Path(os.path.normpath(path.parent / card.output.path))
+    output = output or card.output.seen_from(path)
     if output.exists() and output.samefile(photo):
         raise DataError(f"{output} is the photo itself: give another name with -o")
     free(output, overwrite=overwrite)
@@ -188,7 +195,7 @@ def repeat(
 
 def found(given: Path | None, source: Source, card: Path, what: str) -> Path:
     """The file `given`, or else where the card says it lies, if it is still the same."""
-    path = given or Path(os.path.normpath(card.parent / source.path))
+    path = given or source.seen_from(card)
     if not path.is_file():
         raise DataError(f"the {what} of {card}, {path}, is not there; say where it is now")
     if Stamp.of(path).sha256 != source.sha256:

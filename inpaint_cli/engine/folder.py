@@ -396,12 +396,12 @@ def make(job: Job, options: Options, model: Any, item: Item) -> Sequence[str]:
             )
     if job.card:
         card.write(
-            item.output,
             model,
             written,
             item.pair.photo,
             item.pair.mask,
             options=options,
             opaque=job.opaque,
+            output=item.output,
         )
     return [*photo.notes, *hole.notes, *written.notes]
