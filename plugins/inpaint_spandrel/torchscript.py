@@ -1,0 +1,91 @@
+"""The tensors of a TorchScript archive, without its program.
+
+`torch.jit.load` runs the archive's own `__setstate__`; here nothing that comes from the file is
+called. An archive is a zip whose `data.pkl` names modules as classes below `__torch__`: they are
+read as plain holders of attributes.
+"""
+
+import pickle
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+from zipfile import ZipFile, is_zipfile
+
+import torch
+from torch import Tensor
+
+DTYPES = {
+    "FloatStorage": torch.float32,
+    "DoubleStorage": torch.float64,
+    "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
+    "LongStorage": torch.int64,
+    "IntStorage": torch.int32,
+    "BoolStorage": torch.bool,
+}
+
+
+class Module:
+    """Stands for a module of the archive: attributes and no behaviour."""
+
+    def __setstate__(self, attributes: dict[str, Any]) -> None:
+        self.attributes = attributes
+
+
+class Reader(pickle.Unpickler):
+    def __init__(self, archive: ZipFile, root: PurePosixPath) -> None:
+        super().__init__(archive.open(str(root / "data.pkl")))
+        self.archive = archive
+        self.root = root
+
+    def find_class(self, module_name: str, global_name: str) -> Any:
+        if module_name.startswith("__torch__"):
+            return Module
+        if module_name == "torch" and global_name in DTYPES:
+            return DTYPES[global_name]
+        if (module_name, global_name) == ("torch._utils", "_rebuild_tensor_v2"):
+            return tensor
+        if (module_name, global_name) == ("collections", "OrderedDict"):
+            return OrderedDict
+        if module_name == "torch.jit._pickle":  # typed lists and dictionaries
+            return lambda value, *_: value
+        raise pickle.UnpicklingError(f"{module_name}.{global_name} is not allowed")
+
+    def persistent_load(self, pid: Any) -> Tensor:
+        _, dtype, key, _, count = pid
+        data = bytearray(self.archive.read(str(self.root / "data" / PurePosixPath(key).name)))
+        return (
+            torch.frombuffer(data, dtype=dtype, count=count)
+            if count
+            else torch.empty(0, dtype=dtype)
+        )
+
+
+def tensor(
+    storage: Tensor, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: object
+) -> Tensor:
+    return storage.as_strided(size, stride, offset).clone()
+
+
+def is_torchscript(path: Path) -> bool:
+    """Whether the file at `path` is an archive with a program in it."""
+    if not is_zipfile(path):
+        return False
+    with ZipFile(path) as archive:
+        return any("/code/" in name for name in archive.namelist())
+
+
+def tensors(path: Path) -> dict[str, Tensor]:
+    """Every tensor of the archive at `path`, named by its way through the modules."""
+    with ZipFile(path) as archive:
+        root = next(PurePosixPath(n).parent for n in archive.namelist() if n.endswith("/data.pkl"))
+        return dict(named(Reader(archive, root).load(), ""))
+
+
+def named(holder: Any, prefix: str) -> Iterator[tuple[str, Tensor]]:
+    if isinstance(holder, Tensor):
+        yield prefix.removesuffix("."), holder
+    elif isinstance(holder, Module):
+        for name, value in holder.attributes.items():
+            yield from named(value, f"{prefix}{name}.")
