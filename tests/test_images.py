@@ -34,6 +34,7 @@ from inpaint_cli.images import (
 )
 from inpaint_cli.images.deep import PNG_MAGIC, chunk, encode_png
 from inpaint_cli.images.exif import turned
+from inpaint_cli.images.jpeg import splice
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 PHOTO = skimage.data.astronaut()[100:133, 200:247]  # [33, 47, 3]
@@ -323,6 +324,15 @@ def test_jpeg_blocks_without_a_hole_are_untouched(subsampling: int, mode: str, p
     unchanged = read_photo(encode(photo)[0])
     assert np.array_equal(unchanged.pixels, photo.pixels)
     assert jpeglib.__version__
+
+
+def test_a_source_that_jpeglib_cannot_take_is_encoded_anew():
+    photo = read_photo(jpeg("RGB", 2, False))
+    hole = corner(photo.size)
+    filled = photo.fill(np.zeros((*photo.size, 3), np.float32), hole)
+    for source in (b"\xff\xd8", photo.keep["source"][:-300], jpeg("L", 0, False)):
+        data = splice(encode(filled, quality=70)[0], source, hole)
+        assert verify(filled, data, hole).mean < 6
 
 
 def test_transparency_is_kept_unless_the_hole_is_to_be_opaque():

@@ -46,7 +46,9 @@ def decode_deep(image: ImageFile.ImageFile, data: bytes, mode: str) -> Deep:
             raise ImageError("its colours are multiplied by alpha; save it with straight alpha")
     import cv2  # takes 0.1 s, and few photos are this deep
 
+    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    cv2.utils.logging.setLogLevel(level)
     if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 3:
         raise ImageError("its 16 bits a channel cannot be decoded; convert it to PNG")
     order = {"RGB;16": [2, 1, 0], "RGBA;16": [2, 1, 0, 3], "LA;16": [-2, -1]}[mode]

@@ -26,21 +26,29 @@ def splice(encoded: bytes, source: bytes, changed: Hole) -> bytes:
         return encoded
     with tempfile.TemporaryDirectory() as folder:
         names = [Path(folder, name) for name in ("new.jpg", "source.jpg", "spliced.jpg")]
-        for name, data in zip(names, (encoded, source), strict=False):
-            name.write_bytes(data)
-        new, old = (jpeglib.read_dct(str(name)) for name in names[:2])
-        if not alike(new, old):
+        try:
+            for name, data in zip(names, (encoded, source), strict=False):
+                name.write_bytes(data[:2] + divided(data)[1])  # metadata can crash its C code
+            new, old = (jpeglib.read_dct(str(name)) for name in names[:2])
+            if not alike(new, old):
+                return encoded
+            carry_over(old, new, changed)
+            new.write_dct(str(names[2]))
+            return divided(encoded)[0] + divided(names[2].read_bytes())[1]
+        except OSError:  # a slightly damaged source, which Pillow takes and jpeglib does not
             return encoded
-        sampling = np.asarray(new.samp_factor).reshape(-1, 2)  # vertical, horizontal
-        for plane, factor in zip(("Y", "Cb", "Cr", "K"), sampling, strict=False):
-            blocks, before = getattr(new, plane), getattr(old, plane)
-            high, wide = 8 * sampling.max(0) // factor
-            kept = ~pooled(changed, high, wide)
-            rows, columns = (min(ends) for ends in zip(kept.shape, blocks.shape, strict=False))
-            kept = kept[:rows, :columns]
-            blocks[:rows, :columns][kept] = before[:rows, :columns][kept]
-        new.write_dct(str(names[2]))
-        return divided(encoded)[0] + divided(names[2].read_bytes())[1]
+
+
+def carry_over(old: Any, new: Any, changed: Hole) -> None:
+    """Put the blocks of `old` in `new` wherever no pixel has changed."""
+    sampling = np.asarray(new.samp_factor).reshape(-1, 2)  # vertical, horizontal
+    for plane, factor in zip(("Y", "Cb", "Cr", "K"), sampling, strict=False):
+        blocks, before = getattr(new, plane), getattr(old, plane)
+        high, wide = 8 * sampling.max(0) // factor
+        kept = ~pooled(changed, high, wide)
+        rows, columns = (min(ends) for ends in zip(kept.shape, blocks.shape, strict=False))
+        kept = kept[:rows, :columns]
+        blocks[:rows, :columns][kept] = before[:rows, :columns][kept]
 
 
 def alike(new: Any, old: Any) -> bool:
@@ -64,7 +72,7 @@ def pooled(changed: Hole, high: int, wide: int) -> NDArray[np.bool_]:
 def divided(jpeg: bytes) -> tuple[bytes, bytes]:
     """A JPEG as its start with all metadata, and everything that the picture needs."""
     head, body, at = bytearray(jpeg[:2]), bytearray(), 2
-    while jpeg[at + 1] != 0xDA:  # start of scan
+    while at + 4 <= len(jpeg) and jpeg[at + 1] != 0xDA:  # start of scan
         end = at + 2 + int.from_bytes(jpeg[at + 2 : at + 4], "big")
         metadata = 0xE0 <= jpeg[at + 1] <= 0xEF or jpeg[at + 1] == 0xFE
         (head if metadata else body).extend(jpeg[at:end])

@@ -15,7 +15,7 @@ from ..errors import ImageError
 from ..files import replacing
 from .deep import encode_png, encode_ppm, encode_tiff
 from .jpeg import splice
-from .photo import GRAY, LUMA, WITH_ALPHA, Hole, Photo, picture
+from .photo import GRAY, LUMA, WITH_ALPHA, Float, Hole, Photo, picture
 from .read import colours_of, read_photo
 
 SUFFIXES = {
@@ -267,25 +267,23 @@ class Drift:
         return not (self.lossless and self.count)
 
 
-def eight_bits(photo: Photo, rows: slice) -> NDArray[np.float32]:
-    """Rows of the photo as RGB, and alpha where it has any, in 0..255."""
+def eight_bits(photo: Photo, rows: slice) -> Float:
+    """Rows of the photo as RGB and opacity, [h, W, 4] in 0..255."""
     part = photo.pixels[rows]
-    levels = photo.colours(part)
-    if photo.channel:
-        levels = np.concatenate([levels, photo.opacity(part)[..., None]], -1)
+    levels = np.concatenate([photo.colours(part), photo.opacity(part)[..., None]], -1)
     return np.rint(levels * 255)
 
 
 def verify(before: Photo, written: Path | bytes, hole: Hole) -> Drift:
     """Read `written` again and compare it with `before` wherever there is no `hole` [H, W].
 
-    Palette photos are compared by their colours, and photos in unlike modes as 8-bit RGB.
+    Palette photos, and photos in unlike modes, are compared as 8-bit RGB and opacity.
     """
     after = read_photo(written)
     if after.size != before.size:
         raise ImageError(f"{after.name} has another size than {before.name}; do not use it")
     native = after.mode == before.mode and after.palette is None
-    outside, channels = int(np.count_nonzero(~hole)), after.pixels.size / hole.size
+    outside = int(np.count_nonzero(~hole))
     wide = np.int16 if native and after.pixels.dtype == np.uint8 else np.float64
     largest, total, count = 0.0, 0.0, 0
     for top in range(0, before.size[0], STRIP):
@@ -299,7 +297,7 @@ def verify(before: Photo, written: Path | bytes, hole: Hole) -> Drift:
             change = np.nan_to_num(np.abs(one.astype(wide) - two.astype(wide)))
         change[hole[rows]] = 0
         largest = max(largest, float(change.max()))
-        total += float(change.sum()) / channels
+        total += float(change.sum()) * hole[rows].size / change.size
         count += int(np.count_nonzero(differs(change, np.zeros_like(change))))
     lossless = after.lossless and after.mode in (before.mode, "RGB", "RGBA")
     return Drift(largest, total / max(outside, 1), count, outside, lossless)
