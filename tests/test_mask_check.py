@@ -127,11 +127,29 @@ def test_masks_and_photos_without_partner_and_broken_ones_are_named(tmp_path):
     (tmp_path / "photos" / "a.jpg").write_bytes(b"nothing")
     result = run(tmp_path / "masks", "--images", tmp_path / "photos", "-o", tmp_path / "s.png")
     assert result.exit_code == 1
-    for text in ("problem: b.png is not a picture", "(lone.png)", "(bare.png)", "photos/a.jpg is"):
+    for text in (
+        "problem: b.png is not a picture",
+        "lone.png is the mask of no photo",
+        "bare.png has no mask",
+        "photos/a.jpg is",
+    ):
         assert text in result.stdout
     assert result.stdout.endswith("4 problems\n")
     with Image.open(tmp_path / "s.png") as sheet:
         assert sheet.width > 100
+
+
+def test_masks_may_lie_among_their_photos_and_serve_many(tmp_path):
+    save(tmp_path / "a.jpg", np.zeros((40, 60, 3), np.uint8))
+    save(tmp_path / "b.jpg", np.zeros((60, 60, 3), np.uint8))
+    save(tmp_path / "a_mask.png", SOUND)
+    save(tmp_path / "b_mask.png", SOUND)
+    (finding,) = check(tmp_path, tmp_path).findings
+    assert finding.files == ("b_mask.png 60x40 for 60x60",)
+    mask = save(tmp_path / "m" / "one.png", SOUND)
+    (tmp_path / "b_mask.png").unlink()
+    (finding,) = check(mask, tmp_path).findings
+    assert finding.files == ("one.png 60x40 for 60x60",)
 
 
 def test_json_tells_everything(tmp_path):

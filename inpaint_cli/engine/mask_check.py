@@ -4,9 +4,9 @@ Knows files and photos, but no generator: a mask is judged by its pixels alone.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from statistics import mean, median
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from ..errors import DataError, ImageError
 from ..images import read_mask, read_photo, resize_mask
 from ..sheets import overlay
 from .masks import MANIFEST, SHOWN, laid_out, pictures, read_manifest, size_of, spread
+from .pairs import pair
 
 Polarity = Literal["white", "black", "unclear"]
 GRAY = 0.2  # with more than this between black and white it is not a mask but a photo
@@ -63,7 +64,7 @@ class Report:
     path: Path
     looks: tuple[Look, ...]
     findings: tuple[Finding, ...]
-    photos: dict[str, Path]  # by the name of their mask
+    photos: Mapping[str, Sequence[Path]]  # by the name of their mask
 
     @property
     def problems(self) -> list[Finding]:
@@ -135,22 +136,44 @@ def check(path: Path, images: Path | None = None) -> Report:
 
     Raises `DataError` where there is no picture to look at.
     """
-    root, names = (path, pictures(path)) if path.is_dir() else (path.parent, [path.name])
+    root = path if path.is_dir() else path.parent
+    names, photos, partners = paired(path, images)
     looks, unreadable = [], []
     for name in names:
         try:
             looks.append(look(root / name, name))
         except ImageError as error:
             unreadable.append(Finding(True, str(error).replace(f"{root}/", "")))
-    pairs, findings = paired(names, images, single=not path.is_dir())
-    kept = intact(root, looks) if path.is_dir() else set()
     findings = [
         *unreadable,
-        *judged(looks, kept),
-        *findings,
-        *mismatched(looks, pairs),
+        *judged(looks, intact(root, looks) if path.is_dir() else set()),
+        *partners,
+        *mismatched(looks, photos),
     ]
-    return Report(path, tuple(looks), tuple(findings), pairs)
+    return Report(path, tuple(looks), tuple(findings), photos)
+
+
+def paired(
+    path: Path, images: Path | None
+) -> tuple[list[str], dict[str, list[Path]], list[Finding]]:
+    """The names of the masks, the photos of each, and what is left without a partner."""
+    if images is None or not images.is_dir():
+        if images and path.is_dir():
+            raise DataError(f"{images} is one photo; give the folder of their photos")
+        names = pictures(path) if path.is_dir() else [path.name]
+        return names, {path.name: [images]} if images else {}, []
+    found = pair(images, path)
+    photos: dict[str, list[Path]] = {} if path.is_dir() else {path.name: []}
+    for item in found.pairs:
+        if item.mask:
+            name = item.mask.relative_to(path).as_posix() if path.is_dir() else path.name
+            photos.setdefault(name, []).append(item.photo)
+    findings = [
+        Finding(True, next(iter(lone.values())), tuple(lone) if len(lone) > 1 else ())
+        for lone in (found.alone, found.unused)
+        if lone
+    ]
+    return sorted({*photos, *found.unused}), photos, findings
 
 
 def look(path: Path, name: str) -> Look:
@@ -225,39 +248,14 @@ def judged(looks: Sequence[Look], intact: set[str]) -> Iterator[Finding]:
         yield Finding(False, text, alpha)
 
 
-def paired(
-    names: Sequence[str], images: Path | None, *, single: bool
-) -> tuple[dict[str, Path], list[Finding]]:
-    """The photo of each mask by its name without suffix, and what is left without partner."""
-    if images is None:
-        return {}, []
-    if not images.is_dir():
-        if single:
-            return {names[0]: images}, []
-        raise DataError(f"{images} is one photo for many masks; give the folder of their photos")
-    photos = {stem(name): images / name for name in pictures(images)}
-    pairs = {name: photos[stem(name)] for name in names if stem(name) in photos}
-    findings = []
-    if lone := tuple(name for name in names if name not in pairs):
-        text = f"no photo of that name in {images}: rename masks as their photos, or leave them out"
-        findings.append(Finding(True, text, lone))
-    masked = {stem(name) for name in pairs}
-    if bare := tuple(str(p.relative_to(images)) for key, p in photos.items() if key not in masked):
-        text = "photos without a mask: `inpaint masks gen --images` makes one for each"
-        findings.append(Finding(True, text, bare))
-    return pairs, findings
-
-
-def mismatched(looks: Sequence[Look], pairs: dict[str, Path]) -> Iterator[Finding]:
+def mismatched(looks: Sequence[Look], photos: Mapping[str, Sequence[Path]]) -> Iterator[Finding]:
     """Masks that do not lie on their photo."""
-    turned, scaled, other, broken = [], [], [], []
-    for item in looks:
-        if item.name not in pairs:
-            continue
+    turned, scaled, other = [], [], []
+    for item, photo in ((m, photo) for m in looks for photo in photos.get(m.name, ())):
         try:
-            height, width = size_of(pairs[item.name])
+            height, width = size_of(photo)
         except ImageError as error:
-            broken.append(Finding(True, str(error)))
+            yield Finding(True, str(error))
             continue
         if (item.height, item.width) == (height, width):
             continue
@@ -268,7 +266,6 @@ def mismatched(looks: Sequence[Look], pairs: dict[str, Path]) -> Iterator[Findin
             scaled.append(told)
         else:
             other.append(told)
-    yield from broken
     for files, text in (
         (turned, "lies on its side: turn the mask as the photo is shown, EXIF orientation applied"),
         (scaled, "the photo's shape in another size: use fill --mask-resize"),
@@ -286,7 +283,11 @@ def contact_sheet(report: Report, path: Path) -> None:
     chosen = [*first, *spread(rest, SHOWN - len(first))]
     root = report.path if report.path.is_dir() else report.path.parent
     cells = [
-        (seen(root / m.name, report.photos.get(m.name)), f"{m.ratio:.1%} {m.name}") for m in chosen
+        (
+            seen(root / m.name, next(iter(report.photos.get(m.name, ())), None)),
+            f"{m.ratio:.1%} {m.name}",
+        )
+        for m in chosen
     ]
     laid_out(cells, path, f"{report.path}: {plural(len(report.looks), 'mask')}, {report.verdict()}")
 
@@ -301,10 +302,6 @@ def seen(mask: Path, photo: Path | None) -> Any:
         except ImageError:
             pass  # a finding already
     return hole.astype(np.uint8) * 255
-
-
-def stem(name: str) -> str:
-    return PurePosixPath(name).with_suffix("").as_posix()
 
 
 def plural(count: int, what: str) -> str:

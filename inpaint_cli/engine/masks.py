@@ -25,10 +25,10 @@ from ..errors import DataError, PluginError, RecipeError
 from ..files import replacing, unwritable
 from ..images import read_mask
 from ..images.read import ORIENTATION, contents, max_pixels, opened
-from ..images.write import SUFFIXES
 from ..recipe import Source, Where, lay
 from ..registry import found, load
 from ..sheets import Picture, sheet
+from . import pairs
 
 T = TypeVar("T")
 MANIFEST = "masks.jsonl"
@@ -119,6 +119,8 @@ def numbered(
     generators: Sequence[Masks], count: int, size: tuple[int, int], *, seed: int
 ) -> list[Order]:
     """`count` masks of (height, width) from each generator; names say the ratio of several."""
+    if size[0] * size[1] > max_pixels():
+        raise DataError(f"masks of {size[1]}x{size[0]} are too large; ask for smaller ones")
     digits = max(5, len(str(count - 1)))
     orders: list[Order] = []
     for g, masks in enumerate(generators):
@@ -152,12 +154,10 @@ def matching(generators: Sequence[Masks], photos: Path, *, seed: int) -> list[Or
 
 def pictures(folder: Path) -> list[str]:
     """The names of all pictures below `folder`, sorted, hidden ones left out."""
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    names = (path.relative_to(folder) for path in found if path.is_file())
-    shown = sorted(n.as_posix() for n in names if not any(p.startswith(".") for p in n.parts))
-    if not shown:
+    names = pairs.pictures(folder, ())
+    if not names:
         raise DataError(f"no pictures in {folder}; give a folder of photos or masks")
-    return shown
+    return names
 
 
 def size_of(photo: Path) -> tuple[int, int]:
