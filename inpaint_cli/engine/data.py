@@ -3,9 +3,10 @@
 What sample n of a stage is (which image, which crop, flipped or not, which mask) is a function of
 the seed, the stage and n: not of workers, processes or restarts.
 
-Decoding: a JPEG is decoded by libjpeg-turbo through torchvision and scaled by torchvision's
-antialiased filter on bytes, which gives Pillow's pixels (see benchmarks/data.py) in a third of
-the time; every other file goes through `images.read_photo`.
+Decoding: whole JPEG and 8-bit PNG files go through OpenCV, which decodes them to the same bits as
+Pillow, and are scaled on bytes by torchvision's antialiased filter, which is Pillow's but for one
+grey level: together less than half of Pillow's time (benchmarks/data.py). Every other file goes
+through `images.read_photo`, which also says what is wrong with a damaged one.
 """
 
 import signal
@@ -21,7 +22,6 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from torchvision.io import ImageReadMode, decode_jpeg
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import crop, horizontal_flip, resize
 
@@ -63,18 +63,22 @@ class Collection:
 
 def decode(data: bytes, name: str) -> Tensor:
     """The image in the file `data` as uint8 [3, H, W], upright."""
-    if data[:3] == b"\xff\xd8\xff":
-        with opened(data, name) as image:
-            plain = image.mode in ("RGB", "L")
-        if plain:
-            try:
-                file = torch.frombuffer(bytearray(data), dtype=torch.uint8)
-                image = decode_jpeg(file, ImageReadMode.RGB, apply_exif_orientation=True)
-                return image if isinstance(image, Tensor) else image[0]
-            except RuntimeError:
-                pass  # `read_photo` says what is wrong with it
+    with opened(data, name) as image:
+        known = image.mode in ("RGB", "L") and whole(data)
+    if known:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+        if pixels is not None:
+            return torch.from_numpy(pixels).permute(2, 0, 1)
     rgb = read_photo(data, name=name).rgb
     return torch.from_numpy((rgb * 255).round().astype(np.uint8)).permute(2, 0, 1)
+
+
+def whole(data: bytes) -> bool:
+    """Whether `data` is of a kind that OpenCV reads as Pillow does, and was not cut short."""
+    if data[:2] == b"\xff\xd8":
+        return data[-2:] == b"\xff\xd9"
+    eight_bit = data[:8] == b"\x89PNG\r\n\x1a\n" and data[24] == 8
+    return eight_bit and data[-8:-4] == b"IEND" and b"eXIf" not in data
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ Given is the folder, zip file or list that holds the whole set, as its authors h
 everything else around it: images are found by their names, and counted.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal
@@ -11,7 +12,7 @@ from typing import ClassVar, Literal
 from inpaint_cli.api.datasets import Images
 from inpaint_cli.errors import DataError
 
-from .files import contents, listed
+from .files import contents, listed, natural
 
 
 class Published(Images):
@@ -71,9 +72,14 @@ class ParisStreetView(Published):
     title = "Paris StreetView"
 
     def part(self, root: Path, names: Sequence[str]) -> list[str]:
-        held = [bool({"eval", "val", "test"} & folders(n)) for n in names]
-        part = [n for n, val in zip(names, held, strict=True) if val == (self.split == "val")]
-        return list(self.counted(root, part, 14_900 if self.split == "train" else 100))
+        words = {
+            name: set(re.split(r"[^a-z]+", str(PurePosixPath(name).parent).lower()))
+            for name in names
+        }
+        held = [n for n in names if words[n] & {"eval", "val", "test"}]
+        if self.split == "train":
+            return list(self.counted(root, sorted(words.keys() - held, key=natural), 14_900))
+        return list(self.counted(root, [n for n in held if "corrupted" not in words[n]], 100))
 
 
 class Places2(Published):
@@ -91,16 +97,13 @@ class Places2(Published):
 
 
 class CelebA(Published):
-    """CelebA: 162,770 faces for training, 19,867 for validation, by the authors' numbering."""
+    """CelebA: 162,770 faces for training, 19,867 for validation, 19,962 for test, by number."""
 
     title = "CelebA"
+    split: Literal["train", "val", "test"] = "train"  # type: ignore[assignment]
 
     def part(self, root: Path, names: Sequence[str]) -> list[str]:
         numbers = {int(s): n for n in names if (s := PurePosixPath(n).stem).isdecimal()}
-        span = range(1, 162_771) if self.split == "train" else range(162_771, 182_638)
+        spans = {"train": (1, 162_771), "val": (162_771, 182_638), "test": (182_638, 202_600)}
+        span = range(*spans[self.split])
         return list(self.counted(root, [numbers[n] for n in span if n in numbers], len(span)))
-
-
-def folders(name: str) -> set[str]:
-    """The folders that `name` lies in, in small letters."""
-    return {part.lower() for part in PurePosixPath(name).parts[:-1]}

@@ -1,0 +1,316 @@
+"""Samples are a function of the seed, the stage and their number; files are read as they lie."""
+
+import io
+import zipfile
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from toy import RECIPE, photos
+
+from inpaint_cli import recipe, registry
+from inpaint_cli.api.datasets import Images
+from inpaint_cli.api.stages import Stage
+from inpaint_cli.engine.data import (
+    Collection,
+    Feed,
+    Order,
+    bad,
+    bucket,
+    buckets,
+    decode,
+    fixed,
+    placed,
+)
+from inpaint_cli.errors import DataError
+
+FILES = registry.load("datasets", "files")
+BOXES = registry.load("masks", "boxes")()
+SHARED = Path(__file__).parents[1].parent / "shared" / "data"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return photos(tmp_path_factory.mktemp("photos"))
+
+
+@pytest.fixture
+def plan(tmp_path):
+    path = tmp_path / "toy.yaml"
+    path.write_text(RECIPE)
+    return recipe.read(path)[0]
+
+
+class Rank:
+    """One of several processes, as the feed sees them."""
+
+    def __init__(self, index=0, world=1):
+        self.process_index, self.num_processes = index, world
+        self.device = torch.device("cpu")
+
+
+def feed(folder, plan, *, batch=4, workers=0, rank=0, world=1, **changes):
+    data = plan.data.model_copy(update={k: v for k, v in changes.items() if k != "accumulate"})
+    plan = plan.model_copy(update={"data": data, "accumulate": changes.get("accumulate", 1)})
+    stages = {"one": Stage(batch=batch), "two": Stage(batch=batch)}
+    accelerator: Accelerator = Rank(rank, world)  # type: ignore[assignment]
+    collection = Collection.at(FILES(), folder)
+    return Feed(collection, BOXES, plan, stages, accelerator, workers)
+
+
+def take(stream, count):
+    return [(b.image, b.mask) for b in islice(stream, count)]
+
+
+def equal(one, other):
+    return len(one) == len(other) and all(
+        torch.equal(a, c) and torch.equal(b, d) for (a, b), (c, d) in zip(one, other, strict=True)
+    )
+
+
+def test_batches_start_anywhere_with_or_without_workers(folder, plan):
+    whole = take(feed(folder, plan)("one", 0), 7)  # over two epochs of 12
+    for workers in (0, 2):
+        assert equal(take(feed(folder, plan, workers=workers)("one", 3), 4), whole[3:])
+    assert not equal(take(feed(folder, plan)("two", 0), 7), whole)
+    image, mask = whole[0]
+    assert image.shape == (4, 3, 32, 32)
+    assert mask.shape == (4, 1, 32, 32)
+    assert image.dtype == mask.dtype == torch.float32
+    assert 0 <= image.min() < 0.3 < 0.7 < image.max() <= 1
+    assert set(mask.unique().tolist()) == {0.0, 1.0}
+
+
+@pytest.mark.parametrize(("world", "parts"), [(2, 1), (1, 2), (2, 2)])
+def test_processes_and_parts_share_out_the_same_samples(folder, plan, world, parts):
+    whole = take(feed(folder, plan)("one", 1), 2)
+    streams = [
+        feed(folder, plan, rank=r, world=world, accumulate=parts)("one", 1) for r in range(world)
+    ]
+    for image, mask in whole:
+        pieces = [next(stream) for _ in range(parts) for stream in streams]
+        assert torch.equal(torch.cat([p.image for p in pieces]), image)
+        assert torch.equal(torch.cat([p.mask for p in pieces]), mask)
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(folder, plan):
+    with pytest.raises(DataError, match="a batch of 4 cannot be shared by 3 processes in 1 parts"):
+        feed(folder, plan, world=3)
+
+
+@given(st.integers(1, 40), st.integers(0, 200), st.integers(0, 5))
+def test_an_epoch_has_every_image_once(count, start, seed):
+    order = Order(count, (seed,))
+    first = start // count * count
+    assert sorted(order[first + n] for n in range(count)) == list(range(count))
+    assert [order[start + n] for n in range(5)] == [
+        Order(count, (seed,))[start + n] for n in range(5)
+    ]
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.sampled_from([(1, 2), (2, 1), (1, 1)]), min_size=1, max_size=30), st.integers(1, 6)
+)
+def test_batches_of_varied_shapes_have_one_shape_each(shapes, batch):
+    order = Order(len(shapes), (0,), shapes, batch)
+    epoch = [order[n] for n in range(len(order.epoch(0)))]
+    assert set(epoch) == set(range(len(shapes)))
+    assert max(Counter(epoch).values()) <= batch
+    for start in range(0, len(epoch), batch):
+        assert len({shapes[i] for i in epoch[start : start + batch]}) == 1
+
+
+@given(st.integers(8, 512))
+def test_buckets_keep_the_area(size):
+    step = max(size // 8, 1)
+    assert (size // step * step,) * 2 in buckets(size) or size % step
+    for height, width in buckets(size):
+        assert height % step == width % step == 0
+        assert 0.7 * size * size <= height * width <= size * size
+    assert bucket((300, 100), size)[0] > bucket((300, 100), size)[1]
+
+
+def test_varied_shapes_are_trained_on(folder, plan):
+    stream = feed(folder, plan, batch=2, fit="buckets", size=32)("one", 0)
+    shapes = {tuple(image.shape[-2:]) for image, _ in take(stream, 12)}
+    assert shapes == {bucket(s, 32) for s in ((40, 48), (48, 36), (32, 32))}
+    assert len(shapes) == 3
+
+
+def picture(height, width):
+    ramp = np.linspace(0, 255, height * width * 3).reshape(height, width, 3)
+    return torch.from_numpy(ramp.round().astype(np.uint8)).permute(2, 0, 1)
+
+
+def test_images_are_placed_as_asked():
+    image = picture(40, 60)
+    assert torch.equal(placed(image, (40, 40), "cover", at=(0, 0)), image[:, :, :40])
+    assert torch.equal(placed(image, (40, 40), "cover", at=(1, 1)), image[:, :, 20:])
+    assert torch.equal(placed(image, (40, 40), "cover"), image[:, :, 10:50])
+    assert torch.equal(placed(image, (8, 8), "native", at=(0, 1)), image[:, :8, 52:])
+    assert torch.equal(placed(image, (40, 60), "cover", flip=True), image.flip(2))
+    assert placed(image, (64, 64), "native").shape == (3, 64, 64)
+    assert placed(image, (30, 20), "stretch").shape == (3, 30, 20)
+    zoomed = placed(image, (20, 20), "cover", zoom=2.0)  # 40x60 stays, its middle is cut out
+    assert torch.equal(zoomed, image[:, 10:30, 20:40])
+
+
+def test_scaling_is_pillows():
+    image = picture(90, 120)
+    ours = placed(image, (31, 41), "stretch").permute(1, 2, 0).numpy().astype(int)
+    theirs = Image.fromarray(image.permute(1, 2, 0).numpy()).resize(
+        (41, 31), Image.Resampling.BILINEAR
+    )
+    assert np.abs(ours - np.asarray(theirs).astype(int)).max() <= 1
+
+
+def encoded(image, kind, **options):
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def test_decoding_is_pillows_upright_and_in_colour():
+    rng = np.random.default_rng(0)
+    rough = Image.fromarray(rng.integers(0, 256, (6, 5, 3), dtype=np.uint8)).resize((37, 53))
+    exif = Image.Exif()
+    exif[274] = 6  # lies on its side
+    for data, expected in [
+        (encoded(rough, "JPEG"), None),
+        (encoded(rough.convert("L"), "JPEG"), None),
+        (encoded(rough, "PNG"), rough),
+        (encoded(rough, "JPEG", exif=exif), "turned"),
+    ]:
+        truth = Image.open(io.BytesIO(data)).convert("RGB")
+        if expected == "turned":
+            truth = truth.transpose(Image.Transpose.ROTATE_270)
+        ours = decode(data, "x").permute(1, 2, 0).numpy()
+        assert np.array_equal(ours, np.asarray(truth))
+
+
+def test_files_are_read_from_folders_archives_and_lists(folder, tmp_path):
+    (folder / "deep").mkdir(exist_ok=True)
+    (folder / ".hidden.jpg").write_bytes(b"")
+    archive, lines = tmp_path / "a.zip", tmp_path / "l.txt"
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in folder.glob("[0-9]*"):
+            file.write(path, f"some/{path.name}")
+        file.writestr("__MACOSX/some/0.jpg", b"")
+    lines.write_text("\n".join(str(path) for path in folder.glob("[0-9]*")) + "\n\n")
+    files = FILES()
+    names = files.names(folder)
+    assert [Path(n).stem for n in names] == [str(n) for n in range(12)]  # 10 after 9
+    for root in (archive, lines):
+        others = files.names(root)
+        assert [Path(n).name for n in others] == names
+        for name, other in zip(names, others, strict=True):
+            assert files.read(folder, name) == files.read(root, other)
+    assert FILES(split="train", hold=5).names(folder) == names[:7]
+    assert FILES(split="val", hold=5).names(folder) == names[7:]
+    assert FILES(split="val", hold=50).names(folder) == names
+
+
+def test_what_holds_no_images_is_refused(tmp_path):
+    (tmp_path / "x.zip").write_bytes(b"PK no")
+    (tmp_path / "x.csv").write_text("")
+    (tmp_path / "empty").mkdir()
+    for name, told in [
+        ("x.zip", "not a whole zip"),
+        ("x.csv", "neither a folder"),
+        ("empty", "holds no images"),
+        ("nowhere", "neither a folder"),
+    ]:
+        with pytest.raises(DataError, match=told):
+            FILES().names(tmp_path / name)
+
+
+PUBLISHED = {
+    "celebahq": (
+        [f"CelebA-HQ-img/{n}.jpg" for n in range(30_000)],
+        ["CelebA-HQ-img/27999.jpg", 28_000, "CelebA-HQ-img/28000.jpg", 2_000],
+    ),
+    "ffhq": (
+        [f"{n // 1000 * 1000:05}/{n:05}.png" for n in range(70_000)],
+        ["67000/67999.png", 68_000, "68000/68000.png", 2_000],
+    ),
+    "paris-streetview": (
+        [f"paris_train_original/{n:05}_im.JPG" for n in range(14_900)]
+        + [f"paris_eval/paris_eval_gt/{n:03}_im.png" for n in range(1, 101)]
+        + [f"paris_eval/paris_eval_corrupted/{n:03}_im.png" for n in range(1, 101)],
+        ["paris_train_original/14899_im.JPG", 14_900, "paris_eval/paris_eval_gt/001_im.png", 100],
+    ),
+    "celeba": (
+        [f"img_align_celeba/{n:06}.jpg" for n in range(1, 202_600)],
+        ["img_align_celeba/162770.jpg", 162_770, "img_align_celeba/162771.jpg", 19_867],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_splits(name, monkeypatch):
+    names, (last, train, first, val) = PUBLISHED[name]
+    module = registry.load("datasets", name).__module__
+    monkeypatch.setattr(f"{module}.listed", lambda root: names)
+    schema: type[Images] = registry.load("datasets", name)
+    found = schema.model_validate({"split": "train"}).names(Path("x"))
+    assert (found[-1], len(found)) == (last, train)
+    found = schema.model_validate({"split": "val"}).names(Path("x"))
+    assert (found[0], len(found)) == (first, val)
+    if name == "celeba":
+        assert len(schema.model_validate({"split": "test"}).names(Path("x"))) == 19_962
+    monkeypatch.setattr(f"{module}.listed", lambda root: names[5:])
+    with pytest.raises(DataError, match=r"images of .* where .* belong; complete it"):
+        schema().names(Path("x"))
+
+
+def test_places2_leaves_the_test_images_out(monkeypatch):
+    names = ["train/a/1.jpg", "val/Places365_val_00000001.jpg", "test/Places365_test_00000001.jpg"]
+    schema = registry.load("datasets", "places2")
+    monkeypatch.setattr(f"{schema.__module__}.listed", lambda root: names)
+    counted = []
+    monkeypatch.setattr(
+        schema, "counted", lambda self, root, n, count: counted.append((n, count)) or n
+    )
+    assert schema(split="train").names(Path("x")) == names[:1]
+    assert schema(split="val").names(Path("x")) == names[1:2]
+    assert [count for _, count in counted] == [1_803_460, 36_500]
+
+
+def test_bad_images_are_listed_and_stop_a_training(folder, plan, tmp_path):
+    broken = photos(tmp_path / "b", count=6)
+    data = (broken / "0.jpg").read_bytes()
+    (broken / "1.jpg").write_bytes(data[: len(data) // 2])
+    (broken / "2.jpg").write_bytes(b"not a picture")
+    for workers in (0, 2):
+        told = dict(bad(Collection.at(FILES(), broken), workers))
+        assert [name for name, wrong in told.items() if wrong] == ["1.jpg", "2.jpg"]
+        assert "2.jpg is not a picture" in (told["2.jpg"] or "")
+        with pytest.raises(
+            DataError, match=r"^[12]\.jpg .*\(--check-data lists all that are bad\)$"
+        ):
+            take(feed(broken, plan, workers=workers)("one", 0), 2)
+
+
+def test_validation_samples_never_change(folder, plan):
+    collection = Collection.at(FILES(), folder)
+    whole = list(fixed(collection, BOXES, plan, 5))
+    shares = [list(fixed(collection, BOXES, plan, 5, rank=r, world=2)) for r in range(2)]
+    assert [n for n, _ in whole] == [0, 1, 2, 3, 4]
+    for n, batch in (*shares[0], *shares[1]):
+        assert torch.equal(batch.image, whole[n][1].image)
+        assert torch.equal(batch.mask, whole[n][1].mask)
+    assert len(list(fixed(collection, BOXES, plan, 0))) == 12
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data is not here")
+def test_a_real_archive_is_read_by_workers(plan):
+    stream = feed(SHARED / "faces-train.zip", plan, workers=2)("one", 0)
+    assert equal(take(stream, 3), take(feed(SHARED / "faces-train.zip", plan)("one", 0), 3))
