@@ -14,6 +14,7 @@ COMMANDS = {
     "fill": "Fill the holes of a photo.",
     "infer": "Fill the holes of all photos of a folder.",
     "train": "Train an architecture by a recipe.",
+    "eval": "Measure fills by a named protocol.",
     "recipes": "List, show, check and compare recipes.",
     "masks": "Draw, check and rebuild sets of masks.",
     "mask-gen": "Draw a set of masks that can be rebuilt.",
@@ -21,6 +22,8 @@ COMMANDS = {
     "weights": "Inspect weights files, and choose what `fill` uses.",
     "plugins": "List the plugins that are installed.",
 }
+
+MODULES = {"eval": "evaluate"}  # a module of that name would hide Python's own
 
 
 class Commands(click.Group):
@@ -32,7 +35,8 @@ class Commands(click.Group):
     def get_command(self, ctx, cmd_name):
         if cmd_name not in COMMANDS:
             return None
-        return import_module(f"{__name__}.{cmd_name.replace('-', '_')}").command
+        module = MODULES.get(cmd_name, cmd_name.replace("-", "_"))
+        return import_module(f"{__name__}.{module}").command
 
     def format_commands(self, ctx, formatter):
         with formatter.section("Commands"):

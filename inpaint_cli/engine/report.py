@@ -36,6 +36,13 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Listing:
+    """Text whose lines and indents matter."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Table:
     """Rows of cells, already worded; the first column is text, the others are numbers."""
 
@@ -101,7 +108,7 @@ class Curves:
         return [(x, math.log10(y)) for x, y in usable] if self.logarithmic else usable
 
 
-Part = Heading | Text | Table | Picture | Curves
+Part = Heading | Text | Listing | Table | Picture | Curves
 
 
 def write(path: Path, title: str, parts: Sequence[Part]) -> None:

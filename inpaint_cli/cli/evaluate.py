@@ -1,0 +1,154 @@
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+
+from .types import model_options
+
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument(
+    "paths", nargs=-1, type=click.Path(path_type=Path), metavar="[RESULTS TRUTH|RECIPE]"
+)
+@click.option(
+    "--masks",
+    type=click.Path(exists=True, path_type=Path),
+    help="The masks of the photos, by name: needed for bins and for scores of holes.",
+)
+@model_options
+@click.option("--data", type=FOLDER, help="Where the photos lie that a model is to fill.")
+@click.option(
+    "--protocol",
+    default="house",
+    show_default=True,
+    metavar="NAME|FILE",
+    help="All conventions under one name; --list shows them.",
+)
+@click.option("--list", "listing", is_flag=True, help="List the protocols and stop.")
+@click.option(
+    "--features",
+    type=click.Choice(["published", "random", "none"]),
+    default="published",
+    show_default=True,
+    help="What networks inside metrics run on; random ones are labelled, none leaves them out.",
+)
+@click.option(
+    "--weights-dir",
+    type=FOLDER,
+    help="Where the published weights of such networks lie.",
+)
+@click.option("--offline", is_flag=True, help="Never download them.")
+@click.option("--beside", metavar="SET", help="Print the paper's rows on this data set too.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Write report.html, result.json, images.csv and worst.png there.",
+)
+@click.option("--worst", type=click.IntRange(0), default=8, show_default=True, metavar="N")
+@click.option("--title", help="What to call the evaluated; default: its folder or model.")
+@click.option("--compare", is_flag=True, help="Compare two result.json, given instead of folders.")
+@click.option("--device", default="auto", show_default=True, metavar="NAME")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.pass_context
+def command(
+    context: click.Context,
+    paths: tuple[Path, ...],
+    masks: Path | None,
+    model: str | None,
+    weights: str | None,
+    data: Path | None,
+    protocol: str,
+    listing: bool,
+    features: str,
+    weights_dir: Path | None,
+    offline: bool,
+    beside: str | None,
+    output: Path | None,
+    worst: int,
+    title: str | None,
+    compare: bool,
+    device: str,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Measure fills by a named protocol.
+
+    \b
+    Examples:
+      inpaint eval filled truth --masks masks -o scores
+      inpaint eval --model telea --data photos --masks masks --features none
+      inpaint eval --weights run/weights.safetensors --data faces recipes/faces-small.yaml
+      inpaint eval --compare scores/result.json others/result.json
+      accelerate launch -m inpaint_cli eval filled truth --masks masks
+
+    RESULTS holds fills under the names of the photos in TRUTH; whoever has no partner is listed,
+    and nothing is resized. With a model, the photos of --data are brought to the size of the
+    protocol and filled here; their masks are those of --masks, or drawn as RECIPE says.
+    """
+    if weights_dir:
+        os.environ["INPAINT_WEIGHTS_DIR"] = str(weights_dir)
+    if offline:
+        os.environ["INPAINT_OFFLINE"] = "1"
+
+    from ..engine import protocols, scorecard
+
+    if listing:
+        for name in protocols.names():
+            click.echo(f"{name:16}{protocols.read(name).protocol.summary}")
+        return
+    if compare:
+        notes, table = scorecard.compare(*both(paths, "--compare takes two result.json"))
+        click.echo(scorecard.text(table))
+        tell(notes)
+        return
+
+    from ..engine import cases, evaluate
+
+    plan = protocols.read(protocol, features=features)
+    where = evaluate.place(device)
+    if model or weights:
+        if data is None or len(paths) > 1:
+            raise click.UsageError("a model needs --data, and takes at most a RECIPE besides")
+        found = cases.of_model(
+            model, weights, data, masks, paths, plan.protocol, seed=seed, device=where
+        )
+        title = title or model or Path(weights or "").stem
+    else:
+        results, truth = both(paths, "give RESULTS and TRUTH, or --model or --weights with --data")
+        found = cases.paired(results, truth, masks, plan.protocol)
+        title = title or results.resolve().name
+    result = evaluate.evaluate(found, plan, title=title, seed=seed, device=where)
+    if result is None:  # another process reports
+        return
+    tell(scorecard.remarks(result))
+    written = scorecard.write(result, found, output, worst=worst) if output else []
+    if as_json:
+        click.echo(json.dumps(scorecard.data(result), indent=1))
+        return
+    click.echo(f"{title} by {plan.name} ({plan.fingerprint})")
+    click.echo(scorecard.text(scorecard.table(result)))
+    for table in scorecard.beside(result, beside) if beside or not output else []:
+        click.echo(f"\n{table.caption}\n{scorecard.text(table)}")
+    for path in written:
+        click.echo(path)
+
+
+def both(paths: tuple[Path, ...], otherwise: str) -> tuple[Path, Path]:
+    if len(paths) != 2:
+        raise click.UsageError(otherwise)
+    for path in paths:
+        if not path.exists():
+            raise click.UsageError(f"{path} does not exist")
+    return paths[0], paths[1]
+
+
+def tell(notes: Iterable[str]) -> None:
+    for note in notes:
+        click.echo(note, err=True)

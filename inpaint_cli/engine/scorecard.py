@@ -1,0 +1,287 @@
+"""What is left of an evaluation: tables, files, a page to look at, and comparisons of two."""
+
+import csv
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from .. import sheets
+from ..api.metrics import ImageMetric
+from ..errors import DataError
+from ..files import replacing
+from ..registry import load
+from . import report, statistics
+from .cases import Cases
+from .evaluate import Result, Value
+from .protocols import ALL, inside
+
+CONFIDENCE = "in brackets, the bounds of 95 % of re-drawn sets"
+
+
+def write(result: Result, cases: Cases, folder: Path, *, worst: int = 8) -> list[Path]:
+    """Write result.json, images.csv, worst.png and report.html into `folder`."""
+    told = data(result)
+    with replacing(folder / "result.json") as temporary:
+        temporary.write_text(json.dumps(told, indent=1, allow_nan=False) + "\n", "utf-8")
+    with (
+        replacing(folder / "images.csv") as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
+        table = csv.DictWriter(file, list(told["images"][0]))
+        table.writeheader()
+        table.writerows(told["images"])
+    page = sheet(result, cases, worst)
+    with replacing(folder / "worst.png") as temporary:
+        page.save(temporary)
+    parts = parts_of(result, page)
+    report.write(folder / "report.html", f"{result.title}: {result.plan.name}", parts)
+    return [folder / name for name in ("report.html", "result.json", "images.csv", "worst.png")]
+
+
+def data(result: Result) -> dict[str, Any]:
+    """The whole result as plain values; NaN becomes null and infinity a word."""
+    plan = result.plan
+    return {
+        "title": result.title,
+        "protocol": plan.name,
+        "fingerprint": plan.fingerprint,
+        "content": result.content,
+        "seed": result.seed,
+        "conventions": plan.conventions,
+        "notes": [*remarks(result)],
+        "metrics": {
+            label: {"better": m.better, "unit": m.unit, "note": m.note()}
+            for label, m in plan.metrics.items()
+        },
+        "table": {
+            label: {
+                column: {
+                    "value": plain(v.value),
+                    "low": plain(v.low),
+                    "high": plain(v.high),
+                    "count": v.count,
+                }
+                for column, v in columns.items()
+            }
+            for label, columns in result.table.items()
+        },
+        "images": [
+            {
+                "name": row.name,
+                "ratio": round(row.ratio, 6),
+                "sample": row.sample,
+                **{label: plain(score) for label, score in row.scores.items()},
+            }
+            for row in result.rows
+        ],
+    }
+
+
+def plain(value: float) -> float | str | None:
+    return value if math.isfinite(value) else None if math.isnan(value) else str(value)
+
+
+def remarks(result: Result) -> list[str]:
+    """What a reader of the numbers must know."""
+    plan = result.plan
+    left_out = ", ".join(plan.left_out)
+    return [
+        *plan.protocol.notes,
+        *([f"left out with their networks: {left_out}"] if left_out else []),
+        *result.notes,
+    ]
+
+
+def named(label: str, result: Result) -> str:
+    """A metric as tables call it: with unit, better end and what must be said about it."""
+    metric = result.plan.metrics[label]
+    note = f", {metric.note()}" if metric.note() else ""
+    unit = f" {metric.unit}" if metric.unit else ""
+    return f"{label}{unit} {'↑' if metric.better == 'higher' else '↓'}{note}"
+
+
+def shown(value: Value, *, bounds: bool) -> str:
+    if math.isnan(value.value):
+        return "-"
+    text = f"{value.value:.4g}"
+    if bounds and not math.isnan(value.low):
+        text += f" [{value.low:.4g}, {value.high:.4g}]"
+    return text
+
+
+def table(result: Result, *, bounds: Sequence[str] = (ALL,)) -> report.Table:
+    """Metrics down, bins across, with how many images each has; intervals in columns `bounds`."""
+    columns = list(next(iter(result.table.values())))
+    counts = [sum(c == ALL or inside(c, row.ratio) for row in result.rows) for c in columns]
+    head = ["", *(column if column == ALL else f"{column} %" for column in columns)]
+    rows = [["images", *map(str, counts)]]
+    for label, values in result.table.items():
+        cells = [shown(value, bounds=column in bounds) for column, value in values.items()]
+        rows.append([named(label, result), *cells])
+    return report.Table(head, rows, CONFIDENCE)
+
+
+def beside(result: Result, only: str | None = None) -> list[report.Table]:
+    """The tables that the protocol's paper printed, each with our row below the others'."""
+    tables = []
+    published = result.plan.protocol.published
+    if only is not None and only not in [p.data for p in published]:
+        known = ", ".join(p.data for p in published) or "none"
+        raise DataError(f"{result.plan.name} has no published table of '{only}'; it has: {known}")
+    for printed in published:
+        if only not in (None, printed.data):
+            continue
+        for label, methods in printed.rows.items():
+            if label not in result.table:
+                continue
+            rows = [
+                [method, *("-" if v is None else f"{v:g}" for v in values)]
+                for method, values in methods.items()
+            ]
+            missing = Value(math.nan, math.nan, math.nan, 0)
+            ours = [result.table[label].get(column, missing) for column in printed.columns]
+            rows.append([f"{result.title} (here)", *(shown(v, bounds=False) for v in ours)])
+            head = [named(label, result), *printed.columns]
+            tables.append(report.Table(head, rows, f"{printed.data}, as published"))
+    return tables
+
+
+def text(table: report.Table) -> str:
+    """A table in columns of characters."""
+    lines = [list(table.head), *map(list, table.rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if n == 0 else cell.rjust(width)
+            for n, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def ranking(result: Result) -> str:
+    """The metric by which images are called the worst: the first that scores images."""
+    metrics = result.plan.metrics
+    return next((k for k, m in metrics.items() if isinstance(m, ImageMetric)), "")
+
+
+def sheet(result: Result, cases: Cases, count: int) -> Image.Image:
+    """The worst images: what was shown, what was filled, and the truth."""
+    label = ranking(result)
+    if not label:
+        return sheets.sheet([], heading=result.title)
+    sign = 1 if result.plan.metrics[label].better == "higher" else -1
+    scores = [sign * row.scores[label] for row in result.rows]
+    order = sorted((n for n, s in enumerate(scores) if not math.isnan(s)), key=scores.__getitem__)
+    rows = []
+    for n in order[:count]:
+        case, row = cases[n], result.rows[n]
+        truth, filled = pixels(case.truth), pixels(case.fills[row.sample])
+        hole = case.mask[0, 0].numpy()
+        if result.plan.protocol.composite and cases.masked:
+            filled = np.where(hole[..., None], filled, truth)
+        told = f"{label} {row.scores[label]:.4g}, hole {row.ratio:.0%}"
+        rows.append([(sheets.overlay(truth, hole), row.name), (filled, told), (truth, "truth")])
+    heading = f"{result.title}: the worst {len(rows)} of {len(scores)} by {label}"
+    return sheets.sheet(rows, heading=heading)
+
+
+def pixels(image: Tensor) -> Any:
+    return (image[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+
+
+def parts_of(result: Result, page: Image.Image) -> list[report.Part]:
+    """The report: numbers, the paper's beside them, pictures, and the conventions."""
+    plan = result.plan
+    parts: list[report.Part] = [report.Text(f"{plan.protocol.summary}. {plan.protocol.source}")]
+    parts += [report.Text(note) for note in remarks(result)]
+    parts += [report.Heading("Scores"), table(result, bounds=[*plan.protocol.bins, ALL])]
+    if published := beside(result):
+        parts += [report.Heading("Beside what was published"), *published]
+    label = ranking(result)
+    if label:
+        order = sorted(row.scores[label] for row in result.rows if math.isfinite(row.scores[label]))
+        line = [(100 * (n + 0.5) / len(order), score) for n, score in enumerate(order)]
+        parts += [
+            report.Heading("Images"),
+            report.Curves({label: line}, "score that so many percent of the images stay below"),
+            report.Picture(page, f"the worst by {label}"),
+        ]
+    conventions = json.dumps(plan.conventions, indent=1)
+    parts += [
+        report.Heading("Conventions"),
+        report.Text(
+            f"Fingerprint {plan.fingerprint}; test set {result.content}; seed {result.seed}."
+        ),
+        report.Listing(conventions),
+    ]
+    return parts
+
+
+def compare(first: Path, second: Path) -> tuple[list[str], report.Table]:
+    """Notes, and the differences of two results of one test set under one protocol.
+
+    Raises `DataError` where they cannot be compared, naming what differs.
+    """
+    a, b = (opened(path) for path in (first, second))
+    if a["fingerprint"] != b["fingerprint"]:
+        where = ", ".join(differing(a["conventions"], b["conventions"])) or "the fingerprint"
+        raise DataError(
+            f"{first} and {second} were not measured alike ({where}); evaluate both by one protocol"
+        )
+    if a["content"] != b["content"]:
+        raise DataError(
+            f"{first} and {second} are of different photos or holes; evaluate both on one test set"
+        )
+    head = ["", a["title"], b["title"], "difference", "95 %", "clear"]
+    rows = []
+    for label, told in a["metrics"].items():
+        values = [float(r["table"][label][ALL]["value"] or "nan") for r in (a, b)]
+        row = [label, *(f"{v:.4g}" for v in values), f"{values[1] - values[0]:+.4g}"]
+        kind = a["conventions"]["metrics"][label]
+        schema = load("metrics", kind["kind"])
+        if not issubclass(schema, ImageMetric):
+            rows.append([*row, "", ""])
+            continue
+        metric = schema(**{key: value for key, value in kind.items() if key != "kind"})
+        scores = np.array(
+            [
+                [float(i[label] if i[label] is not None else "nan") for i in r["images"]]
+                for r in (b, a)
+            ]
+        )
+        theirs, ours = scores[:, np.isfinite(scores).all(0)]
+        low, high = statistics.difference(theirs, ours, metric.average, a["seed"])
+        better = (low > 0) if told["better"] == "higher" else (high < 0)
+        worse = (high < 0) if told["better"] == "higher" else (low > 0)
+        clear = b["title"] if better else a["title"] if worse else "-"
+        rows.append([*row, f"[{low:+.4g}, {high:+.4g}]", clear])
+    notes = [f"paired over {len(a['images'])} images; clear: which is better beyond chance"]
+    return notes, report.Table(head, rows)
+
+
+def opened(path: Path) -> dict[str, Any]:
+    try:
+        told = json.loads(path.read_text("utf-8"))
+        assert {"fingerprint", "content", "table", "images", "conventions"} <= told.keys()
+    except (OSError, ValueError, AttributeError, AssertionError) as error:
+        raise DataError(f"{path} is no result.json that `inpaint eval -o` wrote") from error
+    return told
+
+
+def differing(a: Mapping[str, Any], b: Mapping[str, Any], at: str = "") -> Sequence[str]:
+    """The keys, with dots, at which two trees of plain values differ."""
+    found = []
+    for key in dict.fromkeys([*a, *b]):
+        one, other = a.get(key), b.get(key)
+        if isinstance(one, dict) and isinstance(other, dict):
+            found += differing(one, other, f"{at}{key}.")
+        elif one != other:
+            found.append(f"{at}{key}: {one} or {other}")
+    return found
