@@ -290,7 +290,8 @@ def work(
         disable=quiet or None,  # None: where nobody looks
     )
     begin, how = partial(beginning, job, workers * world), ""
-    outcomes = spread(begin, todo, min(workers, len(todo)))
+    slow = [f"{__package__}.fill"]  # to import: torch
+    outcomes = spread(begin, todo, min(workers, len(todo)), preload=slow)
     with ledger.appending(job.output) as book, bar, closing(outcomes):
         for item, outcome in outcomes:
             outcome = outcome or died(job, item)

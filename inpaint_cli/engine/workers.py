@@ -6,7 +6,7 @@ program is killed its processes follow.
 
 import os
 import signal
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import suppress
 from multiprocessing import get_all_start_methods, get_context, parent_process
 from multiprocessing.connection import Connection, wait
@@ -21,12 +21,13 @@ Begin = Callable[[], Callable[[Item], Result]]  # makes ready what every item ne
 
 
 def spread(
-    begin: Begin[Item, Result], items: Iterable[Item], workers: int
+    begin: Begin[Item, Result], items: Iterable[Item], workers: int, *, preload: Sequence[str] = ()
 ) -> Generator[tuple[Item, Result | None], None, None]:
     """Yield each item with its result as they come, or with None where its process died.
 
     With one worker all happens in this process, and in order. Otherwise `begin`, the items and
-    the results are pickled; an `InpaintError` of `begin` is raised here.
+    the results are pickled; an `InpaintError` of `begin` is raised here. The modules `preload`
+    are imported once for all processes.
     """
     if workers == 1:
         work = begin()
@@ -36,7 +37,7 @@ def spread(
     # not forked from here, where threads and CUDA may be running
     posix = "forkserver" in get_all_start_methods()
     context = get_context("forkserver") if posix else get_context("spawn")
-    context.set_forkserver_preload(["inpaint_cli.engine.fill"])  # torch, once for all
+    context.set_forkserver_preload([*preload])
     waiting = iter(items)
     crew = {}
 
