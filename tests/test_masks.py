@@ -163,7 +163,7 @@ def test_every_family_draws_at_odd_sizes(kind, size):
 @pytest.mark.parametrize(
     ("kind", "start"),
     [
-        ("irregular", "cdfadd50"),
+        ("irregular", "35c0bf21"),
         ("deepfill", "b9e78d07"),
         ("lama-thick", "eaeb01a3"),
         ("mat", "2dd913ca"),

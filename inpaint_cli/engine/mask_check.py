@@ -117,10 +117,10 @@ class Report:
             f"hole: mean {mean(ratios):.1%}, median {median(ratios):.1%}, from {min(ratios):.1%} "
             f"to {max(ratios):.1%}"
         )
-        most = max(max(self.bins), 1)
-        for n, count in enumerate(self.bins):
+        bins = self.bins
+        for n, count in enumerate(bins):
             if count:
-                bar = "#" * max(1, round(40 * count / most))
+                bar = "#" * max(1, round(40 * count / max(bins)))
                 yield f"  {n * 10:3d}-{n * 10 + 10:<3d} % {count:6d} {bar}"
         touching = sum(look.border for look in self.looks)
         yield f"border: {touching} of {len(ratios)} holes touch the edge of the picture"
@@ -170,7 +170,7 @@ def paired(
             photos.setdefault(name, []).append(item.photo)
     findings = [
         Finding(True, next(iter(lone.values())), tuple(lone) if len(lone) > 1 else ())
-        for lone in (found.alone, found.unused)
+        for lone in (found.alone, found.unused)  # the first stands for all of its sort
         if lone
     ]
     return sorted({*photos, *found.unused}), photos, findings
@@ -218,11 +218,11 @@ def judged(looks: Sequence[Look], intact: set[str]) -> Iterator[Finding]:
 
     if gray := where(lambda m: m.between > GRAY):
         yield Finding(True, "mostly gray, so no masks; are these the photos?", gray)
-    if dim := where(lambda m: not m.ratio and m.peak >= 1 and m.between <= GRAY):
-        level = int(min(item.peak for item in looks if item.name in dim))
+    if dim := where(lambda m: not m.ratio and m.peak > 0.5 and m.between <= GRAY):
+        level = round(min(item.peak for item in looks if item.name in dim))
         text = f"nothing reaches half brightness: use fill --mask-threshold {level}"
         yield Finding(True, text, dim)
-    if blank := where(lambda m: not m.ratio and m.peak < 1):
+    if blank := where(lambda m: not m.ratio and m.peak <= 0.5):
         yield Finding(True, "all black, so there is no hole; leave them out", blank)
     if full := where(lambda m: m.ratio == 1 and m.name not in intact):
         text = "all white, so nothing is left to fill from; look at the file that made them"
@@ -233,7 +233,7 @@ def judged(looks: Sequence[Look], intact: set[str]) -> Iterator[Finding]:
     if black:
         text = "white at the edges and in most of the picture, so black seems to be the hole: "
         yield Finding(True, f"{text}if it is, use fill --mask-invert", black)
-    if soft := where(lambda m: m.peak > 1 and m.impure > NOISE and m.between <= GRAY):
+    if soft := where(lambda m: m.peak > 1.5 and m.impure > NOISE and m.between <= GRAY):
         worst = max(item.impure for item in looks if item.name in soft)
         text = (
             f"up to {worst:.1%} is not quite black or white (JPEG noise, soft edges): fill cuts "

@@ -81,7 +81,7 @@ def generator(kind: str, overrides: Sequence[str] = (), **given: Any) -> Masks:
 def build(settings: Mapping[str, Any], source: Source, at: Where = ()) -> Masks:
     """The generator that `settings` {kind: ..., ...} describe, with those that it holds."""
     try:
-        schema: type[Masks] = load("masks", settings["kind"])
+        schema: type[Masks] = load("masks", str(settings.get("kind")))
     except PluginError as error:
         raise source.error((*at, "kind"), str(error)) from error
     inner = {key: built(value, source, (*at, key)) for key, value in settings.items()}

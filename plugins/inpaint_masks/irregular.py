@@ -1,7 +1,8 @@
-"""Brush strokes that stop at the very pixel where the hole is as large as was asked for.
+"""Brush strokes that stop where the hole is as large as was asked for.
 
-Other tools draw whole masks until one happens to lie within an interval; here the area is drawn
-first, strokes are painted until it is passed, and the last one is shortened to fit.
+Other tools draw whole masks until one happens to lie within an interval; here an area within it
+is drawn first and strokes are painted until they are nearest to it. Where that lies outside the
+interval, the last segment is shortened to the very pixel.
 """
 
 import math
@@ -60,7 +61,7 @@ def painted(
     ratio: tuple[float, float],
     border: bool | None,
 ) -> Mask:
-    """A mask whose area is drawn evenly from `ratio`, and hit to the pixel."""
+    """A mask whose area lies within `ratio`."""
     import cv2
 
     inside = (height - 2) * (width - 2) if border is False else height * width
@@ -90,9 +91,12 @@ def painted(
         part = canvas[top : max(y, v) + reach, left : max(x, u) + reach]  # all that can change
         before = part.copy()
         cv2.line(canvas, (x, y), (u, v), 1, brush)
-        bound = cv2.countNonZero(canvas)
+        area, bound = bound, cv2.countNonZero(canvas)
         if bound >= target:
-            shorten(part, before, (x - left, y - top), bound - target)
+            if area in wanted and target - area < bound - target:
+                part[:] = before
+            elif bound not in wanted:
+                shorten(part, before, (x - left, y - top), bound - target)
             break
     return np.pad(canvas, frame).view(np.bool_) if frame else canvas.view(np.bool_)
 
