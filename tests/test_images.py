@@ -16,7 +16,7 @@ import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from PIL import Image, ImageCms, ImageFile, PngImagePlugin
+from PIL import ExifTags, Image, ImageCms, ImageFile, PngImagePlugin
 
 from inpaint_cli import files
 from inpaint_cli.errors import ImageError, InpaintError
@@ -242,6 +242,8 @@ def test_the_exif_preview_goes_for_it_shows_what_was_removed():
     assert preview in source
     data, _ = encode(read_photo(source))
     assert preview[:40] not in data[2:]
+    with Image.open(io.BytesIO(data)) as image:
+        assert not image.getexif().get_ifd(ExifTags.IFD.IFD1)
     assert read_photo(data).size == read_photo(source).size == (47, 33)
 
 
@@ -631,6 +633,12 @@ def test_a_shape_in_alpha_only_is_found():
         assert "alpha" in mask.notes[0]
         assert np.array_equal(read_mask(saved(image, "PNG"), channel="alpha").hole, shape())
         assert read_mask(saved(image, "PNG"), channel="gray").hole.all() == bool(colour)
+    image = Image.new("RGBA", (47, 33), "white")
+    image.paste("black", (0, 0, 10, 33))
+    image.putalpha(gray(shape()))
+    hole = shape()
+    hole[:, :10] = False
+    assert np.array_equal(read_mask(saved(image, "PNG")).hole, hole)  # transparent is black
     with pytest.raises(ImageError, match="no alpha"):
         read_mask(saved(gray(shape()), "PNG"), channel="alpha")
 
