@@ -24,7 +24,7 @@ COS, SIN = (
 
 
 class Irregular(Masks):
-    """Brush strokes that reach any share of the picture exactly; 1-60 % unless told otherwise."""
+    """Brush strokes that reach any share of the picture; 1-60 % unless told otherwise."""
 
     def sketch(self, height: int, width: int, rng: np.random.Generator) -> Mask:
         return painted(height, width, rng, ratio=self.ratio or (0.01, 0.6), border=self.border)
