@@ -164,7 +164,7 @@ def region(box: list[int], hole: NDArray[np.bool_], sizes: Sizes, limit: int) ->
         if hole[above:below, before:after].any()
     ]
     windows, owned = zip(*pairs, strict=True)
-    return Region(Box(top, left, bottom - top, right - left), windows, owned, overlap // 4)
+    return Region(Box(top, left, bottom - top, right - left), windows, owned, overlap // 8)
 
 
 def tiles(first: int, last: int, side: int, overlap: int) -> list[tuple[int, int, int]]:
