@@ -17,22 +17,24 @@ def sheet(
     """Lay out `rows` of (picture, caption), each picture fitted into `cell` x `cell` pixels.
 
     Pictures are shrunk where they are larger and enlarged by whole factors where they are
-    smaller; captions stand below them.
+    smaller; captions stand below them, and a row is as high as its highest picture.
     """
     font = ImageFont.load_default(13)
     gap, line = 8, 20
-    top = 2 * line if heading else gap
+    small = [[(fitted(picture, cell), caption) for picture, caption in row] for row in rows]
+    heights = [max((picture.height for picture, _ in row), default=0) for row in small]
+    y = 2 * line if heading else gap
     columns = max((len(row) for row in rows), default=1)
-    size = (gap + columns * (cell + gap), top + len(rows) * (cell + line + gap))
+    size = (gap + columns * (cell + gap), y + sum(height + line + gap for height in heights))
     page = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(page)
     draw.text((gap, gap), heading, "black", font)
-    for r, row in enumerate(rows):
-        for c, (picture, caption) in enumerate(row):
-            x, y = gap + c * (cell + gap), top + r * (cell + line + gap)
-            small = fitted(picture, cell)
-            page.paste(small, (x + (cell - small.width) // 2, y + (cell - small.height) // 2))
-            draw.text((x, y + cell + 2), shortened(caption, font, cell), "black", font)
+    for row, height in zip(small, heights, strict=True):
+        for column, (picture, caption) in enumerate(row):
+            x = gap + column * (cell + gap)
+            page.paste(picture, (x + (cell - picture.width) // 2, y + height - picture.height))
+            draw.text((x, y + height + 2), shortened(caption, font, cell), "black", font)
+        y += height + line + gap
     return page
 
 

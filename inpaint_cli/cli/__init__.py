@@ -13,6 +13,7 @@ from ..errors import InpaintError
 COMMANDS = {
     "fill": "Fill the holes of a photo.",
     "infer": "Fill the holes of all photos of a folder.",
+    "compare": "Fill a photo with several models: a sheet and a table.",
     "train": "Train an architecture by a recipe.",
     "eval": "Measure fills by a named protocol.",
     "recipes": "List, show, check and compare recipes.",
@@ -21,6 +22,8 @@ COMMANDS = {
     "models": "List the models that fill can use.",
     "weights": "Inspect weights files, and choose what `fill` uses.",
     "plugins": "List the plugins that are installed.",
+    "demo": "Fill a photo that is there already, for a first look.",
+    "doctor": "Say what is installed here, and what is broken.",
 }
 
 MODULES = {"eval": "evaluate"}  # a module of that name would hide Python's own

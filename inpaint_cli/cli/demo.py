@@ -1,0 +1,23 @@
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="inpaint-demo",
+    show_default=True,
+    help="The folder for the pictures.",
+)
+def command(output: Path) -> None:
+    """Fill a photo that is there already, for a first look.
+
+    Writes a photo, a mask, the photo filled, and a sheet that shows all three; prints their paths.
+    """
+    from ..engine.demo import demo
+
+    paths = demo(output, lambda note: click.echo(note, err=True))
+    click.echo("\n".join(map(str, paths)))
