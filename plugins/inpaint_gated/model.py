@@ -99,7 +99,8 @@ class ContextualAttention(nn.Module):
         keys = F.normalize(queries.view(h * w, -1), dim=1, eps=1e-4)
         share = F.avg_pool2d(F.max_pool2d(mask, 2), 3, 1, 1, count_include_pad=False).view(-1)
         barred = share > share.min()  # keys with hole in them, unless all have
-        patches = F.unfold(x, 4, padding=1, stride=2)[0].T  # hw 16C
+        framed = F.pad(x, (1, 1, 1, 1), mode="replicate")  # zeros would be copied into the hole
+        patches = F.unfold(framed, 4, stride=2)[0].T  # hw 16C
         rows = max(1, self.budget // (h * w * w) - 2)
         built = []
         for top in range(0, h, rows):
@@ -109,8 +110,8 @@ class ContextualAttention(nn.Module):
             scores = scores[top - reach.start :][: bottom - top].view(-1, h * w)
             weights = (10 * scores).masked_fill(barred, -torch.inf).softmax(1)
             built.append(weights @ patches)
-        placed = torch.stack([torch.cat(built).T, torch.ones_like(patches.T)])
-        total, cover = F.fold(placed, size, 4, padding=1, stride=2).chunk(2)
+        total = F.fold(torch.cat(built).T[None], size, 4, padding=1, stride=2)
+        cover = F.fold(x.new_ones(1, 16, h * w), size, 4, padding=1, stride=2)
         return total / cover  # four patches cover a pixel, fewer at the border
 
 

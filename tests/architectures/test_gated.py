@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from inpaint_cli.api.architectures import Batch
-from inpaint_gated import Gated, GatedSettings
+from inpaint_gated import Gated, GatedSettings, model
 from inpaint_gated.model import ContextualAttention, GatedNet, propagate
 from inpaint_gated.task import GatedTask, GatedTaskSettings
 
@@ -47,6 +47,15 @@ def test_attention_is_the_same_in_parts(budget: int):
     x, mask = torch.randn(2, 3, 32, 32), hole(32, 8, 20).repeat(2, 1, 1, 1)
     whole = ContextualAttention()(x, mask)
     torch.testing.assert_close(ContextualAttention(budget)(x, mask), whole)
+
+
+def test_attention_keeps_to_its_budget(monkeypatch: pytest.MonkeyPatch):
+    held = []
+    monkeypatch.setattr(model, "propagate", lambda scores: held.append(scores.numel()) or scores)
+    budget = 5 * 32**3  # five rows of queries of a map of 32 x 32
+    ContextualAttention(budget)(torch.randn(1, 2, 64, 64), hole(64, 8, 20))
+    assert max(held) == budget
+    assert len(held) == 11  # three new rows at a time
 
 
 def test_attention_ignores_the_content_of_the_hole_as_a_source():
