@@ -25,7 +25,7 @@ class Classical(nn.Module, ABC):
         ):
             image = photo.permute(1, 2, 0).contiguous().numpy()  # H W 3
             if area.all():
-                image = image + 0.5  # nothing to go by: mid-grey
+                image = torch.full(image.shape, 0.5).numpy()  # nothing to go by: mid-grey
             elif area.any():
                 image = self.fill(image, area.numpy())
             out.copy_(torch.from_numpy(image).permute(2, 0, 1))

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 
 class Marching(Settings):
-    radius: float = Field(3, gt=0, le=100)  # pixels around each filled pixel that it is made of
+    radius: float = Field(
+        default=3, gt=0, le=100
+    )  # pixels around each filled pixel that it is made of
 
 
 class OpenCV(Classical):

@@ -95,7 +95,7 @@ def test_a_torchscript_archive_is_not_executed(tmp_path):
 def test_the_tensors_of_a_torchscript_archive_are_read_without_its_program(tmp_path):
     path = tmp_path / "net.pt"
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Sequential(nn.Conv2d(4, 1, 1)))
-    torch.jit.trace(net.eval(), torch.rand(1, 3, 8, 8)).save(str(path))
+    torch.jit.save(torch.jit.trace(net.eval(), torch.rand(1, 3, 8, 8)), str(path))
     assert is_torchscript(path)
     found, wanted = tensors(path), net.state_dict()
     assert sorted(found) == sorted(wanted)
