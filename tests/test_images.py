@@ -447,6 +447,18 @@ def test_metadata_follows_into_formats_that_hold_it(tmp_path: Path):
     assert encode(cmyk, "PNG")
 
 
+def test_a_profile_that_no_longer_fits_goes():
+    profile = SRGB[:16] + b"GRAY" + SRGB[20:]
+    photo = read_photo(saved(made("L"), "TIFF", icc_profile=profile))
+    assert read_photo(encode(photo, "PNG")[0]).keep["icc_profile"] == profile
+    assert "icc_profile" not in read_photo(encode(photo, "WEBP")[0]).keep
+
+
+def test_density_turns_with_the_photo():
+    photo = read_photo(saved(made("RGB"), "JPEG", dpi=(300, 150), exif=oriented(6)))
+    assert read_photo(encode(photo)[0]).keep["dpi"] == (150, 300)
+
+
 def test_an_unknown_suffix_is_refused(tmp_path: Path):
     with pytest.raises(ImageError, match=r"'\.xyz'"):
         write_photo(read_photo(saved(made("RGB"), "PNG")), tmp_path / "a.xyz")
