@@ -68,8 +68,8 @@ def keep_memory() -> bool:
     """Let glibc keep freed memory for the next tensor; say whether it does.
 
     By default it maps every large tensor afresh and unmaps it when it is freed, so that each
-    layer waits for the system to clear its pages: 15 to 27 % of a forward of LaMa on a CPU
-    (benchmarks/memory.py). The price is that the process keeps its peak memory until it ends.
+    layer waits for the system to clear its pages; benchmarks/memory.py measures what that costs
+    a forward of LaMa. The price is that the process keeps its peak memory until it ends.
     Does nothing but on Linux with glibc.
     """
     trim_threshold, mmap_max = -1, -4  # M_TRIM_THRESHOLD and M_MMAP_MAX in malloc.h
