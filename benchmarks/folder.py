@@ -1,0 +1,124 @@
+"""Folder jobs: what they add to decode, fill and encode, and how soon a finished one ends.
+
+The peer is a bare loop in one process over the same files and functions: no pairing, no ledger,
+no hashes. Both are timed inside their process, without the start of Python and torch, which is
+shown apart; two workers are a command, timed from when their processes are ready. Bars: 1.2x, two
+cores busy, 3 s for 10,000 finished photos.
+"""
+
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+from PIL import Image
+from skimage import data
+from table import paired, record
+
+from inpaint_cli import images
+from inpaint_cli.engine import fill, folder
+from inpaint_cli.engine.options import Options
+from inpaint_cli.engine.weights import open_model
+
+COUNT, SIDE, MANY = 200, 512, 10_000
+
+
+def photos(root: Path, count: int, side: int) -> None:
+    """`count` photos with a free-form mask each."""
+    source = np.asarray(Image.fromarray(data.coffee()).resize((900, 600)))
+    rng = np.random.default_rng(0)
+    for kind in ("photos", "masks"):
+        (root / kind).mkdir(parents=True)
+    for n in range(count):
+        top, left = (int(rng.integers(0, limit - side + 1)) for limit in source.shape[:2])
+        photo = source[top : top + side, left : left + side]
+        Image.fromarray(photo).save(root / "photos" / f"{n:05}.jpg", quality=90)
+        mask = np.zeros((side, side), np.uint8)
+        for _ in range(4):
+            y, x = rng.integers(0, side - side // 4, 2)
+            mask[y : y + side // 16, x : x + side // 4] = 255
+        Image.fromarray(mask).save(root / "masks" / f"{n:05}.png")
+
+
+def bare(root: Path) -> None:
+    model, options = open_model("telea"), Options()
+    for path in sorted((root / "photos").iterdir()):
+        photo = images.read_photo(path)
+        hole = images.read_mask(root / "masks" / f"{path.stem}.png").hole
+        filled = fill.fill_photo(model, photo, hole, options=options)
+        images.write_photo(filled.photo, root / "bare" / path.name, overwrite=True)
+
+
+def ours(root: Path) -> None:
+    shutil.rmtree(root / "out", ignore_errors=True)
+    report = folder.run(
+        folder.Job(root / "photos", root / "masks", root / "out", Options(), "telea")
+    )
+    assert report is not None
+    assert report.filled == COUNT
+
+
+def command(root: Path, *args: str) -> tuple[float, float, dict]:
+    """Seconds by the clock and of processors, and the report, of the command over `root`."""
+    line = [sys.executable, "-m", "inpaint_cli", "infer", str(root / "photos"), "--masks",
+            str(root / "masks"), "-o", str(root / "out"), "--model", "telea", "--json",
+            *args]  # fmt: skip
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), perf_counter()
+    told = subprocess.run(line, check=True, capture_output=True).stdout
+    seconds, after = perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return seconds, cpu, json.loads(told)
+
+
+def finished(root: Path) -> None:
+    """A finished job of MANY tiny photos: filled once, and its other lines made of the first."""
+    photos(root, 1, 16)
+    command(root)
+    first = json.loads((root / "out" / "ledger.jsonl").read_text())
+    with (root / "out" / "ledger.jsonl").open("a") as book:
+        for n in range(1, MANY):
+            entry = dict(first, name=f"{n:05}.jpg")
+            for kind, suffix in ("photo", "jpg"), ("mask", "png"), ("made", "jpg"):
+                place = root / {"photo": "photos", "mask": "masks", "made": "out"}[kind]
+                copy = place / f"{n:05}.{suffix}"
+                shutil.copyfile(place / f"00000.{suffix}", copy)
+                entry[kind] = dict(first[kind], mtime=copy.stat().st_mtime_ns)
+            book.write(json.dumps(entry) + "\n")
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as scratch:
+        root = Path(scratch, "job")
+        photos(root, COUNT, SIDE)
+        loop, job = paired(lambda: bare(root), lambda: ours(root), rounds=3)
+        shutil.rmtree(root / "out")
+        one, one_cpu, _ = command(root)
+        shutil.rmtree(root / "out")
+        two, two_cpu, _ = command(root, "--workers", "2")
+        shutil.rmtree(root)
+        finished(root)
+        again = sorted(command(root) for _ in range(3))[1]
+        assert again[2]["kept"] == MANY
+    record(
+        "folder",
+        f"""## Folder jobs, `python benchmarks/folder.py`
+
+{COUNT} JPEG photos of {SIDE} px with `telea`, on {os.cpu_count()} cores:
+
+| | seconds | ratio | bar |
+| --- | ---: | ---: | ---: |
+| decode, fill, encode in a bare loop | {loop:.2f} | 1.00 | |
+| the same as a folder job | {job:.2f} | {job / loop:.2f} | 1.20 |
+| `inpaint infer`, start of Python and torch included | {one:.2f} | {one / loop:.2f} | |
+| `inpaint infer --workers 2`, likewise | {two:.2f} | {two / loop:.2f} | |
+
+Cores kept busy over the whole command, start included: {one_cpu / one:.2f} with one worker,
+{two_cpu / two:.2f} with two. A second run over {MANY} finished photos: {again[0]:.2f} s (bar: 3 s).
+""",
+    )

@@ -1,0 +1,96 @@
+"""Models side by side: in the order given, each once, around the hole at native scale."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+from skimage import data
+
+from inpaint_cli.cli import main
+from inpaint_cli.engine.compare import CELL, around
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """A folder `p` with two photos and their masks."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "p" / "sub").mkdir(parents=True)
+    for n, name in enumerate(["p/one.jpg", "p/sub/two.png"]):
+        photo = Image.fromarray(data.chelsea()[40 * n : 40 * n + 64, 60:140])
+        photo.save(tmp_path / name)
+        mask = Image.new("L", photo.size)
+        mask.paste(255, (20, 16, 44, 40))
+        mask.save((tmp_path / name).with_name((tmp_path / name).stem + "_mask.png"))
+    return tmp_path
+
+
+def compare(*args: str):
+    return CliRunner().invoke(main, ["compare", *args], catch_exceptions=False)
+
+
+def test_a_folder_by_two_models_in_the_order_given(files):
+    args = ["--mask", "p", "--truth", "p", "telea", "ns", "--results", "made", "-o", "s.png"]
+    result = compare("p", *args, "--json")
+    assert result.exit_code == 0, result.stderr
+    told = json.loads(result.stdout)
+    assert [line["model"] for line in told["models"]] == ["telea", "ns"]
+    for line in told["models"]:
+        assert line["seconds"] > 0
+        assert line["memory"] >= 0
+        assert 5 < line["scores"]["psnr"] < 60
+        assert 0 < line["scores"]["ssim"] < 1
+        assert line["scores"]["l1"] > 0
+        assert line["scores"]["seam"] >= 0
+    folder = files / "made"
+    made = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.png"))
+    assert made == ["ns/one.png", "ns/sub/two.png", "telea/one.png", "telea/sub/two.png"]
+    telea = np.array(Image.open(files / "made/telea/sub/two.png"))
+    ns = np.array(Image.open(files / "made/ns/sub/two.png"))
+    truth = np.array(Image.open(files / "p/sub/two.png"))
+    hole = np.array(Image.open(files / "p/sub/two_mask.png")) > 127
+    assert np.array_equal(telea[~hole], truth[~hole])
+    assert not np.array_equal(telea[hole], ns[hole])
+    page = np.array(Image.open(files / "s.png"))
+    # photo, hole, two models, truth
+    assert page.shape == (40 + 2 * (CELL + 28), 8 + 5 * (CELL + 8), 3)
+    # 64 x 72 around the hole, enlarged by a whole factor; the third column is telea's
+    box, factor = around(hole), CELL // max(64, 72)
+    cut = telea[box]
+    assert max(cut.shape[:2]) == 72
+    left = 8 + 2 * (CELL + 8) + (CELL - cut.shape[1] * factor) // 2
+    top = 40 + CELL + 28 + (CELL - cut.shape[0] * factor) // 2
+    shown = page[top::factor, left::factor][: cut.shape[0], : cut.shape[1]]
+    assert np.array_equal(shown, cut)
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "sentence"),
+    [
+        (["telea"], 2, "say where the hole is"),
+        (["--mask", "nowhere", "telea"], 2, "no 'nowhere'"),
+        (["--mask", "p/one_mask.png"], 2, "Missing argument"),
+        (["--mask", "p/one_mask.png", "telea", "tela"], 1, "did you mean 'telea'"),
+        (["--mask", "p/one_mask.png", "telea", "ns", "telea"], 1, "both called telea"),
+        (["--mask", "p/one_mask.png", "telea", "-o", "p/one.jpg"], 1, "exists already"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_is_filled(files, args, code, sentence):
+    result = compare("p/one.jpg", *args)
+    assert result.exit_code == code
+    assert sentence in result.stderr
+
+
+@pytest.mark.parametrize("shape", [(40, 50), (100, 2000), (3000, 200)])
+def test_a_sheet_shows_the_hole_at_native_scale(shape):
+    hole = np.zeros(shape, np.bool_)
+    hole[-30:-10, -40:-5] = True
+    rows, columns = around(hole)
+    assert rows.start >= 0
+    assert rows.stop <= shape[0]
+    assert hole[rows, columns].sum() == hole.sum()
+    hole[:] = True
+    rows, columns = around(hole)
+    assert rows.stop - rows.start == min(shape[0], CELL)
+    assert columns.stop - columns.start == min(shape[1], CELL)
