@@ -138,8 +138,8 @@ def beside(result: Result, only: str | None = None) -> list[report.Table]:
         if only not in (None, printed.data):
             continue
         for label, methods in printed.rows.items():
-            if label not in result.table:
-                continue
+            if label not in result.table or result.plan.metrics[label].note():
+                continue  # another network's numbers have no place beside the paper's
             rows = [
                 [method, *("-" if v is None else f"{v:g}" for v in values)]
                 for method, values in methods.items()

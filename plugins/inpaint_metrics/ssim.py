@@ -30,19 +30,18 @@ class SSIM(PixelMetric):
 
     def score(self, filled: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
         edge = self.size // 2
-        pad = (edge, self.size - 1 - edge) * 2 if self.border == "zero" else (0, 0, 0, 0)
-        out, real = (F.pad(self.prepared(image), pad) for image in (filled, truth))
-        height, width = (side - self.size + 1 for side in out.shape[-2:])
+        pad = (edge, self.size - 1 - edge) * 2 if self.border == "zero" else ()
+        height, width = (side + sum(pad[:2]) - self.size + 1 for side in filled.shape[-2:])
         if min(height, width) < 1:
-            return torch.full((len(out),), torch.nan, dtype=torch.float64)
-        where = F.pad(inside(mask, self.region, self.ring), pad)
+            return torch.full((len(filled),), torch.nan, dtype=torch.float64)
+        where = padded(inside(mask, self.region, self.ring), pad)
         where = where[..., edge : edge + height, edge : edge + width]
-        maps = [  # plane by plane, which stays in the processor's cache
-            torch.stack([self.similarity(*planes) for planes in zip(*pair, strict=True)])
-            for pair in zip(out, real, strict=True)
-        ]
-        means = [mean_over(m[None], w[None]) for m, w in zip(maps, where, strict=True)]
-        return torch.cat(means)
+        scores = []
+        for n in range(len(filled)):  # image by image, which stays in the processor's cache
+            pair = (padded(self.prepared(image[n : n + 1]), pad)[0] for image in (filled, truth))
+            maps = (self.similarity(x, y)[None, None] for x, y in zip(*pair, strict=True))
+            scores.append(torch.cat([mean_over(m, where[n : n + 1]) for m in maps]).mean())
+        return torch.stack(scores)
 
     def similarity(self, x: Tensor, y: Tensor) -> Tensor:
         """The map of two planes [H, W] in 0..1, one value for each window inside.
@@ -70,6 +69,10 @@ class SSIM(PixelMetric):
             at = torch.arange(self.size, dtype=torch.float64) - (self.size - 1) / 2
             line = torch.exp(-at.square() / (2 * self.sigma**2))
         return (line / line.sum()).to(like)
+
+
+def padded(image: Tensor, pad: tuple[int, ...]) -> Tensor:
+    return F.pad(image, pad) if pad else image
 
 
 def filtered(planes: Tensor, weights: Tensor) -> Tensor:

@@ -1,0 +1,123 @@
+"""Metrics against their peers: the same numbers, and how much sooner. One thread each.
+
+python benchmarks/metrics.py [ssim psnr fid inception]
+"""
+
+import sys
+import warnings
+
+import cv2
+import numpy as np
+import torch
+from scipy import linalg
+from skimage import data
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from table import paired, record
+
+from inpaint_cli.api.metrics import Features
+from inpaint_metrics import inception
+from inpaint_metrics.frechet import frechet
+from inpaint_metrics.pixels import PSNR
+from inpaint_metrics.ssim import SSIM
+
+BATCH = 8
+
+
+def pictures() -> tuple[np.ndarray, np.ndarray]:
+    truth = cv2.resize(data.astronaut(), (256, 256), interpolation=cv2.INTER_AREA)
+    noise = np.random.default_rng(0).integers(-20, 21, truth.shape)
+    return truth, np.clip(truth + noise, 0, 255).astype(np.uint8)
+
+
+def line(what: str, ours: float, theirs: float, per: int, gap: float) -> str:
+    return (
+        f"| {what} | {theirs / per * 1e3:.3g} | {ours / per * 1e3:.3g} "
+        f"| {theirs / ours:.1f} x | {gap:.1g} |"
+    )
+
+
+def pixels(name: str) -> list[str]:
+    truth, filled = pictures()
+    a, b = (
+        torch.from_numpy(x).permute(2, 0, 1)[None].repeat(BATCH, 1, 1, 1) for x in (filled, truth)
+    )
+    mask = torch.zeros(BATCH, 1, 256, 256, dtype=torch.bool)
+    gaussian = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+
+    def skimage_ssim():
+        return structural_similarity(truth, filled, channel_axis=-1, data_range=255, **gaussian)
+
+    def skimage_psnr():
+        return peak_signal_noise_ratio(truth, filled, data_range=255)
+
+    metric, peer = {"ssim": (SSIM(), skimage_ssim), "psnr": (PSNR(), skimage_psnr)}[name]
+    ours, theirs = paired(
+        lambda: metric.score(a, b, mask), lambda: [peer() for _ in range(BATCH)], rounds=9
+    )
+    gap = abs(float(metric.score(a, b, mask)[0]) - peer())
+    return [line(f"{name.upper()}, 256 px RGB, against scikit-image", ours, theirs, BATCH, gap)]
+
+
+def fid() -> list[str]:
+    lines = []
+    rng = np.random.default_rng(0)
+    mixing = rng.normal(size=(2048, 2048)) / 45 + np.eye(2048)
+    for count in (4096, 500):
+        sets = [(rng.normal(size=(count, 2048)) @ mixing + s).astype(np.float32) for s in (0, 0.1)]
+        ours_in = [Features(rows, np.arange(count)) for rows in sets]
+
+        def peer(sets=sets):
+            (m, c), (n, d) = [(x.mean(0), np.cov(x, rowvar=False)) for x in map(np.float64, sets)]
+            root = linalg.sqrtm(c @ d)
+            return ((m - n) ** 2).sum() + np.trace(c) + np.trace(d) - 2 * np.trace(root).real
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ours, theirs = paired(lambda: frechet(*ours_in), peer, rounds=1)  # noqa: B023
+            gap = abs(frechet(*ours_in) / peer() - 1)
+        lines.append(
+            line(f"FID of 2 x {count} pictures, against scipy's sqrtm", ours, theirs, 1, gap)
+        )
+    return lines
+
+
+def features() -> list[str]:
+    from pytorch_fid import inception as theirs_module
+
+    net = inception.randomised(inception.layers())
+    state = net.state_dict()
+    theirs_module.load_state_dict_from_url = lambda url, progress: state
+    theirs_net = theirs_module.InceptionV3().eval()
+    ours_net = inception.network("random")
+    truth, filled = pictures()
+    images = torch.from_numpy(np.stack([truth, filled] * 4)).permute(0, 3, 1, 2).float() / 255
+    with torch.inference_mode():
+        ours, theirs = paired(
+            lambda: inception.extract(ours_net, images), lambda: theirs_net(images), rounds=2
+        )
+        expected = theirs_net(images)[0].flatten(1)
+        gap = float(
+            (inception.extract(ours_net, images) - expected).abs().max() / expected.abs().max()
+        )
+    return [line("Inception features, against pytorch-fid", ours, theirs, len(images), gap)]
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    parts = {
+        "ssim": lambda: pixels("ssim"),
+        "psnr": lambda: pixels("psnr"),
+        "fid": fid,
+        "inception": features,
+    }
+    head = (
+        "| what | peer, ms | ours, ms | ratio | difference |\n| --- | ---: | ---: | ---: | ---: |"
+    )
+    chosen = sys.argv[1:] or list(parts)
+    rows = [row for name in chosen for row in parts[name]()]
+    table = "\n".join(["## Metrics", "", head, *rows])
+    if chosen == list(parts):
+        record("metrics", table)
+    else:
+        print(table)
