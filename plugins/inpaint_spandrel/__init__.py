@@ -68,7 +68,7 @@ class Spandrel(Format):
                 multiple=needs.multiple_of,
                 minimum=max(1, needs.minimum),
                 square=needs.square,
-                window=1024,
+                window=needs.minimum if needs.square else 1024,  # MAT: made for one size
                 context=128,
             ),
             tuple(precisions),
