@@ -286,12 +286,12 @@ def around(hole: NDArray[np.bool_]) -> tuple[slice, slice]:
         side = hole.shape[1 - axis]
         if not used.size:
             used = np.array([side // 2])
-        start, stop = used[0] - MARGIN, used[-1] + 1 + MARGIN
-        if stop - start > CELL:
-            start = round(float(np.median(np.nonzero(hole)[1 - axis]))) - CELL // 2
-            stop = start + CELL
-        start = max(0, min(start, side - (stop - start)))
-        spans.append(slice(int(start), int(min(stop, side))))
+        middle, length = (used[0] + used[-1]) // 2, used[-1] - used[0] + 2 * MARGIN
+        if length > CELL:
+            middle, length = int(np.median(used)), CELL
+        length = min(length, side)
+        start = max(0, min(middle - length // 2, side - length))
+        spans.append(slice(int(start), int(start + length)))
     return spans[0], spans[1]
 
 
