@@ -257,8 +257,7 @@ PUBLISHED = {
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_splits(name, monkeypatch):
     names, (last, train, first, val) = PUBLISHED[name]
-    module = registry.load("datasets", name).__module__
-    monkeypatch.setattr(f"{module}.listed", lambda root: names)
+    monkeypatch.setattr("inpaint_images.files.listed", lambda root: names)
     schema: type[Images] = registry.load("datasets", name)
     found = schema.model_validate({"split": "train"}).names(Path("x"))
     assert (found[-1], len(found)) == (last, train)
@@ -266,7 +265,7 @@ def test_published_splits(name, monkeypatch):
     assert (found[0], len(found)) == (first, val)
     if name == "celeba":
         assert len(schema.model_validate({"split": "test"}).names(Path("x"))) == 19_962
-    monkeypatch.setattr(f"{module}.listed", lambda root: names[5:])
+    monkeypatch.setattr("inpaint_images.files.listed", lambda root: names[5:])
     with pytest.raises(DataError, match=r"images of .* where .* belong; complete it"):
         schema().names(Path("x"))
 
@@ -274,7 +273,7 @@ def test_published_splits(name, monkeypatch):
 def test_places2_leaves_the_test_images_out(monkeypatch):
     names = ["train/a/1.jpg", "val/Places365_val_00000001.jpg", "test/Places365_test_00000001.jpg"]
     schema = registry.load("datasets", "places2")
-    monkeypatch.setattr(f"{schema.__module__}.listed", lambda root: names)
+    monkeypatch.setattr("inpaint_images.files.listed", lambda root: names)
     counted = []
     monkeypatch.setattr(
         schema, "counted", lambda self, root, n, count: counted.append((n, count)) or n
@@ -314,3 +313,29 @@ def test_validation_samples_never_change(folder, plan):
 def test_a_real_archive_is_read_by_workers(plan):
     stream = feed(SHARED / "faces-train.zip", plan, workers=2)("one", 0)
     assert equal(take(stream, 3), take(feed(SHARED / "faces-train.zip", plan)("one", 0), 3))
+
+
+def test_label_maps_go_the_way_of_their_images(tmp_path, plan):
+    """Scaled, cropped and flipped alike; images without one are left out of a labelled stage."""
+    numbers = np.random.default_rng(0).integers(0, 5, (6, 12, 16)).astype(np.uint8)
+    for n, values in enumerate(numbers):
+        rgb = Image.fromarray(np.stack([values * 50] * 3, 2)).resize((32, 24), Image.Resampling.BOX)
+        rgb.save(tmp_path / f"{n}.bmp")
+        if n:
+            Image.fromarray(values).save(tmp_path / f"{n}.png")
+    collection = Collection.at(FILES(labels="{}.png"), tmp_path)
+    assert collection.names == [f"{n}.bmp" for n in range(6)]
+    assert collection.labelled().names == collection.names[1:]
+    stages = {"parse": Stage(batch=5, labelled=True, steps=1), "fill": Stage(batch=6)}
+    data = plan.data.model_copy(update={"size": 24})
+    seen = Feed(collection, BOXES, plan.model_copy(update={"data": data}), stages, Rank())  # type: ignore[arg-type]
+    batch = next(seen("parse", 0))
+    assert batch.labels is not None
+    assert batch.labels.shape == (5, 24, 24)
+    assert torch.equal((batch.image * 255 / 50).round().long()[:, 0], batch.labels)
+    assert next(seen("fill", 0)).labels is None
+    with pytest.raises(DataError, match="holds no label maps"):
+        Collection.at(FILES(), tmp_path).labelled()
+    Image.new("RGB", (16, 12)).save(tmp_path / "1.png")
+    with pytest.raises(DataError, match=r"label map of 1\.bmp has mode RGB"):
+        collection.labels(1, (24, 32))

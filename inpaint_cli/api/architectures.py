@@ -7,7 +7,7 @@ under the hole, and only the hole of what it returns is used: the engine sees to
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
@@ -47,10 +47,14 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Batch:
-    """What a task learns from: images [N, 3, H, W] and masks [N, 1, H, W]."""
+    """What a task learns from: images [N, 3, H, W] and masks [N, 1, H, W].
+
+    A stage that is `labelled` is given label maps too: whole numbers [N, H, W], as in the files.
+    """
 
     image: Tensor
     mask: Tensor
+    labels: Tensor | None = None
 
     @property
     def visible(self) -> Tensor:
@@ -70,6 +74,7 @@ class Phase:
     trains: Sequence[str]  # modules of the task, as `get_submodule` names them
     losses: Callable[[Batch, Any], Losses]  # weighted terms; their sum is back-propagated
     every: int = 1  # take part in each n-th iteration
+    rates: Mapping[str, float] = field(default_factory=dict)  # of modules, times the optimiser's
 
 
 class Task(nn.Module):
@@ -77,6 +82,7 @@ class Task(nn.Module):
 
     settings: ClassVar[type[Settings]] = Settings
     plan: ClassVar[Mapping[str, Stage]] = {"fill": Stage()}  # its stages in order, by name
+    stage: str = "fill"  # the one that runs; the engine sets it
 
     def __init__(self, net: nn.Module, settings: Any) -> None:
         super().__init__()
@@ -84,7 +90,7 @@ class Task(nn.Module):
         self.config = settings
 
     def phases(self, stage: str) -> Sequence[Phase]:
-        """The optimiser steps of one iteration of `stage`, in order."""
+        """The optimiser steps of one iteration of `stage`, in order; none: it is skipped."""
         return [Phase("fill", ["net"], self.losses)]
 
     def predict(self, batch: Batch) -> Any:
@@ -144,3 +150,8 @@ class Architecture(ABC):
         Raises WeightsError where the layout is known but a tensor is missing or has no place.
         """
         return None
+
+    @staticmethod
+    def explain(net: Any, visible: Tensor, mask: Tensor) -> Sequence[tuple[Any, str]]:
+        """Pictures (Pillow's, or uint8 [H, W, 3]) with captions of how `net` came to its fill."""
+        return []

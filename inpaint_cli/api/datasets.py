@@ -26,3 +26,7 @@ class Images(Settings, ABC):
 
         Called from several processes at once.
         """
+
+    def label_map(self, root: Path, name: str) -> bytes | None:
+        """The file of its label map, a picture of class numbers; None where it has none."""
+        return None

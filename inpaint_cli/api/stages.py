@@ -49,6 +49,7 @@ class Optimizer(Settings):
     eps: PositiveFloat = 1e-8
     momentum: Share = 0.0  # of sgd
     weight_decay: NonNegativeFloat = 0.0
+    decays: Literal["all", "weights"] = "all"  # weights: not biases, not scales of norms
     schedule: Schedule = Schedule()
 
     def rate(self, step: int, steps: int) -> float:
@@ -62,6 +63,7 @@ class Stage(Settings):
     steps: NonNegativeInt = 100_000  # 0: the stage is skipped
     batch: PositiveInt | None = None  # images a step, over all processes; None: as the recipe says
     clip: NonNegativeFloat = 0.0  # largest norm of a phase's gradient; 0: not clipped
+    labelled: bool = False  # learn from images with label maps only
     averaged: bool = False  # begin from the averaged network of the stage before
     optimizer: Optimizer = Optimizer()
     optimizers: dict[str, Optimizer] = Field(default_factory=dict)  # by phase, over `optimizer`

@@ -12,8 +12,8 @@ through `images.read_photo`, which also says what is wrong with a damaged one.
 import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from pathlib import Path
 
 import cv2
@@ -48,6 +48,29 @@ class Collection:
     @classmethod
     def at(cls, images: Images, root: Path) -> "Collection":
         return cls(images, root, images.names(root))
+
+    def labelled(self) -> "Collection":
+        """Those that have a label map. Raises `DataError` where none has."""
+        named = [n for n in self.names if self.images.label_map(self.root, n) is not None]
+        if not named:
+            raise DataError(
+                f"{self.root} holds no label maps, which this training learns from; put them "
+                "beside the images and say so with --set data.train.labels='{}.png'"
+            )
+        return replace(self, names=named)
+
+    def labels(self, index: int, shape: Shape) -> Tensor:
+        """The label map of the image, uint8 [1, H, W], in the image's own `shape`."""
+        name = self.names[index]
+        data = self.images.label_map(self.root, name)
+        with opened(data or b"", f"the label map of {name}") as image:
+            if image.mode not in ("P", "L"):
+                raise DataError(
+                    f"the label map of {name} has mode {image.mode} where numbers of classes "
+                    "belong; store it as an 8-bit gray or palette PNG"
+                )
+            numbers = torch.from_numpy(np.array(image))[None]
+        return scaled(numbers, shape, InterpolationMode.NEAREST_EXACT)
 
     def decode(self, index: int) -> Tensor:
         """The image as uint8 [3, H, W], upright. Raises `ImageError` where it is damaged."""
@@ -126,30 +149,45 @@ class Order:
         return rng.permutation(np.concatenate(rows)).reshape(-1)
 
 
-class Pictures(Dataset[tuple[Tensor, Tensor] | str]):
-    """Samples to images uint8 [3, H, W] and masks uint8 [1, H, W]; a sentence where one is bad."""
+class Pictures(Dataset[tuple[Tensor, ...] | str]):
+    """Samples to images uint8 [3, H, W] and masks uint8 [1, H, W]; a sentence where one is bad.
+
+    Where the stage is `labelled`, with label maps uint8 [1, H, W].
+    """
 
     def __init__(
-        self, collection: Collection, masks: Masks, data: Data, key: Sequence[int]
+        self,
+        collection: Collection,
+        masks: Masks,
+        data: Data,
+        key: Sequence[int],
+        *,
+        labelled: bool = False,
     ) -> None:
         self.collection, self.masks, self.data, self.key = collection, masks, data, key
+        self.labelled = labelled
 
-    def __getitem__(self, sample: Sample) -> tuple[Tensor, Tensor] | str:
+    def __getitem__(self, sample: Sample) -> tuple[Tensor, ...] | str:
         zoom, top, left, side = np.random.default_rng([*self.key, sample.n]).random(4)
         low, high = self.data.zoom
+        where = partial(
+            placed,
+            shape=sample.shape,
+            fit=self.data.fit,
+            zoom=low + (high - low) * zoom,
+            at=(top, left),
+            flip=self.data.flip and side < 0.5,
+        )
         try:
-            image = placed(
-                self.collection.decode(sample.index),
-                sample.shape,
-                self.data.fit,
-                zoom=low + (high - low) * zoom,
-                at=(top, left),
-                flip=self.data.flip and side < 0.5,
-            )
+            image = self.collection.decode(sample.index)
             hole = self.masks.draw(*sample.shape, np.random.default_rng([*self.key, sample.n, 1]))
+            tensors = where(image), torch.from_numpy(hole.astype(np.uint8))[None]
+            if not self.labelled:
+                return tensors
+            labels = self.collection.labels(sample.index, (image.shape[1], image.shape[2]))
         except InpaintError as error:
             return str(error)
-        return image, torch.from_numpy(hole.astype(np.uint8))[None]
+        return *tensors, where(labels, by=InterpolationMode.NEAREST_EXACT)
 
 
 def placed(
@@ -160,26 +198,29 @@ def placed(
     zoom: float = 1.0,
     at: Sequence[float] = (0.5, 0.5),
     flip: bool = False,
+    by: InterpolationMode = InterpolationMode.BILINEAR,
 ) -> Tensor:
     """`image` brought to `shape`; `at` says where a crop lies, from 0 (top, left) to 1."""
     if fit == "stretch":
-        image = scaled(image, shape)
+        image = scaled(image, shape, by)
     else:
         height, width = image.shape[-2:]
         cover = max(shape[0] / height, shape[1] / width)
         scale = max(cover, 1.0) if fit == "native" else cover * zoom
         size = max(shape[0], round(height * scale)), max(shape[1], round(width * scale))
-        image = scaled(image, size)
+        image = scaled(image, size, by)
         y, x = (round(a * (s - t)) for a, s, t in zip(at, size, shape, strict=True))
         image = crop(image, y, x, *shape)
     return horizontal_flip(image) if flip else image
 
 
-def scaled(image: Tensor, shape: Shape) -> Tensor:
-    """`image` at another size, by Pillow's antialiased bilinear filter."""
+def scaled(
+    image: Tensor, shape: Shape, by: InterpolationMode = InterpolationMode.BILINEAR
+) -> Tensor:
+    """`image` at another size, by Pillow's antialiased bilinear filter or by another."""
     if image.shape[-2:] == shape:
         return image
-    return resize(image, list(shape), InterpolationMode.BILINEAR, antialias=True)
+    return resize(image, list(shape), by, antialias=True)
 
 
 def bucket(shape: Shape, size: int) -> Shape:
@@ -218,19 +259,33 @@ class Feed:
                 )
         if not self.collection.names:
             raise DataError(f"{self.collection.root} leaves no images to train on")
-        self.shapes = None
-        if self.recipe.data.fit == "buckets":
-            every, size = range(len(self.collection.names)), self.recipe.data.size
-            self.shapes = [bucket(self.collection.shape(i), size) for i in every]
+        self.collections = {
+            name: self.collection.labelled() if stage.labelled and stage.steps else self.collection
+            for name, stage in self.plan.items()
+        }
+        self.shapes = {name: self.buckets(c) for name, c in self.collections.items()}
+
+    def buckets(self, collection: Collection) -> Sequence[Shape] | None:
+        """The shape of each image; None where all come in one."""
+        if self.recipe.data.fit != "buckets":
+            return None
+        size = self.recipe.data.size
+        return [bucket(collection.shape(i), size) for i in range(len(collection.names))]
 
     def __call__(self, stage: str, first: int) -> Iterator[Batch]:
         """This process's batches of `stage` from its step `first` on, without end."""
         key = (self.recipe.seed, list(self.plan).index(stage))
         size = self.plan[stage].batch or 1
-        pictures = Pictures(self.collection, self.masks, self.recipe.data, key)
+        pictures = Pictures(
+            self.collections[stage],
+            self.masks,
+            self.recipe.data,
+            key,
+            labelled=self.plan[stage].labelled,
+        )
         loader = DataLoader(
             pictures,
-            batch_sampler=self.samples(key, size, first),  # pyright: ignore[reportArgumentType]
+            batch_sampler=self.samples(stage, key, size, first),  # pyright: ignore[reportArgumentType]
             num_workers=self.workers,
             collate_fn=gathered,
             worker_init_fn=quiet_worker,
@@ -246,32 +301,34 @@ class Feed:
                 raise DataError(f"{batch} (--check-data lists all that are bad)")
             yield on_device(batch, self.accelerator.device)
 
-    def samples(self, key: Sequence[int], size: int, first: int) -> Iterator[list[Sample]]:
+    def samples(
+        self, stage: str, key: Sequence[int], size: int, first: int
+    ) -> Iterator[list[Sample]]:
         """What each batch consists of; `size` samples a step, this process's share of them."""
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
-        order = Order(len(self.collection.names), key, self.shapes, size)
+        shapes = self.shapes[stage]
+        order = Order(len(self.collections[stage].names), key, shapes, size)
         square = (self.recipe.data.size, self.recipe.data.size)
         share = size // (world * self.recipe.accumulate)
         part = first * self.recipe.accumulate
         while True:
             begin = (part * world + rank) * share
             indices = [(n, order[n]) for n in range(begin, begin + share)]
-            yield [Sample(n, i, self.shapes[i] if self.shapes else square) for n, i in indices]
+            yield [Sample(n, i, shapes[i] if shapes else square) for n, i in indices]
             part += 1
 
 
-def gathered(samples: Sequence[tuple[Tensor, Tensor] | str]) -> tuple[Tensor, Tensor] | str:
+def gathered(samples: Sequence[tuple[Tensor, ...] | str]) -> tuple[Tensor, ...] | str:
     """A batch of samples, or the first sentence among them that says why there is none."""
     for sample in samples:
         if isinstance(sample, str):
             return sample
-    images, holes = zip(*samples, strict=True)
-    return torch.stack(images), torch.stack(holes)
+    return tuple(map(torch.stack, zip(*samples, strict=True)))
 
 
-def on_device(batch: tuple[Tensor, Tensor], device: torch.device) -> Batch:
-    image, hole = (t.to(device, non_blocking=True).float() for t in batch)
-    return Batch(image / 255, hole)
+def on_device(batch: tuple[Tensor, ...], device: torch.device) -> Batch:
+    image, hole, *labels = (t.to(device, non_blocking=True) for t in batch)
+    return Batch(image.float() / 255, hole.float(), *(numbers[:, 0].long() for numbers in labels))
 
 
 def quiet_worker(_: int) -> None:

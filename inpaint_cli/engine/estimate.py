@@ -78,6 +78,7 @@ def activations(built: Built) -> int | None:
     largest = 0
     for name, stage in built.plan.items():
         task = deepcopy(built.task).to("meta")
+        task.stage = name
         number = max((stage.batch or 1) // parts, 1)
         batch = Batch(
             torch.zeros(number, 3, data.size, data.size, device="meta"),

@@ -3,7 +3,7 @@
 import os
 import re
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 from zipfile import BadZipFile, ZipFile
 
@@ -16,21 +16,41 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", "
 LISTS = (".txt", ".lst", ".flist")
 
 
-class Files(Images):
+class Stored(Images):
+    """Images that lie as files in one place, perhaps with their label maps."""
+
+    labels: str | None = None  # a label map's path from its image's folder: "../labels/{}.png"
+
+    def read(self, root: Path, name: str) -> bytes:
+        return contents(root, name)
+
+    def label_map(self, root: Path, name: str) -> bytes | None:
+        where = self.labels and labels_of(name, self.labels)
+        if where is None or where not in everything(root, os.getpid()):
+            return None
+        return contents(root, where)
+
+    def pictures(self, root: Path) -> list[str]:
+        """The images below `root`, which label maps are not."""
+        names = listed(root)
+        if self.labels is None:
+            return names
+        maps = {labels_of(name, self.labels) for name in names}
+        return [name for name in names if name not in maps]
+
+
+class Files(Stored):
     """A folder with all below it, a zip file, or a text file with a path on each line."""
 
     split: Literal["all", "train", "val"] = "all"
     hold: NonNegativeInt = 0  # the last images, at most so many, are those of val
 
     def names(self, root: Path) -> list[str]:
-        names = listed(root)
+        names = self.pictures(root)
         if self.split == "all" or not self.hold:
             return names
         border = max(len(names) - self.hold, 0)
         return names[border:] if self.split == "val" else names[:border]
-
-    def read(self, root: Path, name: str) -> bytes:
-        return contents(root, name)
 
 
 def listed(root: Path) -> list[str]:
@@ -52,6 +72,18 @@ def listed(root: Path) -> list[str]:
     if not images:
         raise DataError(f"{root} holds no images; known are {', '.join(SUFFIXES)}")
     return sorted(images, key=natural)
+
+
+def labels_of(name: str, pattern: str) -> str:
+    """Where the label map of the image `name` lies."""
+    path = PurePosixPath(name)
+    return os.path.normpath(path.parent / pattern.replace("{}", path.stem))
+
+
+@lru_cache(maxsize=4)
+def everything(root: Path, process: int) -> frozenset[str]:
+    """All that is listed below `root`, to look names up in."""
+    return frozenset(listed(root))
 
 
 def contents(root: Path, name: str) -> bytes:

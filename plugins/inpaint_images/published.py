@@ -9,26 +9,22 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal
 
-from inpaint_cli.api.datasets import Images
 from inpaint_cli.errors import DataError
 
-from .files import contents, listed, natural
+from .files import Stored, natural
 
 
-class Published(Images):
+class Published(Stored):
     """A data set whose images are counted and split by rule."""
 
     title: ClassVar[str]
     split: Literal["train", "val"] = "train"
 
     def names(self, root: Path) -> list[str]:
-        return self.part(root, listed(root))
+        return self.part(root, self.pictures(root))
 
     def part(self, root: Path, names: Sequence[str]) -> list[str]:
         raise NotImplementedError
-
-    def read(self, root: Path, name: str) -> bytes:
-        return contents(root, name)
 
     def counted(self, root: Path, names: Sequence[str], count: int) -> Sequence[str]:
         """`names`, if they are `count`; a part of a data set is not that data set."""

@@ -8,8 +8,8 @@ from torch import nn
 
 from inpaint_cli.api.architectures import Architecture, Sizes
 from inpaint_cli.api.settings import Settings
+from inpaint_cli.layers.partial_unet import PartialUNet
 
-from .model import PartialUNet
 from .task import PConvTask
 
 

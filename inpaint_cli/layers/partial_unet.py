@@ -1,4 +1,4 @@
-"""The U-Net of partial convolutions.
+"""The U-Net of partial convolutions: the network of `pconv`, and the first stage of `mdrnets`.
 
 Liu et al., "Image Inpainting for Irregular Holes Using Partial Convolutions", ECCV 2018. The paper
 has 8 levels at 512 pixels; 7 at 256 keep its bottleneck of 2 x 2 [choice]. The hole is taken out
@@ -8,7 +8,7 @@ by selection, not by a product, and W / s has no epsilon [choice]: both are exac
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from inpaint_cli.layers.partial import FreezableBatchNorm2d, PartialConv2d, visible_only
+from .partial import FreezableBatchNorm2d, PartialConv2d, visible_only
 
 Known = tuple[Tensor, Tensor]  # features [N, C, H, W] and where they are known [N, 1, H, W]
 
@@ -57,6 +57,10 @@ class PartialUNet(nn.Module):
 
     def forward(self, visible: Tensor, mask: Tensor) -> Tensor:
         return self.trace(visible, mask)[0]
+
+    def finetuned(self) -> list[str]:
+        """The parts that learn when it is fine-tuned: all but the norms of the encoder."""
+        return ["decoder", *(f"encoder.{level}.conv" for level in range(len(self.encoder)))]
 
     def trace(self, visible: Tensor, mask: Tensor) -> Known:
         """The image [N, 3, H, W], and the mask of what any known pixel has reached."""

@@ -1,0 +1,51 @@
+"""The losses of partial convolutions (Liu et al., ECCV 2018, section 3.3), which others took over.
+
+With psi the outputs of VGG-16's first three pools, Y the network's picture, O the same with the
+visible pixels pasted in and I the truth: visible |Y - I| + hole |Y - I|, psi and their Gram
+matrices of both Y and O against I, and the total variation of O in and at the hole.
+"""
+
+import torch
+from pydantic import NonNegativeFloat
+from torch import Tensor
+
+from ..api.settings import Settings
+from .perceptual import VGG, Source, perceptual, style, vgg
+from .reconstruction import l1
+from .smoothness import total_variation
+
+
+class Weights(Settings):
+    """The paper's weights, and where VGG-16 comes from ("none": no such terms)."""
+
+    visible: NonNegativeFloat = 1.0
+    hole: NonNegativeFloat = 6.0
+    perceptual: NonNegativeFloat = 0.05
+    style: NonNegativeFloat = 120.0
+    total_variation: NonNegativeFloat = 0.1
+    vgg: Source = "imagenet"
+
+
+def features(weights: Weights) -> VGG | None:
+    """psi, where its terms are wanted."""
+    wanted = weights.perceptual or weights.style
+    return vgg("vgg16", ["pool1", "pool2", "pool3"], weights.vgg) if wanted else None
+
+
+def irregular(
+    out: Tensor, truth: Tensor, mask: Tensor, psi: VGG | None, weights: Weights
+) -> dict[str, Tensor]:
+    """The weighted terms by name; those of VGG where there is one."""
+    composite = torch.where(mask > 0, out, truth)
+    terms = {
+        "l1": l1(out, truth, mask, hole=weights.hole, visible=weights.visible),
+        "total_variation": weights.total_variation * total_variation(composite, mask),
+    }
+    if psi is not None:
+        filled = psi(torch.cat([out, composite]))
+        with torch.no_grad():
+            true = [feature.repeat(2, 1, 1, 1) for feature in psi(truth)]
+        # the paper's sum over both pictures is twice the mean over the two as one batch
+        terms["perceptual"] = 2 * weights.perceptual * perceptual(filled, true)
+        terms["style"] = 2 * weights.style * style(filled, true)
+    return terms
