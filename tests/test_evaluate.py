@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import socket
 import subprocess
 import sys
 import weakref
@@ -319,14 +321,22 @@ state.destroy_process_group()
 def test_two_processes_give_exactly_the_numbers_of_one(tmp_path):
     paths = folders(tmp_path, count=2 * evaluate.CHUNK + 3)
     (tmp_path / "two.py").write_text(TWO)
-    arguments = [str(Path(__file__).parent), str(tmp_path), str(tmp_path / "two.json")]
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    subprocess.run(
-        [sys.executable, *launch, str(tmp_path / "two.py"), *arguments],
-        check=True,
-        capture_output=True,
-        timeout=120,
-    )
+    command = [sys.executable, tmp_path / "two.py", Path(__file__).parent, tmp_path]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2"}
+    launched = [
+        subprocess.Popen(
+            [*command, tmp_path / "two.json"],
+            env={**os.environ, **common, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stderr=subprocess.PIPE,
+        )
+        for rank in range(2)
+    ]
+    for process in launched:
+        _, told = process.communicate(timeout=300)
+        assert process.returncode == 0, told.decode()
     one, _ = run(paths, plan())
     expected = json.loads(json.dumps(scorecard.data(one)))
     assert json.loads((tmp_path / "two.json").read_text()) == expected

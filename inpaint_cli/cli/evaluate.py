@@ -50,11 +50,31 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     metavar="FOLDER",
     help="Write report.html, result.json, images.csv and worst.png there.",
 )
-@click.option("--worst", type=click.IntRange(0), default=8, show_default=True, metavar="N")
+@click.option(
+    "--worst",
+    type=click.IntRange(0),
+    default=8,
+    show_default=True,
+    metavar="N",
+    help="How many of the worst images to show.",
+)
 @click.option("--title", help="What to call the evaluated; default: its folder or model.")
 @click.option("--compare", is_flag=True, help="Compare two result.json, given instead of folders.")
-@click.option("--device", default="auto", show_default=True, metavar="NAME")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N")
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    metavar="NAME",
+    help="cpu, cuda, cuda:1, mps; auto: the first of cuda, mps, cpu that is there.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Of fills, of masks that are drawn or dealt, and of intervals.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.pass_context
 def command(
