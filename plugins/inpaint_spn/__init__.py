@@ -1,0 +1,59 @@
+"""SPN: filling guided by semantic priors learned at several scales (Zhang et al., 2023)."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from torch import nn
+
+from inpaint_cli.api.architectures import Architecture, Sizes
+
+from .model import SemanticPriorNet
+from .settings import SPLSettings, SPNPSettings, SPNSettings
+from .task import SPNPTask, SPNTask
+
+TINY = {"width": 8, "blocks": 1, "dense_blocks": 1}
+
+
+class SPN(Architecture):
+    """A pyramid of semantic priors, learned from a classifier's features, guides the filling."""
+
+    settings = SPNSettings
+    task = SPNTask
+    tiny: ClassVar[Mapping[str, Any]] = {
+        "model": TINY,
+        "task": {"pretext": "random", "critic": 8},
+    }
+    source = (
+        "Fully Context-Aware Image Inpainting with a Learned Semantic Pyramid, arXiv 2112.04107"
+    )
+
+    @staticmethod
+    def build(settings: SPNSettings) -> nn.Module:
+        return SemanticPriorNet(settings)
+
+    @staticmethod
+    def sizes(settings: SPNSettings) -> Sizes:
+        return Sizes(multiple=4, minimum=12)
+
+
+class SPNP(SPN):
+    """SPN that draws its priors: a different picture for each seed."""
+
+    settings = SPNPSettings
+    task = SPNPTask
+    stochastic = True
+    tiny: ClassVar[Mapping[str, Any]] = {
+        "model": TINY,
+        "task": {"pretext": "random", "critic": 8, "vgg": "random"},
+    }
+
+    @staticmethod
+    def sizes(settings: SPNSettings) -> Sizes:
+        return Sizes(multiple=32, minimum=32)
+
+
+class SPL(SPN):
+    """The predecessor of SPN: semantic priors at one scale."""
+
+    settings = SPLSettings
+    source = "Context-Aware Image Inpainting with Learned Semantic Priors, arXiv 2106.07220"
