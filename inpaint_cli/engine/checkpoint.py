@@ -66,7 +66,7 @@ def write_state(path: Path, state: Mapping[str, Any]) -> None:
 def read_state(path: Path) -> dict[str, Any]:
     """A state that `write_state` wrote. Tensors and plain values only: nothing is executed."""
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises nearly anything on a file that is not its own
         raise TrainingError(f"{path} is not a state that can be read; delete it to go on from "
                             "the one before") from error  # fmt: skip

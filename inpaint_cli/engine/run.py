@@ -25,6 +25,7 @@ from . import checkpoint, validate, weights
 from .build import Built, build
 from .checkpoint import Folder
 from .data import Collection, Feed, bad
+from .devices import device
 from .ema import Average
 from .fill import fill
 from .progress import Log, say
@@ -128,11 +129,18 @@ def run(name: str, recipe: Recipe, source: Source, options: Options) -> Outcome:
     return Outcome(folder.path, done, done < total, accelerator.is_main_process)
 
 
+def leave() -> None:
+    """Take leave of the other processes of this training, if there are any."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
 def accelerator_for(recipe: Recipe) -> Accelerator:
     """Accelerate, in the precision and with the accumulation that `recipe` asks for."""
     if recipe.precision == "fp16" and not torch.cuda.is_available():
         raise InpaintError("precision fp16 needs a CUDA device; say --set precision=bf16 or full")
     return Accelerator(
+        cpu=device().type == "cpu",  # or several processes on a CPU would not see each other
         mixed_precision="no" if recipe.precision == "full" else recipe.precision,
         gradient_accumulation_steps=recipe.accumulate,
     )

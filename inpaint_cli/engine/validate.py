@@ -139,7 +139,8 @@ def report_on(folder: Folder, built: Built) -> None:
         parts += [report.Curves({name: line}, name) for name, line in scores.items()]
     sheet = max(folder.path.glob("sheets/*.png"), default=None)
     if sheet:
-        parts += [report.Heading("Samples"), report.Picture(Image.open(sheet), sheet.name)]
+        with Image.open(sheet) as image:
+            parts += [report.Heading("Samples"), report.Picture(image.copy(), sheet.name)]
     report.write(folder.path / "report.html", f"Training of {folder.path.name}", parts)
 
 
