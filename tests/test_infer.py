@@ -150,6 +150,17 @@ def test_a_bad_photo_stops_nothing_and_is_remembered(files, whole):
     assert infer().stdout == f"out: 1 filled, {COUNT - 1} kept, 0 failed\n"
 
 
+def test_what_was_made_before_a_photo_broke_may_be_replaced_when_it_is_mended(files, whole):
+    photo, out = files / "photos" / NAMES[0], files / "whole"
+    good = photo.read_bytes()
+    photo.write_bytes(good[:200])
+    assert infer(output="whole").exit_code == 1
+    assert tree(out) == whole
+    photo.write_bytes((files / "photos" / NAMES[3]).read_bytes())
+    assert infer(output="whole").stdout == f"whole: 1 filled, {COUNT - 1} kept, 0 failed\n"
+    assert tree(out)[NAMES[0]] != whole[NAMES[0]]
+
+
 def test_a_bug_is_one_failure_with_its_traceback_in_the_ledger(files, monkeypatch):
     from inpaint_cli.engine import fill
 

@@ -71,12 +71,12 @@ def identity(model: str | None, weights: str | None) -> str:
 
 @dataclass(frozen=True)
 class Item:
-    """A pair and how it stands; `replace` allows its output to be written over."""
+    """A pair and how it stands; `made` is what lies at `output` by this job, untouched since."""
 
     pair: Pair
     output: Path
     state: State
-    replace: bool = False
+    made: Stamp | None = None
     error: str = ""
 
     @property
@@ -135,17 +135,17 @@ def survey(job: Job, pairing: Pairing, *, retry_failed: bool = False) -> list[It
     items = []
     for each in pairing.pairs:
         output, entry = job.output / each.name, known.get(each.name)
-        whole = bool(entry and entry.made and entry.made.fits(output))
+        made = entry.made if entry and entry.made and entry.made.fits(output) else None
         state: State = "new"
         if entry is not None:
             if not (entry.settings == settings and unchanged(entry, each)):
                 state = "changed"
-            elif entry.made:
-                state = "done" if whole and (not job.card or beside(output).exists()) else "missing"
-            else:
+            elif entry.error:
                 state = "failed" if entry.lasting and not retry_failed else "again"
+            else:
+                state = "done" if made and (not job.card or beside(output).exists()) else "missing"
         error = entry.error if entry and state == "failed" else ""
-        items.append(Item(each, output, state, whole or job.overwrite, error))
+        items.append(Item(each, output, state, made, error))
     return items
 
 
@@ -203,7 +203,7 @@ def run(
         if team:
             team.wait_for_everyone()
         mine = survey(job, pairing, retry_failed=retry_failed)[rank::world]
-        tallies = [work(job, mine, workers, world, tell, quiet=rank > 0)]
+        tallies = [work(job, mine, workers, tell, quiet=rank > 0)]
         if team:
             from accelerate.utils import gather_object
 
@@ -268,7 +268,6 @@ def work(
     job: Job,
     items: Sequence[Item],
     workers: int,
-    world: int,
     tell: Callable[[str], None],
     *,
     quiet: bool,
@@ -289,7 +288,7 @@ def work(
         dynamic_ncols=True,
         disable=quiet or None,  # None: where nobody looks
     )
-    begin, how = partial(beginning, job, workers * world), ""
+    begin, how = partial(beginning, job, workers), ""
     slow = [f"{__package__}.fill"]  # to import: torch
     outcomes = spread(begin, todo, min(workers, len(todo)), preload=slow)
     with ledger.appending(job.output) as book, bar, closing(outcomes):
@@ -321,18 +320,18 @@ def died(job: Job, item: Item) -> Outcome:
         f"the process that filled {item.pair.photo} died, perhaps for want of memory; try fewer"
         " --workers or a smaller --window"
     )
-    return Outcome(Entry(item.pair.name, job.settings, None, None, error=error))
+    return Outcome(Entry(item.pair.name, job.settings, None, None, item.made, error))
 
 
-def beginning(job: Job, crowd: int) -> Callable[[Item], Outcome]:
-    """Open the model, in one of `crowd` processes on this machine, and return what fills."""
+def beginning(job: Job, workers: int) -> Callable[[Item], Outcome]:
+    """Open the model, in one of some `workers` of this process, and return what fills."""
     import torch
 
     from . import fill
     from .weights import open_model
 
     options = job.options
-    if crowd > 1:
+    if (crowd := workers * int(os.environ.get("LOCAL_WORLD_SIZE", "1"))) > 1:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // crowd))
     if options.device == "auto" and torch.cuda.is_available() and "LOCAL_RANK" in os.environ:
         own = int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count()
@@ -341,11 +340,12 @@ def beginning(job: Job, crowd: int) -> Callable[[Item], Outcome]:
     device, precision = fill.setup(model, options)
     held = f" with {model.weights}" if model.weights else ""
     how = f"filling on {device} in {precision} precision: {model.name}{held}"
+    how = "\n".join([how, *model.notes])
     settings = job.settings
 
     def attempt(item: Item) -> Outcome:
         start, pair = perf_counter(), item.pair
-        entry = Entry(pair.name, settings, None, None)
+        entry = Entry(pair.name, settings, None, None, item.made)
         try:
             entry = replace(
                 entry, photo=Stamp.of(pair.photo), mask=pair.mask and Stamp.of(pair.mask)
@@ -377,7 +377,7 @@ def make(job: Job, options: Options, model: Any, item: Item) -> Sequence[str]:
 
     photo = images.read_photo(item.pair.photo)
     hole = fill.hole_of(photo, item.pair.mask, options)
-    foreign = not item.replace and item.output.exists()
+    foreign = not (job.overwrite or item.made) and item.output.exists()
     with TemporaryDirectory() if foreign else nullcontext() as folder:
         output = Path(folder, item.output.name) if folder else item.output
         written = fill.fill_file(

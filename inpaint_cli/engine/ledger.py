@@ -51,7 +51,7 @@ def digest(path: Path, mtime: int) -> str:
 
 @dataclass(frozen=True)
 class Entry:
-    """How one photo ended: `made` is its output, or else `error` says why there is none."""
+    """How one photo ended; after an `error`, `made` is what an earlier run had made of it."""
 
     name: str
     settings: str  # hash of all that shapes the result besides photo and mask
