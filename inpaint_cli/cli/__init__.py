@@ -14,6 +14,7 @@ COMMANDS = {
     "fill": "Fill the holes of a photo.",
     "infer": "Fill the holes of all photos of a folder.",
     "compare": "Fill a photo with several models: a sheet and a table.",
+    "explain": "Show what a model makes of a photo on its way to a fill.",
     "train": "Train an architecture by a recipe.",
     "eval": "Measure fills by a named protocol.",
     "recipes": "List, show, check and compare recipes.",

@@ -1,12 +1,16 @@
 """SPN: filling guided by semantic priors learned at several scales (Zhang et al., 2023)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from torch import nn
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from inpaint_cli.api.architectures import Architecture, Sizes
 
+from .clusters import clusters
 from .model import SemanticPriorNet
 from .settings import SPLSettings, SPNPSettings, SPNSettings
 from .task import SPNPTask, SPNTask
@@ -34,6 +38,19 @@ class SPN(Architecture):
     @staticmethod
     def sizes(settings: SPNSettings) -> Sizes:
         return Sizes(multiple=4, minimum=12)
+
+    @staticmethod
+    def explain(
+        net: SemanticPriorNet, visible: Tensor, mask: Tensor
+    ) -> Sequence[tuple[NDArray[np.uint8], str]]:
+        """The clusters of the priors, coarse to fine (figure 10), and the picture itself."""
+        out = net(visible, mask)
+        filled = torch.where(mask > 0, out.image, visible)[0].clamp(0, 1).permute(1, 2, 0)
+        pictures = [
+            (clusters(prior[0]), "prior, {} x {}".format(*prior.shape[:1:-1]))
+            for prior in reversed(out.priors)
+        ]
+        return [*pictures, ((filled.cpu().numpy() * 255).round().astype("uint8"), "filled")]
 
 
 class SPNP(SPN):

@@ -112,7 +112,7 @@ class SPNTask(Task):
 
     def predict(self, batch: Batch) -> Prediction:
         out = self.net(batch.visible, batch.mask, self.samples)
-        learning = self.heads is not None and next(self.heads.parameters()).requires_grad
+        learning = self.heads is not None and self.stage == "fill"
         return Prediction(out, self.targets(batch.image, out) if learning else [])
 
     @torch.no_grad()

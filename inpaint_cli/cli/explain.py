@@ -1,0 +1,52 @@
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .types import FILE, fill_options, hole_options, model_options, run_options
+
+
+@click.command()
+@click.argument("photo", type=FILE)
+@click.option("--mask", type=FILE, help="White where the hole is.")
+@hole_options
+@model_options
+@run_options
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where the sheet goes.  [default: photo.explained.png beside photo.jpg]",
+)
+@click.option("--overwrite", is_flag=True, help="Replace a sheet of the same name.")
+def command(
+    photo: Path,
+    mask: Path | None,
+    model: str | None,
+    weights: str | None,
+    output: Path | None,
+    overwrite: bool,
+    **settings: Any,
+) -> None:
+    """Show what a model makes of a photo on its way to a fill.
+
+    \b
+    Examples:
+      inpaint explain photo.jpg --mask mask.png --weights spn.safetensors
+      inpaint explain photo.jpg --region 120,80,200,150 --weights spn-p.safetensors -o seen.png
+
+    What is shown is up to the model; of a large photo, the largest window that it works on.
+    """
+    if mask is None and not settings["regions"]:
+        raise click.UsageError("say where the hole is: --mask FILE or --region X,Y,W,H")
+    from ..files import free
+
+    output = output or photo.with_name(f"{photo.stem}.explained.png")
+    free(output, overwrite=overwrite)
+
+    from ..engine.explain import explain
+    from ..engine.weights import open_model
+
+    explain(open_model(model, weights), photo, mask, output, options=fill_options(settings))
+    click.echo(output)
