@@ -36,27 +36,32 @@ class SSIM(PixelMetric):
             return torch.full((len(filled),), torch.nan, dtype=torch.float64)
         where = padded(inside(mask, self.region, self.ring), pad)
         where = where[..., edge : edge + height, edge : edge + width]
+        shape = (2, 4, height + self.size - 1, width + self.size - 1)
+        planes = torch.empty(shape, dtype=torch.float64, device=filled.device)
         scores = []
-        for n in range(len(filled)):  # image by image, which stays in the processor's cache
+        for n in range(len(filled)):  # plane by plane, which stay in the processor's cache
             pair = (padded(self.prepared(image[n : n + 1]), pad)[0] for image in (filled, truth))
-            maps = (self.similarity(x, y)[None, None] for x, y in zip(*pair, strict=True))
-            scores.append(torch.cat([mean_over(m, where[n : n + 1]) for m in maps]).mean())
+            means = [
+                mean_over(self.similarity(x, y, *planes)[None, None], where[n : n + 1])
+                for x, y in zip(*pair, strict=True)
+            ]
+            scores.append(torch.cat(means).mean())
         return torch.stack(scores)
 
-    def similarity(self, x: Tensor, y: Tensor) -> Tensor:
+    def similarity(self, x: Tensor, y: Tensor, planes: Tensor, spare: Tensor) -> Tensor:
         """The map of two planes [H, W] in 0..1, one value for each window inside.
 
-        In double precision, for variances are small differences; in place, for memory is slower.
+        In double precision, for variances are small differences; in `planes` and `spare`, both
+        [4, H, W], because new memory costs more than the sums.
         """
-        planes = x.new_empty(4, *x.shape)
         planes[0], planes[1] = x, y
         torch.mul(x, x, out=planes[2]).addcmul_(y, y)
         torch.mul(x, y, out=planes[3])
-        mean_x, mean_y, variances, covariance = filtered(planes, self.weights(x))
+        mean_x, mean_y, variances, covariance = filtered(planes, self.weights(x), spare)
         n = self.size**2
         scale = n / (n - 1) if self.sample else 1.0
         product = mean_x * mean_y
-        squares = (mean_x * mean_x).addcmul_(mean_y, mean_y)
+        squares = mean_x.mul_(mean_x).addcmul_(mean_y, mean_y)
         covariance.sub_(product).mul_(2 * scale).add_(C2)
         variances.sub_(squares).mul_(scale).add_(C2)
         return product.mul_(2).add_(C1).mul_(covariance).div_(squares.add_(C1).mul_(variances))
@@ -75,18 +80,16 @@ def padded(image: Tensor, pad: tuple[int, ...]) -> Tensor:
     return F.pad(image, pad) if pad else image
 
 
-def filtered(planes: Tensor, weights: Tensor) -> Tensor:
+def filtered(planes: Tensor, weights: Tensor, spare: Tensor) -> Tensor:
     """Each of `planes` [K, H, W] under `weights` along both axes, where they fit inside."""
     count, height, width = planes.shape
     size = len(weights)
     if planes.device.type != "cpu":
         rows = weights.expand(count, 1, 1, size)
-        out = F.conv2d(F.conv2d(planes, rows, groups=count), rows.mT, groups=count)
-        return out.view(count, height - size + 1, width - size + 1)
+        return F.conv2d(F.conv2d(planes, rows, groups=count), rows.mT, groups=count)
     import cv2  # several times as fast as torch's convolutions in double precision
 
     line, edge = weights.numpy(), size // 2
-    flat = planes.view(-1, width).numpy()
-    out = torch.from_numpy(cv2.sepFilter2D(flat, -1, line, line, borderType=cv2.BORDER_CONSTANT))
-    out = out.view(count, height, width)
-    return out[:, edge : edge + height - size + 1, edge : edge + width - size + 1]
+    source, target = (p.view(-1, width).numpy() for p in (planes, spare))
+    cv2.sepFilter2D(source, -1, line, line, target, borderType=cv2.BORDER_CONSTANT)
+    return spare[:, edge : edge + height - size + 1, edge : edge + width - size + 1]
