@@ -25,8 +25,8 @@ from table import record
 
 from inpaint_cli import images
 from inpaint_cli.engine import fill, folder
+from inpaint_cli.engine.models import open_model
 from inpaint_cli.engine.options import Options
-from inpaint_cli.engine.weights import open_model
 
 COUNT, SIDE, MANY = 200, 512, 10_000
 
