@@ -19,7 +19,7 @@ from skimage import data
 from table import paired, record
 
 from inpaint_cli import images, registry
-from inpaint_cli.engine import weights
+from inpaint_cli.engine import models, weights
 from inpaint_cli.engine.fill import fill_photo
 
 MODELS = ("telea", "patchmatch", "lama")
@@ -40,7 +40,7 @@ def main() -> None:
             if name not in registry.found("architectures"):
                 continue
             chosen = model(name, Path(folder))
-            model_opened = weights.open_model(*chosen)
+            model_opened = models.open_model(*chosen)
             large, small = paired(
                 partial(fill_photo, model_opened, photo, hole),
                 partial(fill_photo, model_opened, near, same),
@@ -88,11 +88,11 @@ PROBE = """
 import resource, sys
 from pathlib import Path
 from inpaint_cli import images
-from inpaint_cli.engine import weights
+from inpaint_cli.engine import models, weights
 from inpaint_cli.engine.fill import fill_photo
 
 folder, name, file = sys.argv[1:]
-model = weights.open_model(name or None, file or None)
+model = models.open_model(name or None, file or None)
 pages = int(Path("/proc/self/statm").read_text().split()[1])
 photo = images.read_photo(Path(folder, "photo.png"))
 hole = images.read_mask(Path(folder, "mask.png")).hole

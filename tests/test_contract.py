@@ -1,7 +1,6 @@
 """Every plugin that is installed keeps the promises of its kind."""
 
 import pytest
-import torch
 from PIL import Image
 
 from inpaint_cli import registry

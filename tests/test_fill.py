@@ -19,7 +19,7 @@ from torch import nn
 from inpaint_cli import images, registry
 from inpaint_cli.api.architectures import Architecture, Sizes
 from inpaint_cli.cli import main
-from inpaint_cli.engine import weights
+from inpaint_cli.engine import models
 from inpaint_cli.engine.fill import Options, fill, fill_photo
 from inpaint_cli.engine.weights import Model
 from inpaint_cli.errors import InpaintError
@@ -69,7 +69,7 @@ def plugins(monkeypatch, tmp_path):
         n: [SimpleNamespace(name=n, load=lambda c=c: c, distro=None)] for n, c in offered.items()
     }
     monkeypatch.setattr(registry, "found", lambda k: points if k == "architectures" else {})
-    monkeypatch.setattr(weights, "home", lambda: tmp_path / "home")
+    monkeypatch.setattr(models, "home", lambda: tmp_path / "home")
     monkeypatch.delenv("INPAINT_WEIGHTS", raising=False)
     monkeypatch.delenv("INPAINT_WEIGHTS_DIR", raising=False)
     monkeypatch.chdir(tmp_path)

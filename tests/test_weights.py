@@ -14,7 +14,7 @@ from inpaint_cli.api.architectures import Architecture, Sizes
 from inpaint_cli.api.formats import Foreign, Format
 from inpaint_cli.api.settings import Settings
 from inpaint_cli.cli import main
-from inpaint_cli.engine import weights
+from inpaint_cli.engine import models, weights
 from inpaint_cli.errors import InpaintError, PluginError, WeightsError
 
 
@@ -83,7 +83,7 @@ PLUGINS = {
 def plugins(monkeypatch, tmp_path):
     found = {k: {n: [plugin(n, c)] for n, c in v.items()} for k, v in PLUGINS.items()}
     monkeypatch.setattr(registry, "found", lambda kind: found.get(kind, {}))
-    monkeypatch.setattr(weights, "home", lambda: tmp_path / "home")
+    monkeypatch.setattr(models, "home", lambda: tmp_path / "home")
     for variable in ("INPAINT_WEIGHTS", "INPAINT_WEIGHTS_DIR"):
         monkeypatch.delenv(variable, raising=False)
     return found
@@ -213,7 +213,7 @@ def test_missing_files_and_folders_are_refused(tmp_path):
 def test_other_programs_files_go_to_the_plugins(tmp_path):
     path = tmp_path / "big.pt"
     path.write_bytes(b"lines")
-    model = weights.open_model(weights=path)
+    model = models.open_model(weights=path)
     assert (model.name, model.sizes, model.weights) == ("Lines", Sizes(minimum=16), path)
     path.write_bytes(b"circles")
     with pytest.raises(WeightsError, match=r"lines: does not begin .*; never: not one of these"):
@@ -227,7 +227,7 @@ def test_a_safetensors_file_without_our_header_goes_there_too(file):
 
 
 def test_the_model_that_is_meant(file, tmp_path, monkeypatch):
-    open_model = weights.open_model
+    open_model = models.open_model
     (note,) = open_model().notes
     assert "patchmatch" in note
     assert open_model("ready").weights is None
@@ -250,7 +250,7 @@ def test_the_model_that_is_meant(file, tmp_path, monkeypatch):
     with pytest.raises(WeightsError, match="both an architecture and the file"):
         open_model("ready")
 
-    weights.use("w")
+    models.use("w")
     assert open_model().weights == file
     assert "inpaint weights use" in open_model().notes[0]
     monkeypatch.setenv("INPAINT_WEIGHTS", "patchmatch")
@@ -261,16 +261,16 @@ def test_the_model_that_is_meant(file, tmp_path, monkeypatch):
 def test_use_remembers_and_forgets(file):
     run = CliRunner().invoke
     assert run(main, ["weights", "use", str(file)]).exit_code == 0
-    assert weights.default() == str(file)
+    assert models.default() == str(file)
     assert run(main, ["weights", "use", "redy"]).exit_code == 1
-    assert weights.default() == str(file)
+    assert models.default() == str(file)
     assert run(main, ["weights", "use", "--none"]).exit_code == 0
-    assert weights.default() is None
+    assert models.default() is None
     assert run(main, ["weights", "use"]).exit_code == 2
-    weights.use("ready")
-    (weights.home() / "weights.json").write_text("{")
+    models.use("ready")
+    (models.home() / "weights.json").write_text("{")
     with pytest.raises(InpaintError, match="--none"):
-        weights.default()
+        models.default()
 
 
 def test_inspect_and_models_on_the_command_line(file, tmp_path, monkeypatch, plugins):

@@ -46,7 +46,7 @@ def command(
     free(output, overwrite=overwrite)
 
     from ..engine.explain import explain
-    from ..engine.weights import open_model
+    from ..engine.models import open_model
 
     explain(open_model(model, weights), photo, mask, output, options=fill_options(settings))
     click.echo(output)

@@ -12,9 +12,9 @@ def command(as_json: bool) -> None:
     in your own weights folder and in the package. Architectures without any weights so far are
     shown too, marked: give them some with --weights, or train them.
     """
-    from ..engine import weights
+    from ..engine import models
 
-    choices, broken = weights.models()
+    choices, broken = models.models()
     if as_json:
         rows = [
             {
@@ -38,6 +38,6 @@ def command(as_json: bool) -> None:
                     "needs no weights" if c.ready else "needs weights: --weights FILE, or train it"
                 )
             click.echo(f"{c.name:20} {held:44} {c.licence:12} {c.source}".rstrip())
-        click.echo(f"named weights files lie in {weights.folders()[0]}", err=True)
+        click.echo(f"named weights files lie in {models.folders()[0]}", err=True)
     for told in broken:
         click.echo(f"left out: {told}", err=True)

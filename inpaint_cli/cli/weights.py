@@ -18,9 +18,9 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def inspect(file: Path, as_json: bool) -> None:
     """Say what a weights file holds, without building its network."""
-    from ..engine import weights
+    from ..engine import models, weights
 
-    contents = weights.inspect(weights.locate(file))
+    contents = weights.inspect(models.locate(file))
     types = sorted({kind for kind, _ in contents.tensors.values()})
     facts = {
         "file": str(contents.path),
@@ -49,12 +49,12 @@ def use(choice: str | None, forget: bool) -> None:
 
     NAME is anything that `inpaint models` lists. $INPAINT_WEIGHTS, where it is set, comes first.
     """
-    from ..engine import weights
+    from ..engine import models
 
     if (choice is None) != forget:
         raise click.UsageError("say either NAME|FILE or --none")
-    weights.use(choice)
-    click.echo(f"fill uses {weights.default() or weights.DEFAULT} from now on", err=True)
+    models.use(choice)
+    click.echo(f"fill uses {models.default() or models.DEFAULT} from now on", err=True)
 
 
 @command.command()

@@ -14,8 +14,9 @@ from .. import images, registry
 from ..errors import DataError, InpaintError
 from ..files import free, replacing
 from .ledger import Stamp
+from .models import open_model
 from .options import Options
-from .weights import Model, open_model
+from .weights import Model
 
 if TYPE_CHECKING:
     from .fill import Written

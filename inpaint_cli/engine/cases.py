@@ -27,8 +27,9 @@ from .data import Collection, placed
 from .fill import fill
 from .fill import seed as sow
 from .masks import build as masks_of
+from .models import open_model
 from .protocols import Protocol, inside
-from .weights import Model, open_model
+from .weights import Model
 
 
 @dataclass(frozen=True)

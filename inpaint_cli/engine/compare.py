@@ -19,9 +19,9 @@ from tqdm import tqdm
 from .. import images, registry, sheets
 from ..errors import DataError, InpaintError, WeightsError, unknown
 from ..files import replacing
+from .models import locate, named
 from .options import Options
 from .pairs import Pair, pair
-from .weights import locate, named
 from .workers import spread
 
 METRICS: Mapping[str, Mapping[str, Any]] = {  # what is measured where the truth is known
@@ -150,7 +150,7 @@ def beginning(
     import torch
 
     from . import fill
-    from .weights import open_model
+    from .models import open_model
 
     before = peak()
     is_file = choice not in registry.found("architectures") and choice not in named()

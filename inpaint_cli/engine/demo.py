@@ -10,19 +10,15 @@ from skimage import data
 from .. import images, sheets
 from ..files import replacing
 from .fill import fill_file
+from .models import open_model
 from .options import Options
-from .weights import open_model
 
+# fmt: off
 SPOON = [
-    (372, 245),
-    (392, 190),
-    (402, 150),
-    (412, 110),
-    (396, 100),
-    (400, 64),
-    (428, 66),
-    (426, 100),
-] + [(412, 150), (398, 205), (388, 250)]
+    (372, 245), (392, 190), (402, 150), (412, 110), (396, 100), (400, 64), (428, 66), (426, 100),
+    (412, 150), (398, 205), (388, 250),
+]
+# fmt: on
 SPOON_BOWL = (322, 232, 412, 332)  # left, top, right, bottom
 SCRATCHES = (
     [(20, 250), (140, 330), (250, 372)],

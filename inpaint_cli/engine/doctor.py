@@ -79,9 +79,9 @@ def devices() -> list[str]:
 
 def folders() -> dict[str, str]:
     """Where settings, weights and caches lie, and how much is there."""
-    from . import weights
+    from . import models
 
-    places = {f"weights {n}": f for n, f in enumerate(weights.folders(), 1)}
+    places = {f"weights {n}": f for n, f in enumerate(models.folders(), 1)}
     places["torch hub"] = Path(torch.hub.get_dir())
     return {name: home_as_tilde(f"{path} ({content(path)})") for name, path in places.items()}
 

@@ -29,9 +29,9 @@ from ..files import abandoned, unwritable
 from . import ledger
 from .card import beside
 from .ledger import Entry, Stamp, digest
+from .models import DEFAULT, default, locate
 from .options import Options
 from .pairs import Pair, Pairing, pair
-from .weights import DEFAULT, default, locate
 from .workers import spread
 
 FULL = (errno.ENOSPC, errno.EDQUOT)  # of a disk, of what a user may have of it
@@ -328,7 +328,7 @@ def beginning(job: Job, workers: int) -> Callable[[Item], Outcome]:
     import torch
 
     from . import fill
-    from .weights import open_model
+    from .models import open_model
 
     options = job.options
     if (crowd := workers * int(os.environ.get("LOCAL_WORLD_SIZE", "1"))) > 1:

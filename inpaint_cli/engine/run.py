@@ -21,7 +21,7 @@ from ..errors import InpaintError, TrainingError
 from ..files import replacing
 from ..recipe import Recipe, Source
 from ..registry import found, origin
-from . import checkpoint, validate, weights
+from . import checkpoint, models, validate, weights
 from .build import Built, build
 from .checkpoint import Folder
 from .data import Collection, Feed, bad
@@ -198,7 +198,7 @@ def initialised(built: Built, options: Options) -> Built:
             module = built.task.get_submodule(where)
         except AttributeError:
             raise InpaintError(f"--init {item}: {built.name} has no part '{part}'") from None
-        tensors = weights.tensors_of(weights.inspect(weights.locate(file)).path)
+        tensors = weights.tensors_of(weights.inspect(models.locate(file)).path)
         for line in checkpoint.initialise(module, tensors, file):
             say(line)
         parts += [where] if equals else []

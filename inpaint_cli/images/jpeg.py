@@ -65,7 +65,8 @@ def alike(new: Any, old: Any) -> bool:
 def pooled(changed: Hole, high: int, wide: int) -> NDArray[np.bool_]:
     """Whether any pixel changed in each block of `high` x `wide` pixels."""
     height, width = changed.shape
-    padded = np.pad(changed, ((0, -height % high), (0, -width % wide)))
+    padded = np.zeros((-(-height // high) * high, -(-width // wide) * wide), np.bool_)
+    padded[:height, :width] = changed
     return np.logical_or.reduce(padded.reshape(len(padded) // high, high, -1, wide), axis=(1, 3))
 
 
