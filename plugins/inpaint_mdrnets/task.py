@@ -1,0 +1,189 @@
+"""How MDRNets learn: coarse, finetune, parser and recon in any order, then fill upon them.
+
+Weights that the paper does not give are [choice]: those of partial convolutions for the terms
+that it shares, 0.1 for the critic and the regions, 1 for InCo2.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import torch
+from pydantic import NonNegativeFloat, PositiveInt
+from torch import Tensor
+from torch.nn import functional as F
+
+from inpaint_cli.api.architectures import Batch, Losses, Phase, Task
+from inpaint_cli.api.stages import Optimizer, Schedule, Stage
+from inpaint_cli.errors import DataError
+from inpaint_cli.layers.discriminators import edgeconnect
+from inpaint_cli.losses.adversarial import logistic_critic, logistic_generator
+from inpaint_cli.losses.irregular import Weights, features, irregular
+from inpaint_cli.losses.perceptual import label
+
+from .model import MDRNet, at_grid, grid_hole
+from .recon import Reconstruction, inco2
+from .regions import ORDERS, Auxiliary, BiSeNet, Order, lookup, ohem
+
+ADAM = Optimizer(lr=2e-4, betas=(0.9, 0.99))
+
+
+class MDRNetsTaskSettings(Weights):
+    """`semantic` and `inco2` at 0 are the paper's ablations of its losses."""
+
+    adversarial: NonNegativeFloat = 0.1
+    semantic: NonNegativeFloat = 0.1
+    inco2: NonNegativeFloat = 1.0
+    reduction: Literal["mean", "sum"] = "mean"  # of InCo2; sum: as the paper prints it
+    critic: PositiveInt = 64  # channels of its first layer
+    recon: PositiveInt = 64
+    labels: Order = "celebamask-hq"  # what the numbers in label maps mean
+    parser_weights: Path | None = None  # a public checkpoint, which leaves out the stage `parser`
+
+
+class MDRNetsTask(Task):
+    """Each stage trains its own networks; what an earlier one has trained stays as it is."""
+
+    net: MDRNet
+    settings = MDRNetsTaskSettings
+    plan: ClassVar[Mapping[str, Stage]] = {  # epochs of 28,000 images by 8
+        "coarse": Stage(steps=280_000, batch=8, optimizer=ADAM),  # 80
+        "finetune": Stage(  # 20, the encoder's norms frozen
+            steps=70_000, batch=8, optimizer=ADAM.model_copy(update={"lr": 5e-5})
+        ),
+        "parser": Stage(
+            steps=80_000,
+            batch=16,
+            labelled=True,
+            optimizer=Optimizer(
+                kind="sgd",
+                lr=1e-2,
+                momentum=0.9,
+                weight_decay=5e-4,
+                decays="weights",
+                schedule=Schedule(kind="linear", power=0.9, warmup=1000, start=1e-3),
+            ),
+        ),
+        "recon": Stage(steps=105_000, batch=8, optimizer=ADAM),  # 30
+        "fill": Stage(steps=157_500, batch=8, optimizer=ADAM),  # 45
+    }
+
+    def __init__(self, net: MDRNet, settings: MDRNetsTaskSettings) -> None:
+        super().__init__(net, settings)
+        self.vgg = features(settings)
+        self.parsers = [net.parser]  # in a list: not a child twice, and bare in every process
+        self.recon = Reconstruction(settings.recon) if settings.inco2 else None
+        self.critic = edgeconnect(width=settings.critic) if settings.adversarial else None
+        parser = net.parser
+        if isinstance(parser, BiSeNet):
+            if settings.parser_weights:
+                parser.load(settings.parser_weights)
+            else:
+                self.auxiliary = Auxiliary(parser.classes, net.settings.parser_width)
+        order = settings.labels
+        merged = net.settings.classes == 14
+        classes = lookup(order, net.settings.merge) if merged else lookup_19(order)
+        self.register_buffer("classes", classes, persistent=False)
+
+    def phases(self, stage: str) -> Sequence[Phase]:
+        fill = Phase("fill", [f"net.{part}" for part in self.net.refines()], self.losses)
+        coarse = [f"net.coarse.{part}" for part in self.net.coarse.finetuned()]
+        heads = ["net.parser.ffm", "net.parser.conv_out", "auxiliary"]
+        parser = Phase(
+            "parser",
+            ["net.parser", "auxiliary"],
+            self.parser_losses,
+            rates=dict.fromkeys(heads, 10.0),
+        )
+        return {
+            "coarse": [Phase("coarse", ["net.coarse"], self.coarse_losses)],
+            "finetune": [Phase("coarse", coarse, self.coarse_losses)],
+            "parser": [parser] if hasattr(self, "auxiliary") else [],
+            "recon": [Phase("recon", ["recon"], self.recon_losses)] if self.recon else [],
+            "fill": [Phase("critic", ["critic"], self.critic_losses), fill]
+            if self.critic
+            else [fill],
+        }[stage]
+
+    def labels(self) -> Sequence[str]:
+        template = [] if isinstance(self.parsers[0], BiSeNet) else ["template-regions"]
+        return [*label(self.config.vgg), *template]
+
+    def predict(self, batch: Batch) -> Any:
+        if self.stage in ("coarse", "finetune"):
+            return self.net(batch.visible, batch.mask, "coarse")
+        if self.stage == "parser":
+            return self.net(jittered(batch.image), batch.mask, "parser")
+        if self.stage == "recon" and self.recon:
+            return self.recon(batch.image)
+        return self.net(batch.visible, batch.mask)
+
+    def coarse_losses(self, batch: Batch, out: Tensor) -> Losses:
+        return irregular(out, batch.image, batch.mask, self.vgg, self.config)
+
+    def parser_losses(self, batch: Batch, out: tuple[Tensor, Tensor, Tensor]) -> Losses:
+        assert batch.labels is not None
+        highest, order = int(batch.labels.max()), self.config.labels
+        if highest >= len(ORDERS[order]):
+            raise DataError(
+                f"a label map has class {highest}, but {order} has {len(ORDERS[order])} classes "
+                "from 0; say whose numbers they are with task.labels"
+            )
+        logits, at8, at16 = out
+        truth = self.classes[batch.labels]  # pyright: ignore[reportIndexIssue]
+        return {"ohem": ohem([logits, *self.auxiliary(at8, at16)], truth)}
+
+    def recon_losses(self, batch: Batch, out: Tensor) -> Losses:
+        return {"l1": F.l1_loss(out, batch.image)}
+
+    def critic_losses(self, batch: Batch, out: Tensor) -> Losses:
+        assert self.critic is not None
+        real, _ = self.critic(batch.image)
+        fake, _ = self.critic(composite(batch, out).detach())
+        return {"logistic": logistic_critic(real, fake) / 2}
+
+    def losses(self, batch: Batch, out: Tensor) -> Losses:
+        config, truth, parser = self.config, batch.image, self.parsers[0]
+        pasted = composite(batch, out)
+        terms = irregular(out, truth, batch.mask, self.vgg, config)
+        if self.critic is not None:
+            terms["adversarial"] = config.adversarial * logistic_generator(self.critic(pasted)[0])
+        if not (self.recon or config.semantic):
+            return terms
+        regions = parser.regions(truth)
+        if config.semantic and isinstance(parser, BiSeNet):  # a fixed map teaches nothing
+            semantic = F.cross_entropy(parser.scores(pasted), regions)
+            terms["semantic"] = config.semantic * semantic
+        if self.recon is not None:
+            with torch.no_grad():
+                true = self.recon.features(truth)
+            terms["inco2"] = config.inco2 * inco2(
+                self.recon.features(pasted),
+                true,
+                at_grid(regions),
+                grid_hole(batch.mask),
+                reduction=config.reduction,
+            )
+        return terms
+
+
+def composite(batch: Batch, out: Tensor) -> Tensor:
+    """O: the picture with its hole filled by `out`."""
+    return torch.where(batch.mask > 0, out, batch.image)
+
+
+def lookup_19(order: Order) -> Tensor:
+    """The number in BiSeNet's order of each class of `order`."""
+    if order == "fasseg":
+        raise DataError("fasseg tells left from right nowhere; set model.classes to 14")
+    return torch.tensor([ORDERS["bisenet"].index(name) for name in ORDERS[order]])
+
+
+def jittered(image: Tensor) -> Tensor:
+    """Brightness, contrast and saturation times 0.5 to 1.5, for each picture."""
+    factors = 0.5 + torch.rand(3, len(image), 1, 1, 1, device=image.device)
+    image = image * factors[0]
+    mean = image.mean((1, 2, 3), keepdim=True)
+    image = mean + factors[1] * (image - mean)
+    gray = image.mean(1, keepdim=True)
+    return (gray + factors[2] * (image - gray)).clamp(0, 1)

@@ -1,0 +1,770 @@
+"""MDRNets against their specification; `11.n` names the item of its checklist.
+
+What is tested of partial convolutions (11.1 to 11.4) stands in test_layers and test_pconv.
+"""
+
+import copy
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import repeat
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState, GradientState
+from PIL import Image
+from torch import Tensor, nn
+
+from inpaint_cli import recipe, registry
+from inpaint_cli.api.architectures import Batch
+from inpaint_cli.api.stages import Optimizer, Schedule, Stage, overlaid
+from inpaint_cli.engine import run, weights
+from inpaint_cli.engine.data import Collection
+from inpaint_cli.engine.train import train
+from inpaint_cli.errors import DataError, InpaintError, WeightsError
+from inpaint_cli.layers.discriminators import edgeconnect
+from inpaint_cli.layers.partial_unet import PartialUNet
+from inpaint_mdrnets import MDRNets
+from inpaint_mdrnets.memory import Memory, pool, spread
+from inpaint_mdrnets.model import MOST, Correlation, MDRNet, MDRNetSettings, at_grid, grid_hole
+from inpaint_mdrnets.recon import Reconstruction, inco2
+from inpaint_mdrnets.regions import (
+    ORDERS,
+    REGIONS,
+    Auxiliary,
+    BiSeNet,
+    Template,
+    lookup,
+    names,
+    ohem,
+)
+from inpaint_mdrnets.task import MDRNetsTask, MDRNetsTaskSettings
+
+SHARED = Path(__file__).parents[2].parent / "shared" / "data"
+BISENET = {"parser": "bisenet", "parser_width": 4, "parser_size": 64}
+
+
+def settings(**changes) -> MDRNetSettings:
+    return MDRNetSettings.model_validate({**MDRNets.tiny["model"], **changes})
+
+
+def built(**changes) -> MDRNet:
+    torch.manual_seed(0)
+    return MDRNet(settings(**changes))
+
+
+def made(rules: dict | None = None, **changes) -> MDRNetsTask:
+    torch.manual_seed(0)
+    given = MDRNetsTaskSettings.model_validate({**MDRNets.tiny["task"], **(rules or {})})
+    return MDRNetsTask(MDRNet(settings(**changes)), given)
+
+
+def example(side: int = 32, n: int = 2, seed: int = 1) -> Batch:
+    rng = torch.Generator().manual_seed(seed)
+    image = nn.functional.interpolate(torch.rand(n, 3, 4, 4, generator=rng), (side, side))
+    mask = torch.zeros(n, 1, side, side)
+    mask[..., side // 4 : side // 2 + 3, side // 4 : -side // 4] = 1
+    return Batch(image, mask, image.argmax(1))
+
+
+def count(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+def accelerator() -> Accelerator:
+    AcceleratorState._reset_state(reset_partial_state=True)
+    GradientState._reset_state()
+    return Accelerator(cpu=True)
+
+
+def batches(name: str, first: int) -> Iterator[Batch]:
+    n = first
+    while True:
+        yield example(seed=n)
+        n += 1
+
+
+def steps(task: MDRNetsTask, of: int = 1, only: str | None = None, **optimizer):
+    """A plan of `of` steps a stage."""
+    changed = Stage(steps=of, optimizer=Optimizer(**optimizer))
+    none = Stage(steps=0)
+    return {
+        k: overlaid(s, changed if task.phases(k) and only in (None, k) else none)
+        for k, s in task.plan.items()
+    }
+
+
+# ---------------------------------------------------------------- sizes (11.16)
+
+
+def test_parameters_are_those_of_the_tables():
+    with torch.device("meta"):
+        net = MDRNet(MDRNetSettings())
+        nineteen = BiSeNet(19, "A")
+        recon, critic = Reconstruction(), edgeconnect()
+        heads = [Auxiliary(n, 64) for n in (14, 19)]
+    assert count(net) == 59_315_159
+    assert count(net.coarse) == 25_779_860
+    assert count(net.style) == 978_496
+    assert count(net.correlation) == 32_896
+    assert count(net.refinement) == 19_374_915
+    assert sum(count(net.get_submodule(part)) for part in net.refines()) == 20_386_307
+    assert count(heads[0]) == 149_504
+    assert count(net.parser) + count(heads[0]) == 13_298_496
+    assert count(nineteen) + count(heads[1]) == 13_300_416
+    assert (count(recon), count(recon.encoder)) == (6_050_819, 3_025_536)
+    assert count(critic) == 2_763_776
+    assert net.memory.entries.numel() == 35_840
+    table = [12_928, 147_712, 295_168, 590_336, *[2_360_320] * 4]
+    assert [count(layer) for layer in net.refinement.encoder] == table
+    assert [count(block) for block in net.refinement.blocks] == [2_950_912, 2_950_912, 2_836_352]
+    assert (count(net.refinement.last), count(net.refinement.image)) == (147_584, 1_731)
+
+
+# ---------------------------------------------------------------- regions (11.6)
+
+
+def loops(features: Tensor, regions: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    n, channels, height, width = features.shape
+    sums, cells = torch.zeros(n, REGIONS, channels), torch.zeros(n, REGIONS)
+    for b in range(n):
+        for y in range(height):
+            for x in range(width):
+                if weight[b, 0, y, x]:
+                    sums[b, regions[b, y, x]] += features[b, :, y, x]
+                    cells[b, regions[b, y, x]] += 1
+    return sums / cells.clamp(min=1)[..., None], cells
+
+
+def test_pooling_is_a_mean_by_region():
+    torch.manual_seed(0)
+    features = torch.randn(2, 5, 6, 7, requires_grad=True)
+    regions = torch.randint(0, 5, (2, 6, 7))
+    weight = (torch.rand(2, 1, 6, 7) > 0.4).float()
+    means, cells = pool(features, regions, weight, REGIONS)
+    expected, number = loops(features.detach(), regions, weight)
+    assert torch.allclose(means, expected, atol=1e-6)
+    assert torch.equal(cells, number)
+    assert not means[:, 5:].any()
+    assert not cells[:, 5:].any()
+    means.sum().backward()
+    assert features.grad is not None
+    assert features.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("merge", ["A", "B"])
+def test_19_classes_become_14_regions_by_name(merge):
+    for order in ("bisenet", "celebamask-hq"):
+        assert set(lookup(order, merge).tolist()) == set(range(14))
+        for number, name in enumerate(ORDERS[order]):
+            region = names(merge)[lookup(order, merge)[number]]
+            word = name.removeprefix("left ").removeprefix("right ")
+            joined = {"upper lip", "lower lip"} if merge == "A" else {"earring", "necklace"}
+            assert (region == word) != (word in joined)
+    assert [names(merge)[n] for n in lookup("fasseg", merge)] == [
+        *("background", "skin", "hair", "eye", "nose", "mouth")
+    ]
+
+
+def test_19_logits_are_merged_by_probability():
+    torch.manual_seed(0)
+    parser = BiSeNet(19, "A", size=32, width=2).eval()
+    image = torch.rand(1, 3, 8, 8)
+    with torch.no_grad():
+        each = parser(image)[0].softmax(1)
+        merged = torch.zeros(1, 14, *each.shape[-2:]).index_add(1, lookup("bisenet", "A"), each)
+        full = nn.functional.interpolate(merged.log(), (8, 8), mode="bilinear", align_corners=True)
+        ours = parser.scores(image)
+    difference = ours - full  # up to what softmax takes off every region alike
+    assert (difference - difference.mean(1, keepdim=True)).abs().max() < 1e-3
+
+
+def test_the_template_is_a_face():
+    regions = Template("A").regions(torch.zeros(2, 3, 64, 64))
+    assert torch.equal(regions[0], regions[1])
+    at = {"nose": (38, 32), "eye": (30, 24), "mouth": (48, 32), "hair": (4, 32), "skin": (44, 20)}
+    for name, (y, x) in at.items():
+        assert names("A")[regions[0, y, x]] == name
+    assert torch.equal(regions[0], regions[0].flip(1))
+    missing = {names("A")[n] for n in set(range(14)) - set(regions.unique().tolist())}
+    assert missing == {"glasses", "earring", "necklace", "hat"}
+
+
+def test_a_parser_of_the_wrong_class_count_is_refused(tmp_path):
+    torch.manual_seed(0)
+    nineteen = BiSeNet(19, "A", width=4)
+    torch.save(nineteen.state_dict() | {"conv_out16.x": torch.zeros(1)}, tmp_path / "public.pth")
+    rules = {"parser_weights": tmp_path / "public.pth"}
+    with pytest.raises(WeightsError, match="tells 19 classes apart, but the parser has 14"):
+        made(rules, **BISENET)
+    task = made(rules, **BISENET, classes=19)
+    assert torch.equal(task.net.parser.conv_out.conv_out.weight, nineteen.conv_out.conv_out.weight)
+    assert not task.phases("parser")
+    with pytest.raises(WeightsError, match=r"147 more .* set model\.parser_width"):
+        made(rules, **BISENET | {"parser_width": 8}, classes=19)
+    (tmp_path / "junk.pth").write_bytes(b"junk")
+    with pytest.raises(WeightsError, match="not a checkpoint of a BiSeNet"):
+        made({"parser_weights": tmp_path / "junk.pth"}, **BISENET)
+
+
+def test_hard_pixels_are_those_below_the_threshold():
+    logits = torch.zeros(1, 2, 4, 4)
+    logits[:, 0] = 10.0
+    truth = torch.zeros(1, 4, 4, dtype=torch.long)
+    easy = math.log1p(math.exp(-10))
+    assert ohem([logits], truth).item() == pytest.approx(easy, abs=1e-6)
+    truth[0, 0, :2] = 1  # two of sixteen are wrong
+    assert ohem([logits], truth).item() == pytest.approx(10, abs=1e-3)
+    assert ohem([logits, logits], truth).item() == pytest.approx(20, abs=1e-3)
+
+
+# ---------------------------------------------------------------- memory (11.7 to 11.11)
+
+
+def full(slots: int = 3, channels: int = 5, regions: int = 4, **changes) -> Memory:
+    torch.manual_seed(3)
+    memory = Memory(regions, slots, channels, **changes)
+    memory.entries = torch.tanh(torch.randn(regions, slots, channels))
+    memory.filled = torch.ones(regions, slots, dtype=torch.bool)
+    return memory
+
+
+def vectors(n: int, regions: int = 4, channels: int = 5, seed: int = 0):
+    rng = torch.Generator().manual_seed(seed)
+    query, value = torch.tanh(torch.randn(2, n, regions, channels, generator=rng))
+    return query, value, torch.rand(n, regions, generator=rng) > 0.3
+
+
+def test_only_assigned_slots_move_and_towards_their_mean():
+    memory = full()
+    query, value, valid = vectors(6)
+    before, best = memory.entries, memory.similarity(query).argmax(-1)
+    memory.update(query, value, valid)
+    for region in range(4):
+        for slot in range(3):
+            mine = [n for n in range(6) if valid[n, region] and best[n, region] == slot]
+            expected = before[region, slot]
+            if mine:
+                expected = 0.99 * expected + 0.01 * value[mine, region].mean(0)
+                assert torch.allclose(memory.entries[region, slot], expected, atol=1e-7)
+            else:
+                assert torch.equal(memory.entries[region, slot], expected)
+    assert memory.hits.sum() == valid.sum()  # 11.10
+
+
+def test_order_and_other_regions_do_not_matter():
+    one, other, third = full(), full(), full()
+    query, value, valid = vectors(6)
+    one.update(query, value, valid)
+    order = torch.randperm(6)
+    other.update(query[order], value[order], valid[order])
+    assert torch.allclose(one.entries, other.entries, atol=1e-7)
+    changed = value.clone()
+    changed[:, 2] = 0.5
+    third.update(query, changed, valid)
+    keep = [0, 1, 3]
+    assert torch.equal(one.entries[keep], third.entries[keep])
+    assert not torch.equal(one.entries[2], third.entries[2])
+
+
+def test_empty_slots_take_the_first_values_and_drop_what_is_too_much():
+    memory = Memory(4, 3, 5)
+    query, value, valid = vectors(5)
+    valid[:, 0] = torch.tensor([True, False, True, False, False])
+    valid[:, 1] = True
+    valid[:, 2] = False
+    memory.update(query, value, valid)
+    assert torch.equal(memory.entries[0, :2], value[[0, 2], 0])
+    assert memory.filled.sum(1)[:3].tolist() == [2, 3, 0]
+    assert torch.equal(memory.entries[1], value[:3, 1])
+    again, values, _ = vectors(2, seed=5)
+    memory.update(again, values, torch.ones(2, 4, dtype=torch.bool))
+    assert torch.equal(memory.entries[0], torch.cat([value[[0, 2], 0], values[:1, 0]]))
+
+
+def test_a_memory_is_bounded_and_takes_zeros():
+    memory = Memory(4, 3, 5)
+    for seed in range(1000):
+        memory.update(*vectors(2, seed=seed))
+    assert memory.entries.abs().max() <= 1
+    zeros = torch.zeros(2, 4, 5, requires_grad=True)
+    memory.update(zeros, zeros, torch.ones(2, 4, dtype=torch.bool))
+    answer, rows = memory(zeros)
+    answer.sum().backward()
+    assert zeros.grad is not None
+    assert torch.cat([answer.flatten(), rows.flatten(), memory.entries.flatten()]).isfinite().all()
+
+
+def test_gradients_reach_queries_and_never_the_memory():
+    memory = full()
+    query, value, valid = vectors(6)
+    query.requires_grad_()
+    value.requires_grad_()
+    first, _ = memory(query)
+    memory.update(query, value, valid)
+    second, _ = memory(query)
+    (first.square().sum() + second.square().sum()).backward()  # the first read still can
+    assert query.grad is not None
+    assert query.grad.abs().sum() > 0
+    assert value.grad is None
+    assert not memory.entries.requires_grad
+    assert not list(memory.parameters())
+
+
+@pytest.mark.parametrize("some", [1, 2, 3])
+def test_weights_of_a_read(some):
+    memory = full(slots=3)
+    memory.filled[:, some:] = False
+    _, rows = memory(vectors(6)[0])
+    assert torch.allclose(rows.sum(-1), torch.ones(6, 4), atol=1e-6)
+    assert not rows[..., some:].any()
+    assert rows.max() <= math.e**2 / (math.e**2 + some - 1) + 1e-6
+    sharp = full(temperature=0.01)(vectors(6)[0])[1]
+    assert sharp.max() > 0.9
+
+
+def test_an_empty_memory_answers_with_the_query():
+    query = vectors(2)[0]
+    answer, rows = Memory(4, 3, 5)(query)
+    assert torch.equal(answer, query)
+    assert not rows.any()
+
+
+def test_reading_follows_updating_within_a_step():
+    net = built(momentum=0.5)
+    net.memory.train()
+    batch = example()
+    seen = []
+    net.memory.update, update = lambda *a: (seen.append("update"), update(*a)), net.memory.update
+    forward = net.memory.forward
+    net.memory.forward = lambda q: (seen.append(net.memory.entries.clone()), forward(q))[1]
+    net(batch.visible, batch.mask)
+    assert seen[0] == "update"
+    assert torch.equal(seen[1], net.memory.entries)
+    assert net.memory.filled.any()
+
+
+WORKER = """
+import sys
+sys.path.insert(0, {tests!r})
+import torch
+torch.set_num_threads(1)
+from test_mdrnets import *
+from torch import distributed
+a = Accelerator(cpu=True)
+rank = a.process_index
+assert a.num_processes == 2
+alone, together = full(), full()
+query, value, valid = vectors(6)
+half = slice(3 * rank, 3 * rank + 3)
+together.update(query[half], value[half], valid[half])
+import inpaint_mdrnets.memory as module
+gathered, module.gathered = module.gathered, lambda tensor: tensor
+alone.update(query, value, valid)
+module.gathered = gathered
+assert torch.allclose(alone.entries, together.entries, atol=1e-6)
+assert torch.equal(alone.hits, together.hits)
+task = made()
+def mine(name, first):
+    return (example(seed=2 * n + rank) for n in range(first, 99))
+for step in train(task, steps(task, 2, only="fill"), mine, a):
+    for buffer in task.net.memory.buffers():
+        both = a.gather(buffer[None].float().contiguous())
+        assert torch.equal(both[0], both[1]), (step.done, step.stage)
+assert task.net.memory.hits.sum() > 0
+print("agree", rank)
+"""
+
+
+@pytest.mark.ddp
+def test_two_processes_hold_the_same_memory_after_every_step(tmp_path):
+    script = tmp_path / "worker.py"
+    script.write_text(WORKER.format(tests=str(Path(__file__).parent)))
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script)]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run([sys.executable, *launch], capture_output=True, text=True, env=env)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("agree") == 2
+
+
+# ---------------------------------------------------------------- MREM (11.12)
+
+
+def condition(net: MDRNet, batch: Batch):
+    torch.manual_seed(5)
+    features = torch.tanh(torch.randn(2, 16, 8, 8))
+    regions = torch.randint(0, 4, (2, 8, 8))
+    hole = grid_hole(batch.mask)
+    return features, regions, hole, net.condition(features, regions, hole)
+
+
+def test_fusion_takes_queries_in_holes_and_known_means_elsewhere():
+    net = built(mrem=False).eval()
+    net.memory.entries = torch.tanh(torch.randn(REGIONS, 2, 16))
+    net.memory.filled = torch.ones(REGIONS, 2, dtype=torch.bool)
+    features, regions, hole, (fused, present, _) = condition(net, example())
+    query, cells = pool(features, regions, torch.ones_like(hole), REGIONS)
+    value, _ = pool(features, regions, 1 - hole, REGIONS)
+    answer, _ = net.memory(query)
+    assert torch.equal(present, cells > 0)
+    for b in range(2):
+        for y in range(8):
+            for x in range(8):
+                source = answer if hole[b, 0, y, x] else value
+                assert torch.equal(fused[b, :, y, x], source[b, regions[b, y, x]])
+    assert torch.equal(spread(value, regions)[0, :, 0, 0], value[0, regions[0, 0, 0]])
+
+
+def test_correlation_leaves_known_cells_alone():
+    net = built().eval()
+    *_, (condition_f, _, _) = condition(net, example())
+    *_, (fused, _, _) = condition(built(mrem=False).eval(), example())
+    hole = grid_hole(example().mask).expand_as(fused) > 0
+    assert torch.equal(condition_f[~hole], fused[~hole])
+    assert not torch.equal(condition_f[hole], fused[hole])
+    assert torch.equal(net.correlation(fused, torch.zeros(2, 1, 8, 8)), fused)
+
+
+def brute(mcm: Correlation, x: Tensor, hole: Tensor) -> Tensor:
+    """Square pictures in whole patches, a patch at a time."""
+    p, side = mcm.patch, x.shape[-1] // mcm.patch
+
+    def cut(t: Tensor):
+        return [
+            t[..., i * p : i * p + p, j * p : j * p + p].flatten(1)
+            for i in range(side)
+            for j in range(side)
+        ]
+
+    query, key, value = cut(mcm.theta(x)), cut(mcm.phi(x)), cut(x)
+    out = x.clone()
+    for n, q in enumerate(query):
+        scores = torch.stack([(q * k).sum(1) for k in key], 1) / q.shape[1] ** 0.5
+        mixed = sum(w[:, None] * v for w, v in zip(scores.softmax(1).T, value, strict=True))
+        i, j = divmod(n, side)
+        at = (..., slice(i * p, i * p + p), slice(j * p, j * p + p))
+        out[at] = x[at] + hole[at] * mixed.view(len(x), -1, p, p)
+    return out
+
+
+def test_correlation_is_that_of_a_loop_over_patches(monkeypatch):
+    torch.manual_seed(0)
+    mcm = Correlation(8, patch=2, keys="all")
+    x, hole = torch.randn(2, 8, 8, 8), (torch.rand(2, 1, 8, 8) > 0.5).float()
+    with torch.no_grad():
+        whole = mcm(x, hole)
+        assert torch.allclose(whole, brute(mcm, x, hole), atol=1e-5)
+        monkeypatch.setattr("inpaint_mdrnets.model.CHUNK", 4 * 16 * 2 * 3)  # three rows at once
+        held = []
+        monkeypatch.setattr(
+            mcm, "weights", lambda *a: (held.append(a[0].shape[1]), Correlation.weights(mcm, *a))[1]
+        )
+        assert torch.allclose(mcm(x, hole), whole, atol=1e-6)
+    assert held == [3] * 5 + [1]
+    rows = Correlation.weights(mcm, mcm.patches(mcm.theta(x)), mcm.patches(mcm.phi(x)))
+    assert rows.shape == (2, 16, 16)
+    assert torch.allclose(rows.sum(-1), torch.ones(2, 16), atol=1e-6)
+
+
+def test_only_known_patches_are_attended_where_asked():
+    torch.manual_seed(0)
+    mcm = Correlation(8, patch=2, keys="known")
+    x, hole = torch.randn(1, 8, 4, 4), torch.zeros(1, 1, 4, 4)
+    hole[..., :2, :] = 1
+    hole[..., 3, 3] = 1  # leaves one patch whole: every hole cell gets a copy of it
+    with torch.no_grad():
+        out = mcm(x, hole)
+        assert torch.allclose(out[..., :2, :2], x[..., :2, :2] + x[..., 2:, :2], atol=1e-6)
+        assert mcm(x, torch.ones_like(hole)).isfinite().all()
+
+
+def test_at_the_defaults_256_patches_are_correlated_and_too_many_are_refused():
+    assert (256 // 4 // MDRNetSettings().patch) ** 2 == 256
+    mcm = Correlation(4, patch=1, keys="all")
+    side = int(MOST**0.5) + 1
+    x, hole = torch.zeros(1, 4, side, side), torch.ones(1, 1, side, side)
+    with pytest.raises(InpaintError, match=r"1089 patches, more than 1024; set model.patch to 2"):
+        mcm(x, hole)
+    with torch.no_grad():
+        assert mcm(x, hole).shape == x.shape
+
+
+# ---------------------------------------------------------------- losses (11.13)
+
+
+def test_inco2_is_zero_on_the_truth_and_grows_away_from_it():
+    torch.manual_seed(0)
+    truth, other = torch.randn(2, 2, 6, 8, 8)
+    filled = other.clone().requires_grad_()
+    regions, hole = torch.randint(0, 3, (2, 8, 8)), grid_hole(example().mask)
+    assert inco2(truth, truth, regions, hole).item() == 0
+    loss = inco2(filled, truth, regions, hole)
+    loss.backward()
+    assert loss > 0
+    assert filled.grad is not None
+    assert filled.grad.abs().sum() > 0
+    assert inco2(other, truth, regions, torch.zeros_like(hole)).item() == 0
+    assert inco2(other, truth, regions, torch.ones_like(hole)).isfinite()
+
+
+def test_inco2_by_hand():
+    """Two regions of one cell each in the hole, one of them known too; two channels."""
+    regions = torch.tensor([[[0, 1, 0, 0]]])
+    hole = torch.tensor([[[[1.0, 1.0, 0.0, 0.0]]]])
+    filled = torch.tensor([[[[1.0, 0.0, 2.0, 2.0]], [[0.0, 3.0, 0.0, 0.0]]]])
+    truth = torch.tensor([[[[2.0, 0.0, 2.0, 2.0]], [[0.0, 1.0, 0.0, 0.0]]]])
+    # intra: [[1, 0], [0, 9]] against [[4, 0], [0, 1]]; inter, both by region 0: [2, 0] and [4, 0]
+    assert inco2(filled, truth, regions, hole, reduction="sum").item() == pytest.approx(11 + 2)
+    assert inco2(filled, truth, regions, hole).item() == pytest.approx(11 / 8 + 2 / 4)
+
+
+def test_terms_of_the_last_stage():
+    task = made(**BISENET)
+    task.stage = "fill"
+    batch = example()
+    for phase in task.phases("fill"):
+        terms = phase.losses(batch, task.predict(batch))
+        assert all(term.isfinite() for term in terms.values())
+    assert set(terms) == {"l1", "total_variation", "adversarial", "semantic", "inco2"}
+    assert {"perceptual", "style"} <= set(with_vgg().losses(batch, batch.image * 0.5))
+    truth = torch.where(batch.mask > 0, batch.image, 0.0)
+    at_truth = task.losses(batch, truth)
+    assert at_truth["inco2"] == 0
+
+
+def with_vgg() -> MDRNetsTask:
+    return made({"vgg": "random"})
+
+
+def test_settings_leave_out_terms_stages_and_parts():
+    task = made({"inco2": 0, "semantic": 0, "adversarial": 0}, **BISENET)
+    batch = example()
+    assert set(task.losses(batch, task.predict(batch))) == {"l1", "total_variation"}
+    assert not task.phases("recon")
+    assert [phase.name for phase in task.phases("fill")] == ["fill"]
+    template = made()
+    assert "semantic" not in template.losses(batch, template.predict(batch))
+    assert template.labels() == ["no-vgg", "template-regions"]
+    assert not template.phases("parser")
+    assert made(**BISENET).phases("parser")
+
+
+@pytest.mark.parametrize(("dmm", "mrem"), [(False, False), (True, False), (False, True)])
+def test_ablations_of_table_2(dmm, mrem):
+    net = built(dmm=dmm, mrem=mrem).eval()
+    assert hasattr(net, "memory") == dmm
+    assert hasattr(net, "correlation") == mrem
+    batch = example()
+    assert net(batch.visible, batch.mask).shape == (2, 3, 32, 32)
+    if not (dmm or mrem):
+        features, *_, (given, _, _) = condition(net, batch)
+        assert given is features
+
+
+# ---------------------------------------------------------------- the whole (11.2, 11.5, 11.14)
+
+
+@pytest.mark.parametrize("parser", [{}, BISENET])
+@pytest.mark.parametrize("junk", [0.7, 1e30, float("nan")])
+def test_the_semantic_map_never_sees_what_is_under_the_hole(parser, junk):
+    net = built(**parser).eval()
+    batch = example()
+    other = torch.where(batch.mask > 0, junk, batch.image)
+    one, two = (net.trace(seen, batch.mask) for seen in (batch.visible, other))
+    for field in ("image", "coarse", "regions"):
+        assert torch.equal(getattr(one, field), getattr(two, field)), field
+    visible = batch.mask.expand(-1, 3, -1, -1) == 0
+    assert torch.equal(one.coarse[visible], batch.image[visible])
+
+
+def test_a_photo_without_a_face_fills():
+    """Regions missing, none known, and everything hole."""
+    net = built(**BISENET).eval()
+    for mask in (torch.ones(1, 1, 32, 32), torch.zeros(1, 1, 32, 32)):
+        trace = net.trace(torch.full((1, 3, 32, 32), 0.5) * (1 - mask), mask)
+        assert trace.image.isfinite().all()
+        assert 0 < trace.present.sum() < 14
+
+
+def test_evaluation_leaves_the_memory_as_it_is():
+    task = made()
+    for _ in train(task, steps(task, 2, only="fill"), batches, accelerator()):
+        pass
+    task.eval()
+    before = copy.deepcopy(task.net.memory.state_dict())
+    assert before["filled"].any()
+    batch = example(seed=9)
+    task.net(batch.visible, batch.mask)
+    assert all(torch.equal(before[k], v) for k, v in task.net.memory.state_dict().items())
+
+
+def test_frozen_networks_stay_bit_for_bit():
+    task = made(**BISENET)
+    before = copy.deepcopy(task.state_dict())
+    for _ in train(task, steps(task, 2, only="fill"), batches, accelerator()):
+        task.net.coarse.train(task.net.coarse.training)
+    moved = {k for k, v in task.state_dict().items() if not torch.equal(before[k], v)}
+    assert {key.split(".")[1] for key in moved if key.startswith("net.")} == {
+        *("style", "memory", "correlation", "refinement")
+    }
+    assert {key.split(".")[0] for key in moved} == {"net", "critic"}
+
+
+def test_finetune_holds_the_norms_of_the_encoder_still():
+    task = made()
+    before = copy.deepcopy(task.state_dict())
+    for _ in train(task, steps(task, 1, only="finetune"), batches, accelerator()):
+        task.net.coarse.train()  # 11.5: no later call may thaw them
+    encoder = {k for k in before if k.startswith("net.coarse.encoder") and ".norm." in k}
+    assert encoder
+    assert all(torch.equal(before[k], task.state_dict()[k]) for k in encoder)
+    assert not torch.equal(
+        before["net.coarse.decoder.0.norm.running_mean"],
+        task.state_dict()["net.coarse.decoder.0.norm.running_mean"],
+    )
+
+
+def test_every_stage_resumes_to_the_same_bits(tmp_path):
+    """Cut in each stage and at each border, from what was written to disk."""
+    whole = made(**BISENET)
+    plan = steps(whole, 2)
+    for step in train(whole, plan, batches, accelerator(), seed=4):
+        torch.save(step.state(), tmp_path / f"{step.done}.pt")
+    stages = [torch.load(tmp_path / f"{n}.pt")["stage"] for n in range(1, 11)]
+    assert stages == [stage for stage in task_stages() for _ in range(2)]
+    for cut in (4, 9):
+        state = torch.load(tmp_path / f"{cut}.pt", weights_only=True)
+        again = made(**BISENET)
+        for _ in train(again, plan, batches, accelerator(), seed=4, state=state):
+            pass
+        for key, value in whole.state_dict().items():
+            assert torch.equal(value, again.state_dict()[key]), (cut, key)
+
+
+def task_stages() -> list[str]:
+    return ["coarse", "finetune", "parser", "recon", "fill"]
+
+
+def test_it_learns_pictures_by_heart():
+    """11.14: the error in the hole falls to half."""
+    task = made({"inco2": 0, "adversarial": 0}, width=8)
+    batch = example(n=4)
+    losses = []
+    plan = steps(task, 60, only="fill", lr=3e-3)
+    for step in train(task, plan, lambda *_: repeat(batch), accelerator()):
+        losses.append(float(step.losses["fill/l1"]))
+    assert min(losses[-5:]) < losses[0] / 2
+
+
+def test_the_parser_learns_regions():
+    task = made({"labels": "fasseg"}, **BISENET)
+    batch = example(n=4)
+    plan = steps(task, 25, only="parser", kind="adam", lr=1e-3, schedule=Schedule(warmup=0))
+    for _ in train(task, plan, lambda *_: repeat(batch), accelerator()):
+        pass
+    found = task.net.parser.regions(batch.image)
+    truth = lookup("fasseg", "A")[batch.labels]
+    assert (found == truth).float().mean() > 0.7
+    wrong = Batch(batch.image, batch.mask, batch.labels + 4)
+    with pytest.raises(DataError, match="has class 6, but fasseg has 6 classes from 0"):
+        task.parser_losses(wrong, task.predict(batch))
+
+
+# ---------------------------------------------------------------- by the engine
+
+
+@pytest.fixture
+def faces(tmp_path) -> Path:
+    """Six pictures, four of them with label maps."""
+    folder = tmp_path / "faces"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for n in range(6):
+        numbers = rng.integers(0, 19, (4, 4)).astype(np.uint8).repeat(8, 0).repeat(8, 1)
+        Image.fromarray(np.stack([numbers * 12] * 3, 2)).save(folder / f"{n}.jpg")
+        if n > 1:
+            Image.fromarray(numbers).save(folder / f"{n}.png")
+    return folder
+
+
+def launch(faces: Path, folder: Path, *overrides: str, **options):
+    model = {**MDRNets.tiny["model"], **BISENET}
+    told = [f"architectures.mdrnets.model.{k}={v}" for k, v in model.items()]
+    told += [f"architectures.mdrnets.task.{k}={v}" for k, v in MDRNets.tiny["task"].items()]
+    told += ["data.train.labels='{}.png'", "data.val.labels='{}.png'", *overrides]
+    accelerator()
+    plan, source = recipe.read(recipe.find("smoke"), told)
+    given = run.Options(data=faces, folder=folder, workers=0, **options)
+    return run.run("mdrnets", plan, source, given)
+
+
+def test_one_command_trains_every_stage(faces, tmp_path, capsys):
+    outcome = launch(faces, tmp_path / "run")
+    assert outcome.done == 10
+    model = weights.read(outcome.folder / "weights.safetensors")
+    assert model.header["without"] == "no-vgg"
+    assert not any(k.startswith(("critic", "recon", "auxiliary")) for k in model.net.state_dict())
+    assert model.net.memory.filled.any()
+    # a coarse network from `pconv`, a parser from another run
+    torch.manual_seed(8)
+    pconv = registry.load("architectures", "pconv")
+    net = PartialUNet(3, 4)
+    weights.write(tmp_path / "pconv.safetensors", "pconv", pconv.settings(levels=3, width=4), net)
+    capsys.readouterr()
+    init = [f"coarse={tmp_path / 'pconv.safetensors'}"]
+    outcome = launch(faces, tmp_path / "again", init=init)
+    told = capsys.readouterr().err
+    assert "stage 'coarse' is skipped" in told
+    assert "stage 'finetune' is skipped" in told
+    assert outcome.done == 6
+    state = torch.load(tmp_path / "again" / "state-00000006.pt", weights_only=True)["task"]
+    assert all(torch.equal(state[f"net.coarse.{k}"], v) for k, v in net.state_dict().items())
+
+
+def test_a_training_without_label_maps_says_what_to_do(faces, tmp_path):
+    for path in faces.glob("*.png"):
+        path.unlink()
+    with pytest.raises(DataError, match="holds no label maps"):
+        launch(faces, tmp_path / "run")
+
+
+def test_the_template_is_named_in_runs_and_weights(faces, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    outcome = launch(faces, None, "architectures.mdrnets.model.parser=template")  # type: ignore[arg-type]
+    assert outcome.folder.name == "mdrnets-smoke-no-vgg-template-regions"
+    header = weights.inspect(outcome.folder / "weights.safetensors").header
+    assert header["without"] == "no-vgg, template-regions"
+
+
+def test_explaining_shows_regions_and_slots():
+    net = built(slots=4).eval()
+    net.memory.entries = torch.rand(REGIONS, 4, 16)
+    net.memory.filled[:8] = True
+    batch = example()
+    told = MDRNets.explain(net, batch.visible, batch.mask)
+    assert [caption for _, caption in told] == [
+        "coarse face",
+        "regions, by a fixed template (no face parser)",
+        "weight of each memory slot, by region",
+        "filled",
+    ]
+    assert len(MDRNets.explain(built(dmm=False).eval(), batch.visible, batch.mask)) == 3
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="needs the shared faces with label maps")
+@pytest.mark.parametrize(("name", "order"), [("celebamask-hq", 19), ("fasseg", 6)])
+def test_real_label_maps_are_read(name, order):
+    files = registry.load("datasets", "files")(labels="{}.png")
+    collection = Collection.at(files, SHARED / "parsing" / name)
+    assert len(collection.names) == len(collection.labelled().names) > 3
+    for index in range(4):
+        shape = collection.shape(index)
+        labels = collection.labels(index, shape)
+        assert labels.shape == (1, *shape)
+        assert 3 < labels.max() < order
+    assert at_grid(labels.long()).shape[-1] == shape[1] // 4
