@@ -1,0 +1,157 @@
+"""Neighbourhood attention: each query sees the kernel x kernel keys around it.
+
+Hassani et al., "Neighborhood Attention Transformer", CVPR 2023. Near a border the window moves
+inward and keeps its size. On an axis shorter than the kernel it is the whole axis [choice].
+
+Queries are taken in tiles of 8 x 8, each with the 14 x 14 keys that any of them sees, as one masked
+attention. Tiles whose masks and offsets are alike (9 patterns, 16 at most) share one bias.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+CHUNK = 128  # tiles at once: copies of keys and values are six times the map they come from
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The tiles along one axis that share a pattern; t tiles, of T queries and R keys each."""
+
+    queries: Tensor  # t T
+    keys: Tensor  # t R
+    offsets: Tensor  # T R: key - query
+    seen: Tensor  # T R: bool
+
+
+def axes(length: int, kernel: int, tile: int) -> list[Axis]:
+    """The tiles along an axis, grouped by pattern; the last one repeats its last query."""
+    k, t = min(kernel, length), min(tile, length)
+    reach = min(t + k - 1, length)
+    first = torch.arange(0, length, t)[:, None]
+    queries = (first + torch.arange(t)).clamp(max=length - 1)
+    keys = (first - k // 2).clamp(0, length - reach) + torch.arange(reach)
+    start = (queries - k // 2).clamp(0, length - k)[..., None]
+    seen = (keys[:, None] >= start) & (keys[:, None] < start + k)
+    offsets = keys[:, None] - queries[..., None]
+    groups: dict[bytes, list[int]] = {}
+    for n, pattern in enumerate(torch.where(seen, offsets, length)):
+        groups.setdefault(pattern.numpy().tobytes(), []).append(n)
+    return [Axis(queries[g], keys[g], offsets[g[0]], seen[g[0]]) for g in groups.values()]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Tiles of a map that share a pattern, as places in the flattened map and in the table."""
+
+    queries: Tensor  # t T*T
+    keys: Tensor  # t R*R
+    bias: Tensor  # T*T R*R: the last place of the table is that of keys out of sight
+
+
+@lru_cache(maxsize=32)
+def tiled(
+    height: int, width: int, kernel: int, tile: int, device: torch.device
+) -> tuple[Sequence[Group], Tensor]:
+    """The groups of a map, and where in their queries, end to end, each pixel comes first."""
+    span = 2 * kernel - 1
+    groups = []
+    with torch.inference_mode(False):  # what is kept must serve training too
+        for y in axes(height, kernel, tile):
+            for x in axes(width, kernel, tile):
+                queries, keys = (
+                    (a[:, None, :, None] * width + b[None, :, None, :]).reshape(
+                        len(a) * len(b), -1
+                    )  # tiles of rows x tiles of columns, rows x columns
+                    for a, b in ((y.queries, x.queries), (y.keys, x.keys))
+                )
+                dy, dx = y.offsets + kernel - 1, x.offsets + kernel - 1
+                place = dy[:, None, :, None] * span + dx[None, :, None, :]
+                seen = y.seen[:, None, :, None] & x.seen[None, :, None, :]
+                bias = torch.where(seen, place, span * span).reshape(queries.shape[1], -1)
+                groups.append(Group(queries.to(device), keys.to(device), bias.to(device)))
+        order = torch.cat([group.queries.flatten().cpu() for group in groups])
+        first = torch.empty(height * width, dtype=torch.long)
+        first[order.flip(0)] = torch.arange(len(order)).flip(0)
+    return groups, first.to(device)
+
+
+def neighbourhood(
+    q: Tensor, k: Tensor, v: Tensor, table: Tensor | None, *, kernel: int = 7, tile: int = 8
+) -> Tensor:
+    """Attention of q, k, v [N, H, W, heads, d] in that shape.
+
+    `table` [heads, 2 kernel - 1, 2 kernel - 1] is added to logits by key - query; None: nothing is.
+    """
+    n, height, width, heads, d = q.shape
+    if table is None and min(height, width) >= kernel and q.is_cuda and (na2d := natten(kernel)):
+        return na2d(q, k, v, kernel_size=(kernel, kernel))
+    groups, first = tiled(height, width, kernel, tile, q.device)
+    table = q.new_zeros(1, (2 * kernel - 1) ** 2) if table is None else table.flatten(1).to(q)
+    table = F.pad(table, (0, 1), value=-torch.inf)
+    q, k, v = (x.reshape(n, height * width, heads * d) for x in (q, k, v))
+
+    def gathered(x: Tensor, places: Tensor) -> Tensor:
+        x = x.index_select(1, places.flatten())
+        return x.view(n * len(places), -1, heads, d).transpose(1, 2)  # N*t heads P d
+
+    done = []
+    for group in groups:
+        bias = table[:, group.bias][None]  # 1 heads T*T R*R
+        for queries, keys in zip(group.queries.split(CHUNK), group.keys.split(CHUNK), strict=True):
+            out = F.scaled_dot_product_attention(
+                gathered(q, queries),
+                gathered(k, keys),
+                gathered(v, keys),
+                bias.expand(n * len(queries), heads, -1, -1),
+            )
+            done.append(out.transpose(1, 2).reshape(n, -1, heads * d))
+    return torch.cat(done, 1).index_select(1, first).view(n, height, width, heads, d)
+
+
+@lru_cache
+def natten(kernel: int) -> Callable[..., Tensor] | None:
+    """The kernels of the `natten` package, where it has them and they agree with ours."""
+    try:
+        import natten as package  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        return None
+    if not getattr(package, "HAS_LIBNATTEN", False):
+        return None
+    return package.na2d if agrees(package.na2d, kernel, torch.device("cuda")) else None
+
+
+def agrees(na2d: Any, kernel: int, device: torch.device) -> bool:
+    """Whether `na2d` gives on a small map what a CPU gives here."""
+    x = torch.randn(3, 1, 2 * kernel + 1, kernel, 2, 32, generator=torch.Generator().manual_seed(0))
+    q, k, v = x
+    expected = neighbourhood(q, k, v, None, kernel=kernel)
+    found = na2d(*x.to(device), kernel_size=(kernel, kernel)).to(expected)
+    return torch.allclose(found, expected, atol=1e-3)
+
+
+class NeighbourhoodAttention(nn.Module):
+    """Attention over features [N, H, W, C], with a learned bias for each relative position."""
+
+    def __init__(
+        self, channels: int, *, heads: int, kernel: int = 7, bias: bool = True, tile: int = 8
+    ) -> None:
+        super().__init__()
+        self.heads, self.kernel, self.tile = heads, kernel, tile
+        self.qkv = nn.Linear(channels, 3 * channels)
+        self.join = nn.Linear(channels, channels)
+        self.table = None
+        if bias:
+            self.table = nn.Parameter(torch.empty(heads, 2 * kernel - 1, 2 * kernel - 1))
+            nn.init.trunc_normal_(self.table, std=0.02)
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, height, width, c = x.shape
+        q, k, v = self.qkv(x).view(n, height, width, 3, self.heads, c // self.heads).unbind(3)
+        out = neighbourhood(q, k, v, self.table, kernel=self.kernel, tile=self.tile)
+        return self.join(out.reshape(n, height, width, c))

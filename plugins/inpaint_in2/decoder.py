@@ -1,0 +1,154 @@
+"""The decoder: pixels as a function of where they lie between features.
+
+After Chen et al., "Learning Continuous Image Representation with Local Implicit Image Function",
+CVPR 2021. Output sample i of a layer lies at u = (i + 0.5) step - 0.5 in feature pixels; with the
+step 1/2 of the encoder, whatever the size, nothing drifts against the picture ("anchored").
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+Form = Literal["implicit", "bilinear"]
+Grid = Literal["anchored", "normalised"]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Along one axis, for each output sample the two features it lies between."""
+
+    step: float  # feature pixels from sample to sample: the paper's cell (eq. 3)
+    near: Sequence[Tensor]  # twice [n]: which feature
+    offset: Sequence[Tensor]  # twice [n]: from it to the sample, in feature pixels
+    weight: Sequence[Tensor]  # twice [n]: of it, by the area across; the two sum to 1
+
+    def rows(self, some: slice) -> "Sampling":
+        """The samples `some` only."""
+        parts = ([t[some] for t in ts] for ts in (self.near, self.offset, self.weight))
+        return Sampling(self.step, *parts)
+
+
+def sampling(features: int, samples: int, step: float, device: torch.device) -> Sampling:
+    """Where `samples` lie between `features`; computed in float64, stored in float32."""
+    u = (torch.arange(samples, dtype=torch.float64) + 0.5) * step - 0.5
+    floor = u.floor()
+    near = [(floor + corner).clamp(0, features - 1) for corner in (0, 1)]
+    return Sampling(
+        step,
+        [i.long().to(device) for i in near],
+        [(u - i).float().to(device) for i in near],
+        [w.float().to(device) for w in (1 - (u - floor), u - floor)],
+    )
+
+
+class INRB(nn.Module):
+    """Implicit neural representation block: a feature map at another size.
+
+    A sample is the sum over its four nearest features l of w_l GELU(A_l + U rho_l), rho_l the
+    offset (eq. 2), through an MLP that is also told the cell (eq. 4). A is a 3 x 3 convolution at
+    the features' own size. In `bilinear` form it is the sum of w_l A_l: for comparison.
+    """
+
+    def __init__(
+        self, inputs: int, hidden: int, outputs: int, *, form: Form = "implicit", rows: int = 64
+    ) -> None:
+        super().__init__()
+        self.form, self.rows = form, rows
+        self.features = nn.Conv2d(inputs, hidden, 3)
+        self.offset = nn.Linear(2, hidden, bias=False) if form == "implicit" else None
+        self.first = nn.Linear(hidden + 2, hidden)
+        self.last = nn.Linear(hidden, outputs)
+
+    def forward(
+        self,
+        x: Tensor,
+        size: tuple[int, int],
+        step: tuple[float, float],
+        head: nn.Module | None = None,
+    ) -> Tensor:
+        """Features [N, C, h, w] to [N, outputs, *size], through `head` if there is one.
+
+        Everything but the convolution is pointwise: rows are made in blocks, so that nothing
+        hidden ever has the full size. In training what is inside a block is computed twice.
+        """
+        padded = F.pad(x, (1, 1, 1, 1), mode="replicate")
+        a = self.features(padded).permute(0, 2, 3, 1)  # N h w hidden
+        sides = zip(a.shape[1:3], size, step, strict=True)
+        y, x_ = (sampling(n, samples, s, a.device) for n, samples, s in sides)
+        blocks = []
+        for top in range(0, size[0], self.rows):
+            some = y.rows(slice(top, top + self.rows))
+            if torch.is_grad_enabled() and size[0] > self.rows:
+                block = checkpoint(
+                    self.block, a, some, x_, head, use_reentrant=False, preserve_rng_state=False
+                )
+            else:
+                block = self.block(a, some, x_, head)
+            blocks.append(block)
+        return torch.cat(blocks, 1).permute(0, 3, 1, 2)
+
+    def block(self, a: Tensor, y: Sampling, x: Sampling, head: nn.Module | None) -> Tensor:
+        """Some rows [N, rows, W, outputs]."""
+        told = self.ensemble(a, y, x)
+        cell = told.new_tensor([y.step, x.step])
+        hidden = told.shape[-1]  # the cell is one for all: its share joins the bias
+        bias = self.first.bias + self.first.weight[:, hidden:] @ cell.to(self.first.weight)
+        out = self.last(F.gelu(F.linear(told, self.first.weight[:, :hidden], bias)))
+        return out if head is None else head(out)
+
+    def ensemble(self, a: Tensor, y: Sampling, x: Sampling) -> Tensor:
+        """Eq. 2 at rows `y` and columns `x` of features [N, h, w, C]."""
+        total = None
+        for i in (0, 1):
+            rows = a.index_select(1, y.near[i])  # N rows w C
+            if self.offset is not None:
+                rows = rows + self.offset.weight[:, 0] * y.offset[i][:, None, None]
+            for j in (0, 1):
+                corner = rows.index_select(2, x.near[j])  # N rows W C
+                if self.offset is not None:
+                    corner = F.gelu(corner + self.offset.weight[:, 1] * x.offset[j][:, None])
+                area = y.weight[i][:, None, None] * x.weight[j][:, None]
+                total = corner * area if total is None else total.addcmul_(corner, area)
+        assert total is not None
+        return total.to(a.dtype)
+
+
+class Pyramid(nn.Module):
+    """One INRB a level, each at twice the size of the one before (section 4.2.3), and the head.
+
+    Without the pyramid one layer goes to the full size, as narrow as the last one [choice].
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int],  # of the features, then of each level up
+        *,
+        pyramid: bool = True,
+        form: Form = "implicit",
+        grid: Grid = "anchored",
+        rows: int = 64,
+    ) -> None:
+        super().__init__()
+        steps = zip(widths, widths, [*widths[1:], widths[-1]], strict=True)
+        layers = list(steps) if pyramid else [(widths[0], widths[-1], widths[-1])]
+        self.layers = nn.ModuleList(INRB(*c, form=form, rows=rows) for c in layers)
+        self.step = 0.5 if pyramid else 0.5 ** len(widths)
+        self.grid: Grid = grid
+        self.head = nn.Linear(widths[-1], 3)
+
+    def forward(self, x: Tensor, sizes: Sequence[tuple[int, int]]) -> Tensor:
+        """Features [N, C, h, w] by way of `sizes` to a picture [N, 3, *sizes[-1]] in 0..1."""
+        for n, layer in enumerate(self.layers):
+            height, width = x.shape[-2:]
+            last = n == len(self.layers) - 1
+            size = sizes[-1] if last else sizes[n]
+            step = (self.step, self.step)
+            if self.grid == "normalised":
+                step = (height / size[0], width / size[1])
+            x = layer(x, size, step, self.head if last else None)
+        return torch.sigmoid(x.float())
