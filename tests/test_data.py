@@ -22,10 +22,13 @@ from inpaint_cli.engine.data import (
     Collection,
     Feed,
     Order,
+    Pictures,
+    Sample,
     bad,
     bucket,
     buckets,
     decode,
+    drawn,
     fixed,
     placed,
 )
@@ -339,3 +342,52 @@ def test_label_maps_go_the_way_of_their_images(tmp_path, plan):
     Image.new("RGB", (16, 12)).save(tmp_path / "1.png")
     with pytest.raises(DataError, match=r"label map of 1\.bmp has mode RGB"):
         collection.labels(1, (24, 32))
+
+
+@given(st.integers(0, 10**6))
+def test_drawn_shapes_keep_the_area_and_the_papers_proportions(n):
+    height, width = drawn(recipe.Data(size=512, fit="margins"), (0, n))
+    assert abs(height * width / 512**2 - 1) < 0.005  # IN2's specification, item 15
+    assert 0.745 < height / width < 1.785
+
+
+@pytest.mark.parametrize(("aspect", "shape"), [(16 / 9, (683, 384)), (4 / 3, (591, 443))])
+def test_drawn_shapes_are_the_papers_test_sizes(aspect, shape):
+    data = recipe.Data(size=512, fit="margins", aspects=(aspect, aspect), square=0)
+    assert drawn(data, (0,)) == shape
+    assert drawn(data.model_copy(update={"square": 1}), (0,)) == (512, 512)
+
+
+@pytest.mark.parametrize("world", [1, 2])
+def test_margins_are_cut_alike_within_a_step_whoever_computes_it(folder, plan, world):
+    made = {"fit": "margins", "size": 48, "square": 0.3}
+    whole = take(feed(folder, plan, **made)("one", 0), 12)
+    shapes = [image.shape[-2:] for image, _ in whole]
+    assert len(set(shapes)) > 6
+    assert equal(take(feed(folder, plan, workers=2, **made)("one", 5), 7), whole[5:])
+    streams = [feed(folder, plan, rank=r, world=world, **made)("one", 0) for r in range(world)]
+    for image, mask in whole:
+        pieces = [next(stream) for stream in streams]
+        assert torch.equal(torch.cat([p.image for p in pieces]), image)
+        assert torch.equal(torch.cat([p.mask for p in pieces]), mask)
+
+
+def test_margins_leave_the_middle_in(folder, plan, monkeypatch):
+    """A crop leaves a quarter or more of what is cut on either side, as the paper's faces need."""
+    places = []
+    monkeypatch.setattr(
+        "inpaint_cli.engine.data.placed", lambda image, *, at, **_: places.extend(at) or image
+    )
+    made = feed(folder, plan, fit="margins", size=32)
+    pictures = Pictures(made.collection, BOXES, made.recipe.data, (0, 0))
+    for n in range(30):
+        pictures[Sample(n, 0, (32, 32))]
+    assert 0.25 <= min(places) < 0.3 < 0.7 < max(places) <= 0.75
+
+
+def test_validation_shapes_vary_but_never_change(folder, plan):
+    plan = plan.model_copy(update={"data": recipe.Data(size=48, fit="margins", square=0)})
+    collection = Collection.at(FILES(), folder)
+    first, again = ([b.image for _, b in fixed(collection, BOXES, plan, 6)] for _ in range(2))
+    assert len({image.shape for image in first}) > 3
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))

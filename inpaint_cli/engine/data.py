@@ -170,6 +170,8 @@ class Pictures(Dataset[tuple[Tensor, ...] | str]):
     def __getitem__(self, sample: Sample) -> tuple[Tensor, ...] | str:
         zoom, top, left, side = np.random.default_rng([*self.key, sample.n]).random(4)
         low, high = self.data.zoom
+        if self.data.fit == "margins":  # what matters is in the middle, as faces are
+            top, left = 0.25 + top / 2, 0.25 + left / 2
         where = partial(
             placed,
             shape=sample.shape,
@@ -235,6 +237,17 @@ def buckets(size: int) -> Sequence[Shape]:
     sides = range(-(-size * 7 // 10 // step) * step, size + 1, step)
     wide = [(side, size * size // side // step * step) for side in sides]
     return sorted({*wide, *((w, h) for h, w in wide)})
+
+
+def drawn(data: Data, key: Sequence[int]) -> Shape:
+    """A shape of about `size` x `size` pixels, for a batch whose images lose some of their margins.
+
+    Often it is square; else the logarithm of its aspect is uniform (IN2, section 4.4).
+    """
+    chance, place = np.random.default_rng(key).random(2)
+    low, high = np.log(data.aspects)
+    root = 1.0 if chance < data.square else float(np.exp((low + (high - low) * place) / 2))
+    return round(data.size * root), round(data.size / root)
 
 
 @dataclass
@@ -308,13 +321,19 @@ class Feed:
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         shapes = self.shapes[stage]
         order = Order(len(self.collections[stage].names), key, shapes, size)
-        square = (self.recipe.data.size, self.recipe.data.size)
+        data = self.recipe.data
+
+        def shape(n: int, index: int) -> Shape:
+            if data.fit == "margins":
+                return drawn(data, [*key, n // size, 2])
+            return shapes[index] if shapes else (data.size, data.size)
+
         share = size // (world * self.recipe.accumulate)
         part = first * self.recipe.accumulate
         while True:
             begin = (part * world + rank) * share
             indices = [(n, order[n]) for n in range(begin, begin + share)]
-            yield [Sample(n, i, shapes[i] if shapes else square) for n, i in indices]
+            yield [Sample(n, i, shape(n, i)) for n, i in indices]
             part += 1
 
 
@@ -350,10 +369,13 @@ def fixed(
 
     Each is centred, unmirrored, and has the mask that is always its own.
     """
-    size = recipe.data.size
+    size, fit = recipe.data.size, recipe.data.fit
     for n in range(rank, min(count or len(collection.names), len(collection.names)), world):
-        shape = bucket(collection.shape(n), size) if recipe.data.fit == "buckets" else (size, size)
-        image = placed(collection.decode(n), shape, recipe.data.fit)
+        if fit == "margins":
+            shape = drawn(recipe.data, [recipe.seed, 2**32, n, 2])
+        else:
+            shape = bucket(collection.shape(n), size) if fit == "buckets" else (size, size)
+        image = placed(collection.decode(n), shape, fit)
         hole = masks.draw(*shape, np.random.default_rng([recipe.seed, 2**32, n]))
         yield n, Batch(image[None] / 255, torch.from_numpy(hole)[None, None].float())
 
