@@ -102,7 +102,7 @@ def neighbourhood(
 
     done = []
     for group in groups:
-        bias = table[:, group.bias][None]  # 1 heads T*T R*R
+        bias = table.index_select(1, group.bias.flatten()).view(1, -1, *group.bias.shape)
         for queries, keys in zip(group.queries.split(CHUNK), group.keys.split(CHUNK), strict=True):
             out = F.scaled_dot_product_attention(
                 gathered(q, queries),
