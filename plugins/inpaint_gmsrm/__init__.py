@@ -1,0 +1,62 @@
+"""GM-SRM: a generative memory, learned from the data beforehand, guides the filling."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from inpaint_cli.api.architectures import Architecture, Sizes
+
+from .model import GMSRMNet, GMSRMSettings, Query
+from .task import GMSRMTask
+
+SAMPLES = 5  # of which `explain` shows where they differ
+
+
+class GMSRM(Architecture):
+    """A generative memory, learned beforehand, is asked what belongs into the hole."""
+
+    settings = GMSRMSettings
+    task = GMSRMTask
+    stochastic = True
+    tiny: ClassVar[Mapping[str, Any]] = {
+        "model": {"width": "tiny"},
+        "task": {"vgg": "random", "critic": 8},
+    }
+    source = (
+        "Generative Memory-Guided Semantic Reasoning Model for Image Inpainting, arXiv 2110.00261"
+    )
+
+    @staticmethod
+    def build(settings: GMSRMSettings) -> nn.Module:
+        return GMSRMNet(settings)
+
+    @staticmethod
+    def sizes(settings: GMSRMSettings) -> Sizes:
+        step = settings.multiple  # instance norm needs two numbers a channel: two steps a side
+        return Sizes(multiple=step, minimum=2 * step, window=8 * step, context=step)
+
+    @staticmethod
+    def explain(
+        net: GMSRMNet, visible: Tensor, mask: Tensor
+    ) -> Sequence[tuple[NDArray[np.uint8], str]]:
+        """What the memory alone makes of the photo, the filling, and where fillings differ."""
+        rows = []
+        if net.settings.memory:
+            recalled = (net(visible, mask, Query()).image[0] + 1) / 2
+            rows.append((pixels(recalled), "the memory's own picture"))
+        fills = torch.stack([net(visible, mask).image[0] for _ in range(SAMPLES)])
+        rows.append((pixels(torch.where(mask[0] > 0, fills[0], visible[0])), "filled"))
+        spread = fills.std(0).mean(0, keepdim=True) * mask[0]
+        scaled = (spread / spread.max().clamp(min=1e-6)).expand(3, -1, -1)
+        caption = f"spread of {SAMPLES} samples, up to {spread.max():.3f}"
+        return [*rows, (pixels(scaled), caption)]
+
+
+def pixels(image: Tensor) -> NDArray[np.uint8]:
+    """An image [3, H, W] in 0..1 as [H, W, 3] in bytes."""
+    rgb = image.clamp(0, 1).permute(1, 2, 0).float().cpu().numpy()
+    return (rgb * 255).round().astype(np.uint8)

@@ -1,0 +1,136 @@
+"""The generative memory: StyleGAN2's synthesis network, shown an encoder's features (figure 3).
+
+It knows codes, features and noise; where they come from is the network's around it.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Form = Literal["grouped", "scaled"]
+
+
+def modulated(
+    x: Tensor, weight: Tensor, style: Tensor, *, demodulate: bool = True, form: Form | None = None
+) -> Tensor:
+    """Convolve `x` [N, I, H, W] by `weight` [O, I, k, k], its inputs scaled by `style` [N, I].
+
+    Demodulated, the filters of each sample have norm 1 (StyleGAN2, eq. 1 and 3). Both forms give
+    the same: `grouped` scales the weights of each sample, `scaled` its input and its output. None
+    takes the faster one (benchmarks/gmsrm.py): weights where a single picture has more numbers
+    than they have, which spares it two passes over that picture.
+    """
+    (n, inputs, height, width), (outputs, _, k, _) = x.shape, weight.shape
+    style = style * (inputs * k * k) ** -0.5  # equalised: a weight starts as N(0, 1)
+    if form is None:
+        dense = height * width * (inputs + outputs) > weight.numel()
+        form = "grouped" if n == 1 and dense else "scaled"
+    if form == "grouped":
+        w = weight * style[:, None, :, None, None]  # N O I k k
+        if demodulate:
+            w = w * (w.square().sum((2, 3, 4), keepdim=True) + 1e-8).rsqrt()
+        y = F.conv2d(x.reshape(1, -1, height, width), w.flatten(0, 1), padding=k // 2, groups=n)
+        return y.view(n, outputs, height, width)
+    y = F.conv2d(x * style[..., None, None], weight, padding=k // 2)
+    if demodulate:
+        norms = style.square() @ weight.square().sum((2, 3)).mT  # N O
+        y = y * (norms + 1e-8).rsqrt()[..., None, None]
+    return y
+
+
+class Modulation(nn.Module):
+    """A convolution's weights, and the affine map from a code to the scales of its inputs."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, code: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
+        self.affine = nn.Parameter(torch.randn(inputs, code))
+        self.affine_bias = nn.Parameter(torch.ones(inputs))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+
+    def style(self, code: Tensor) -> Tensor:
+        return F.linear(code, self.affine * self.affine.shape[1] ** -0.5, self.affine_bias)
+
+
+class StyledConv(Modulation):
+    """Modulated convolution, noise of one channel for all features, LeakyReLU of gain sqrt 2."""
+
+    def __init__(self, inputs: int, outputs: int, code: int) -> None:
+        super().__init__(inputs, outputs, 3, code)
+        self.strength = nn.Parameter(torch.zeros(()))  # of the noise
+
+    def forward(self, x: Tensor, code: Tensor, noise: Tensor | None) -> Tensor:
+        y = modulated(x, self.weight, self.style(code)) + self.bias[:, None, None]
+        if noise is not None:
+            y = y + self.strength * noise
+        return F.leaky_relu(y, 0.2) * 2**0.5
+
+
+class ToRGB(Modulation):
+    """A picture from features, on top of that of the level below; only pre-training needs it."""
+
+    def __init__(self, inputs: int, code: int) -> None:
+        super().__init__(inputs, 3, 1, code)
+
+    def forward(self, x: Tensor, code: Tensor, below: Tensor | None) -> Tensor:
+        y = modulated(x, self.weight, self.style(code), demodulate=False)
+        y = y + self.bias[:, None, None]
+        return y if below is None else y + up2(below)
+
+
+class Level(nn.Module):
+    """Two styled convolutions at one resolution (the lowest has one), and a picture of them."""
+
+    def __init__(self, below: int, feature: int, outputs: int, code: int, *, lowest: bool) -> None:
+        super().__init__()
+        self.first = StyledConv(below + feature, outputs, code)
+        self.second = None if lowest else StyledConv(outputs, outputs, code)
+        self.to_rgb = ToRGB(outputs, code)
+
+    @property
+    def noises(self) -> int:
+        return 1 if self.second is None else 2
+
+    def forward(
+        self, below: Tensor, feature: Tensor, code: Tensor, noises: Sequence[Tensor | None]
+    ) -> Tensor:
+        x = self.first(torch.cat([below, feature], 1), code, noises[0])
+        return x if self.second is None else self.second(x, code, noises[1])
+
+
+class Memory(nn.Module):
+    """M of eq. 4, a level for each of the encoder's, deepest first."""
+
+    steps: Tensor
+
+    def __init__(self, features: Sequence[int], widths: Sequence[int], code: int) -> None:
+        super().__init__()
+        self.constant = nn.Parameter(torch.randn(1, widths[0], 4, 4))
+        self.widths = tuple(widths)
+        below = (widths[0], *widths)
+        self.levels = nn.ModuleList(
+            Level(below[n], feature, width, code, lowest=n == 0)
+            for n, (feature, width) in enumerate(zip(features, widths, strict=True))
+        )
+        self.register_buffer("steps", torch.zeros((), dtype=torch.long))  # that it was trained
+
+    def level(self, n: int) -> Level:
+        level = self.levels[n]
+        assert isinstance(level, Level)
+        return level
+
+    def start(self, feature: Tensor) -> Tensor:
+        """The learned constant in the size of the deepest feature, one for each of the batch."""
+        size = feature.shape[-2:]
+        constant = self.constant
+        if size != constant.shape[-2:]:
+            constant = F.interpolate(constant, size, mode="bilinear", align_corners=False)
+        return constant.expand(len(feature), -1, -1, -1)
+
+
+def up2(x: Tensor) -> Tensor:
+    """Twice the size; but for the border, StyleGAN2's filter of 1, 3, 3, 1."""
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
