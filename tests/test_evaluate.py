@@ -110,7 +110,7 @@ def test_published_rows_are_whole_and_some_are_known():
     assert faces.rows["psnr"]["MDRNets"] == (35.772, 28.669, 24.177)
     paris = protocols.read("spn-table1").protocol.published[2]
     assert paris.rows["mae"]["SPN-D"] == (0.0109, 0.0282, 0.0154)
-    assert protocols.read("in2-table5").protocol.published[1].rows["lpips"]["IN2"] == (0.056,)
+    assert protocols.read("in2-table5").protocol.published[0].rows["lpips"]["IN2"][1] == 0.056
     assert protocols.read("gmsrm-table2").protocol.published[1].rows["lmse"]["GM-SRM"] == (
         0.008,
         0.022,
@@ -456,6 +456,19 @@ def test_a_model_fills_what_is_measured(tmp_path):
     assert drawn["images"]  # those that the recipe holds back
     assert all(image["ratio"] > 0 for image in drawn["images"])
     assert "say where the holes are" in invoke(*args, code=1).output
+
+
+def test_a_model_is_measured_at_the_size_of_its_recipe_unless_the_protocol_has_one(tmp_path):
+    _, truth, masks = folders(tmp_path, count=2)
+    args = ["--model", "telea", "--data", truth, "--masks", masks, "--features", "none", "--json"]
+    as_is, recipe, asked = (
+        json.loads(invoke(*args, *more).stdout)
+        for more in ([], ["smoke"], ["smoke", "--size", "24"])
+    )
+    assert [told["conventions"]["size"] for told in (as_is, recipe, asked)] == [None, 32, 24]
+    assert len({told["fingerprint"] for told in (as_is, recipe, asked)}) == 3
+    wrong = invoke(*args, "--protocol", "gmsrm-table1", "--size", "24", code=1)
+    assert "leave out --size 24" in wrong.output
 
 
 def test_masks_are_dealt_a_bin_at_a_time(tmp_path):

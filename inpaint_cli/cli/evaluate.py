@@ -22,6 +22,12 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @model_options
 @click.option("--data", type=FOLDER, help="Where the photos lie that a model is to fill.")
 @click.option(
+    "--resize",
+    type=click.IntRange(1),
+    metavar="SIDE",
+    help="Stretch them to SIDE x SIDE for the model and its fills back, as papers do for others.",
+)
+@click.option(
     "--protocol",
     default="house",
     show_default=True,
@@ -75,6 +81,12 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     metavar="N",
     help="Of fills, of masks that are drawn or dealt, and of intervals.",
 )
+@click.option(
+    "--size",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Pixels a side of a model's photos, where the protocol leaves that open.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.pass_context
 def command(
@@ -84,6 +96,7 @@ def command(
     model: str | None,
     weights: str | None,
     data: Path | None,
+    resize: int | None,
     protocol: str,
     listing: bool,
     features: str,
@@ -96,6 +109,7 @@ def command(
     compare: bool,
     device: str,
     seed: int,
+    size: int | None,
     as_json: bool,
 ) -> None:
     """Measure fills by a named protocol.
@@ -110,7 +124,8 @@ def command(
 
     RESULTS holds fills under the names of the photos in TRUTH; whoever has no partner is listed,
     and nothing is resized. With a model, the photos of --data are brought to the size of the
-    protocol and filled here; their masks are those of --masks, or drawn as RECIPE says.
+    protocol, else of --size, else of RECIPE, and filled here; their masks are those of --masks, or
+    drawn as RECIPE says.
     """
     if weights_dir:
         os.environ["INPAINT_WEIGHTS_DIR"] = str(weights_dir)
@@ -136,10 +151,19 @@ def command(
     if model or weights:
         if data is None or len(paths) > 1:
             raise click.UsageError("a model needs --data, and takes at most a RECIPE besides")
+        plan = protocols.sized(plan, size or plan.protocol.size or cases.size_of(paths))
         found = cases.of_model(
-            model, weights, data, masks, paths, plan.protocol, seed=seed, device=where
+            model,
+            weights,
+            data,
+            masks,
+            paths,
+            plan.protocol,
+            seed=seed,
+            device=where,
+            resize=resize,
         )
-        title = title or model or Path(weights or "").stem
+        title = title or (model or Path(weights or "").stem) + (f", {resize}" if resize else "")
     else:
         results, truth = both(paths, "give RESULTS and TRUTH, or --model or --weights with --data")
         found = cases.paired(results, truth, masks, plan.protocol)

@@ -8,16 +8,19 @@ import hashlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from .. import images
 from .. import recipe as recipes
+from ..api.architectures import Sizes
 from ..api.masks import Masks
 from ..errors import DataError, ImageError
 from ..recipe import Named, Source
@@ -144,7 +147,10 @@ def paired(results: Path, truth: Path, masks: Path | None, protocol: Protocol) -
 
 @dataclass(frozen=True)
 class Filling(Cases):
-    """Photos that a model fills as often as the protocol wants, at the protocol's size."""
+    """Photos that a model fills as often as the protocol wants, at the protocol's size or shapes.
+
+    Each is filled in all shapes before the next one is.
+    """
 
     names: Sequence[str]
     model: Model
@@ -161,12 +167,20 @@ class Filling(Cases):
         return True
 
     def digest(self, n: int) -> str:
-        photo = self.photos.names[self.given[n][0]]
+        photo = self.photos.names[self.given[n // self.each][0]]
         return sha256(self.photos.images.read(self.photos.root, photo))
 
+    @property
+    def each(self) -> int:
+        """How many cases are made of one photo and mask."""
+        return max(len(self.protocol.shapes), 1)
+
     def __getitem__(self, n: int) -> Case:
-        photo, path = self.given[n]
+        photo, path = self.given[n // self.each]
         image = self.photos.decode(photo)
+        if shapes := self.protocol.shapes:
+            rows, columns = map(int, shapes[n % self.each].split("x"))
+            image = placed(image, (rows, columns), "cover")
         if side := self.protocol.size:
             image = placed(image, (side, side), self.protocol.fit, zoom=self.protocol.zoom)
         height, width = image.shape[-2:]
@@ -194,8 +208,12 @@ def of_model(
     *,
     seed: int,
     device: torch.device,
+    resize: int | None = None,
 ) -> Filling:
-    """What a model makes of the photos under `data`, all of them or those a recipe validates on."""
+    """What a model makes of the photos under `data`, all of them or those a recipe validates on.
+
+    `resize`, where given, is the side of the square in which the model sees them.
+    """
     source, photos, drawn = Source(data), Named(kind="files"), None
     for name in recipe:  # one at most
         read, source = recipes.read(recipes.find(str(name)))
@@ -206,7 +224,31 @@ def of_model(
         raise DataError("say where the holes are: --masks FOLDER, or a recipe that draws them")
     collection = Collection.at(images_of(photos, source, "val"), data)
     opened = open_model(model, weights)
+    if resize:
+        opened = replace(opened, net=Resized(opened, resize), sizes=Sizes())
     return filling(opened, collection, masks, drawn, protocol, seed=seed, device=device)
+
+
+def size_of(recipe: Sequence[Path]) -> int | None:
+    """The size that a recipe trains at."""
+    return next((recipes.read(recipes.find(str(name)))[0].data.size for name in recipe), None)
+
+
+class Resized(nn.Module):
+    """A model that sees every picture stretched to a square: the usual way to any size.
+
+    What it fills is stretched back. Pixels into which some of the hole was mixed are hole.
+    """
+
+    def __init__(self, model: Model, side: int) -> None:
+        super().__init__()
+        self.net, self.sizes, self.side = model.net, model.sizes, side
+
+    def forward(self, visible: Tensor, mask: Tensor) -> Tensor:
+        stretch = partial(F.interpolate, mode="bilinear", align_corners=False, antialias=True)
+        small, hole = (stretch(t, (self.side, self.side)) for t in (visible, mask))
+        hole = (hole > 1e-3).to(mask)
+        return stretch(fill(self.net, self.sizes, small, hole), visible.shape[-2:])
 
 
 def filling(
@@ -247,6 +289,8 @@ def filling(
             )
     several = len(cases) > len(numbers)
     names = [photos.names[n] + (f" + {path.name}" if several and path else "") for n, path in cases]
+    if protocol.shapes:
+        names = [f"{name} {shape}" for name in names for shape in protocol.shapes]
     model.net.eval()
     return Filling(names, model, photos, cases, drawn, protocol, seed, device, notes)
 

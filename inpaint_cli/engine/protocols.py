@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -43,11 +43,18 @@ def inside(interval: str, ratio: float) -> bool:
     return over and (at <= float(high) if right == "]" else at < float(high))
 
 
+def holds(column: str, ratio: float, shape: str) -> bool:
+    """Whether a picture of `shape`, "768x1024", and a hole of that share is counted in `column`."""
+    if INTERVAL.fullmatch(column):
+        return inside(column, ratio)
+    return column in (ALL, shape)
+
+
 class Published(Settings):
     """A table that a paper printed: by metric and method, one value a column."""
 
     data: str  # the set it was measured on
-    columns: tuple[str, ...]  # intervals of the protocol, or "all"
+    columns: tuple[str, ...]  # intervals of the protocol, shapes, or "all"
     rows: dict[str, dict[str, tuple[float | None, ...]]]
 
 
@@ -58,6 +65,8 @@ class Protocol(Settings):
     source: str = ""  # the paper or the script it follows
     notes: tuple[str, ...] = ()  # what a reader of the numbers must know
     size: PositiveInt | None = None  # pixels a side of every picture; None: as it is
+    shapes: tuple[Annotated[str, Field(pattern=r"^[1-9]\d*x[1-9]\d*$")], ...] = ()  # "768x1024",
+    # height x width: a model fills each photo once in each, the largest part around its middle
     fit: Literal["stretch", "cover"] = "stretch"  # how a model's photos come to that size
     zoom: PositiveFloat = 1.0  # of cover: the shorter side before the centre is cut out
     levels: Literal["round", "truncate", "float"] = "round"  # to 8 bits, or not
@@ -73,9 +82,13 @@ class Protocol(Settings):
     def consistent(self) -> "Protocol":
         if (self.best is None) != (self.samples == 1) or self.best not in (None, *self.metrics):
             raise ValueError("`best` names a metric, exactly where there are several `samples`")
+        if self.shapes and (self.size or self.per_bin):
+            raise ValueError("`shapes` go with neither `size` nor `per_bin`")
         for table in self.published:
-            if extra := set(table.columns) - {*self.bins, ALL}:
-                raise ValueError(f"{table.data} has columns that are no bins: {', '.join(extra)}")
+            if extra := set(table.columns) - {*self.bins, *self.shapes, ALL}:
+                raise ValueError(
+                    f"{table.data} has columns that are no bins or shapes: {', '.join(extra)}"
+                )
             if extra := set(table.rows) - set(self.metrics):
                 raise ValueError(f"{table.data} has rows of no metric: {', '.join(extra)}")
         return self
@@ -105,6 +118,20 @@ class Plan:
     def fingerprint(self) -> str:
         told = json.dumps(self.conventions, sort_keys=True)
         return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def sized(plan: Plan, size: int | None) -> Plan:
+    """`plan` at `size` pixels a side, where its protocol leaves the size open.
+
+    Raises `RecipeError` where `size` is not the one that the protocol fixes.
+    """
+    fixed = plan.protocol.size
+    if size is None or size == fixed:
+        return plan
+    if fixed:
+        raise RecipeError(f"{plan.name} is for {fixed}x{fixed}: leave out --size {size}")
+    update = {"size": size, "fit": "cover"}
+    return replace(plan, protocol=plan.protocol.model_copy(update=update))
 
 
 def shelf() -> Path:
