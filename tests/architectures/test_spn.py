@@ -181,8 +181,10 @@ def test_two_draws_come_one_after_the_other():
 @pytest.mark.parametrize("junk", [0.7, float("nan")])
 def test_the_hole_is_never_seen(kind: type[SPN], junk: float):
     example, network = batch(), net(kind)
+    seen = torch.where(example.mask > 0, junk, example.image)
     torch.manual_seed(3)
-    out = network(torch.where(example.mask > 0, junk, example.image), example.mask).image
+    with torch.inference_mode():
+        out = network(seen, example.mask).image
     assert torch.equal(out, drawn(network, example, seed=3).image)
     assert out.min() >= 0
     assert out.max() <= 1
@@ -395,6 +397,14 @@ def test_masks_and_inputs_are_resized_by_repetition():
     assert torch.equal(F.interpolate(mask, (8, 6)), mask[..., ::4, ::4])
     doubled = mask.repeat_interleave(2, 2).repeat_interleave(2, 3)
     assert torch.equal(F.interpolate(mask, scale_factor=2), doubled)
+
+
+@pytest.mark.parametrize("kind", [SPN, SPL, SPNP])
+def test_without_gradients_it_computes_the_same(kind: type[SPN]):
+    example, network = batch(), net(kind)
+    torch.manual_seed(0)
+    learning = network(example.visible, example.mask).image
+    torch.testing.assert_close(drawn(network, example).image, learning, atol=1e-5, rtol=0)
 
 
 # 14, 15: metrics and protocols are the engine's; here they meet a network that draws
