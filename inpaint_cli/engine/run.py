@@ -199,6 +199,8 @@ def initialised(built: Built, options: Options) -> Built:
         except AttributeError:
             raise InpaintError(f"--init {item}: {built.name} has no part '{part}'") from None
         tensors = weights.tensors_of(weights.inspect(models.locate(file)).path)
+        inner = {k.removeprefix(f"{part}."): t for k, t in tensors.items() if within(k, part)}
+        tensors = inner or tensors  # the part of a network like this, or a network of its own
         for line in checkpoint.initialise(module, tensors, file):
             say(line)
         parts += [where] if equals else []

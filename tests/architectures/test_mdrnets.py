@@ -716,13 +716,16 @@ def test_one_command_trains_every_stage(faces, tmp_path, capsys):
     net = PartialUNet(3, 4)
     weights.write(tmp_path / "pconv.safetensors", "pconv", pconv.settings(levels=3, width=4), net)
     capsys.readouterr()
-    init = [f"coarse={tmp_path / 'pconv.safetensors'}"]
+    init = [
+        f"coarse={tmp_path / 'pconv.safetensors'}",
+        f"parser={outcome.folder / 'weights.safetensors'}",
+    ]
     outcome = launch(faces, tmp_path / "again", init=init)
     told = capsys.readouterr().err
-    assert "stage 'coarse' is skipped" in told
-    assert "stage 'finetune' is skipped" in told
-    assert outcome.done == 6
-    state = torch.load(tmp_path / "again" / "state-00000006.pt", weights_only=True)["task"]
+    for stage in ("coarse", "finetune", "parser"):
+        assert f"stage '{stage}' is skipped" in told
+    assert outcome.done == 4
+    state = torch.load(tmp_path / "again" / "state-00000004.pt", weights_only=True)["task"]
     assert all(torch.equal(state[f"net.coarse.{k}"], v) for k, v in net.state_dict().items())
 
 
