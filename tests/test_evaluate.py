@@ -18,9 +18,12 @@ from click.testing import CliRunner
 from PIL import Image
 from skimage import data
 
+from inpaint_cli.api.architectures import Sizes
 from inpaint_cli.api.metrics import Features
 from inpaint_cli.cli import main
 from inpaint_cli.engine import cases, evaluate, protocols, report, scorecard, statistics
+from inpaint_cli.engine.fill import fill
+from inpaint_cli.engine.weights import Model
 from inpaint_cli.errors import DataError, ImageError, RecipeError
 from inpaint_cli.recipe import Named
 from inpaint_metrics.frechet import frechet
@@ -537,3 +540,58 @@ def test_a_report_escapes_what_it_shows_and_fetches_nothing(tmp_path):
     ((_, _, line),) = curves.drawing["lines"]
     assert len(line.split()) == 2
     assert [label for _, label in curves.drawing["y"]] == ["1", "3.162", "10", "31.62", "100"]
+
+
+def test_a_model_fills_each_photo_in_every_shape_of_a_protocol(tmp_path):
+    _, truth, masks = folders(tmp_path, count=3)
+    (tmp_path / "own.yaml").write_text(
+        "summary: s\nshapes: [32x24, 20x40]\nbins: ['[0, 100]']\nmetrics: {psnr: {kind: psnr}}\n"
+        "published: [{data: set, columns: [20x40], rows: {psnr: {theirs: [20]}}}]\n"
+    )
+    args = ["--model", "telea", "--data", truth, "--masks", masks, "-o", tmp_path / "out"]
+    told = invoke(*args, "--protocol", tmp_path / "own.yaml", "--beside", "set").stdout
+    assert "[0, 100] %" in told.replace("  ", " ")
+    result = json.loads((tmp_path / "out/result.json").read_text())
+    counts = {column: value["count"] for column, value in result["table"]["psnr"].items()}
+    assert counts == {"[0, 100]": 6, "32x24": 3, "20x40": 3, "all": 6}
+    names = [image["name"] for image in result["images"]]
+    assert names[:3] == ["0.png 32x24", "0.png 20x40", "1.png 32x24"]
+    mean = np.mean([image["psnr"] for image in result["images"] if image["name"].endswith("20x40")])
+    assert result["table"]["psnr"]["20x40"]["value"] == pytest.approx(mean)
+    assert "telea (here)" in told
+
+
+def test_shapes_stand_alone():
+    with pytest.raises(ValueError, match="neither `size` nor `per_bin`"):
+        protocols.Protocol(
+            summary="s", size=8, shapes=("8x8",), metrics={"psnr": Named(kind="psnr")}
+        )
+
+
+def test_the_sizes_of_in2s_tables_are_a_protocol():
+    protocol = protocols.read("in2-table5", features="none").protocol
+    printed = [column for table in protocol.published for column in table.columns]
+    assert printed == list(protocol.shapes)
+    assert len(set(printed)) == 8
+
+
+def test_a_resized_model_sees_squares_and_no_more_of_the_hole():
+    """Nothing of what is hidden gets into the small picture, which is hole where some of it is."""
+    seen = []
+
+    class Spy(torch.nn.Module):
+        def forward(self, visible, mask):
+            seen.append((visible, mask))
+            return torch.full_like(visible, 0.25)
+
+    model = Model("spy", Spy(), Sizes())
+    resized = cases.Resized(model, 16)
+    image, mask = torch.full((1, 3, 40, 23), 0.75), torch.zeros(1, 1, 40, 23)
+    mask[..., 10:31, 5:12] = 1
+    filled = fill(resized, Sizes(), image, mask)
+    ((visible, hole),) = seen
+    assert visible.shape[-2:] == hole.shape[-2:] == (16, 16)
+    seen_there = visible[(hole == 0).expand_as(visible)]
+    torch.testing.assert_close(seen_there, torch.full_like(seen_there, 0.75))
+    assert torch.equal(filled[mask.expand_as(filled) == 0], image[mask.expand_as(image) == 0])
+    torch.testing.assert_close(filled[..., 15:25, 7:10], torch.full((1, 3, 10, 3), 0.25))

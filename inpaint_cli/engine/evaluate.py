@@ -30,7 +30,7 @@ from ..errors import DataError
 from ..files import replacing
 from . import devices, statistics
 from .cases import Case, Cases
-from .protocols import ALL, Plan, inside
+from .protocols import ALL, Plan, holds
 
 CHUNK = 8  # cases that are measured together
 
@@ -51,6 +51,7 @@ class Row:
 
     name: str
     ratio: float  # the hole's share of the picture
+    shape: str  # "768x1024", height x width
     sample: int  # which fill was scored
     content: str  # a hash of truth and hole
     scores: Mapping[str, float]
@@ -159,6 +160,7 @@ class Worker:
                 row = Row(
                     self.cases.names[n],
                     float(hole.double().mean()),
+                    "{}x{}".format(*hole.shape[-2:]),
                     sample,
                     content(real, hole),
                     {k: values[i] for k, values in scores.items()},
@@ -223,7 +225,8 @@ class Shelf:
 def cached(cases: Cases, plan: Plan, extractor: str) -> Path:
     """Where features of the truth are kept: named by the photos' content and all that is done."""
     protocol = plan.protocol
-    told = [extractor, plan.versions, protocol.size, protocol.fit, protocol.zoom, protocol.levels]
+    placing = (protocol.size, protocol.shapes, protocol.fit, protocol.zoom, protocol.levels)
+    told = [extractor, plan.versions, *placing]
     files = [cases.digest(n) for n in range(len(cases.names))]
     key = hashlib.sha256(json.dumps([told, files]).encode()).hexdigest()[:32]
     home = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
@@ -241,12 +244,11 @@ def summary(
     """Each metric in each bin and over all images."""
     if not rows:
         raise DataError("there is nothing to evaluate")
-    columns = {ALL: np.arange(len(rows))}
-    if any(row.ratio for row in rows):
-        bins = {
-            b: [n for n, row in enumerate(rows) if inside(b, row.ratio)] for b in plan.protocol.bins
-        }
-        columns = {**{b: np.array(n, np.intp) for b, n in bins.items()}, **columns}
+    bins = plan.protocol.bins if any(row.ratio for row in rows) else ()
+    columns = {
+        c: np.array([n for n, row in enumerate(rows) if holds(c, row.ratio, row.shape)], np.intp)
+        for c in (*bins, *plan.protocol.shapes, ALL)
+    }
     table: dict[str, dict[str, Value]] = {}
     for label in plan.metrics:
         table[label] = {}

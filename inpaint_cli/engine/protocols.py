@@ -126,7 +126,7 @@ def sized(plan: Plan, size: int | None) -> Plan:
     Raises `RecipeError` where `size` is not the one that the protocol fixes.
     """
     fixed = plan.protocol.size
-    if size is None or size == fixed:
+    if size is None or size == fixed or plan.protocol.shapes:
         return plan
     if fixed:
         raise RecipeError(f"{plan.name} is for {fixed}x{fixed}: leave out --size {size}")

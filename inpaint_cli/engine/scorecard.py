@@ -19,7 +19,7 @@ from ..registry import load
 from . import report, statistics
 from .cases import Cases
 from .evaluate import Result, Value
-from .protocols import ALL, inside
+from .protocols import ALL, holds
 
 CONFIDENCE = "in brackets, the bounds of 95 % of re-drawn sets"
 
@@ -118,8 +118,8 @@ def shown(value: Value, *, bounds: bool) -> str:
 def table(result: Result, *, bounds: Sequence[str] = (ALL,)) -> report.Table:
     """Metrics down, bins across, with how many images each has; intervals in columns `bounds`."""
     columns = list(next(iter(result.table.values())))
-    counts = [sum(c == ALL or inside(c, row.ratio) for row in result.rows) for c in columns]
-    head = ["", *(column if column == ALL else f"{column} %" for column in columns)]
+    counts = [sum(holds(c, row.ratio, row.shape) for row in result.rows) for c in columns]
+    head = ["", *(f"{c} %" if c in result.plan.protocol.bins else c for c in columns)]
     rows = [["images", *map(str, counts)]]
     for label, values in result.table.items():
         cells = [shown(value, bounds=column in bounds) for column, value in values.items()]
@@ -201,7 +201,10 @@ def parts_of(result: Result, page: Image.Image) -> list[report.Part]:
     plan = result.plan
     parts: list[report.Part] = [report.Text(f"{plan.protocol.summary}. {plan.protocol.source}")]
     parts += [report.Text(note) for note in remarks(result)]
-    parts += [report.Heading("Scores"), table(result, bounds=[*plan.protocol.bins, ALL])]
+    parts += [
+        report.Heading("Scores"),
+        table(result, bounds=[*plan.protocol.bins, *plan.protocol.shapes, ALL]),
+    ]
     if published := beside(result):
         parts += [report.Heading("Beside what was published"), *published]
     label = ranking(result)
