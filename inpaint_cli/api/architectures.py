@@ -66,8 +66,9 @@ class Batch:
 class Phase:
     """One optimiser step of an iteration: the modules that learn, and from which losses.
 
-    Phases that train the same modules share the optimiser of the first of them. What no phase of
-    a stage trains stays frozen, in eval mode, for the whole stage.
+    Phases that train the same modules share the optimiser of the first of them, whose rate and
+    betas make up for the steps of those that are lazy (`every` over 1). What no phase of a stage
+    trains stays frozen, in eval mode, for the whole stage.
     """
 
     name: str

@@ -56,6 +56,11 @@ class Optimizer(Settings):
         """The learning rate at `step` of a stage of `steps`."""
         return self.lr * self.schedule.share(step, steps)
 
+    def shared(self, steps: float) -> "Optimizer":
+        """As fast and as inert where it takes `steps` steps an iteration (StyleGAN2, appendix B)."""
+        slow = self.betas[0] ** (1 / steps), self.betas[1] ** (1 / steps)
+        return self.model_copy(update={"lr": self.lr / steps, "betas": slow})
+
 
 class Stage(Settings):
     """A part of a training, in which the same modules learn from the same losses."""
