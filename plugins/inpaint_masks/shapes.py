@@ -89,8 +89,16 @@ class PIC(Masks):
     """The middle, one to five boxes, or lines, discs and arcs (Pluralistic, Zheng et al. 2019)."""
 
     shape: Literal["any", "center", "regular", "irregular"] = "any"
+    side: PositiveInt | None = None  # drawn in this square, then shrunk: strokes are pixels wide
 
     def sketch(self, height: int, width: int, rng: np.random.Generator) -> Mask:
+        if self.side is None:
+            return self.drawn(height, width, rng)
+        mask = self.drawn(self.side, self.side, rng)
+        y, x = ((2 * np.arange(n) + 1) * self.side // (2 * n) for n in (height, width))  # nearest
+        return np.ascontiguousarray(mask[y[:, None], x])
+
+    def drawn(self, height: int, width: int, rng: np.random.Generator) -> Mask:
         shape = self.shape
         if shape == "any":
             shape = ("center", "regular", "irregular")[int(rng.integers(3))]
@@ -107,7 +115,7 @@ def pic_boxes(height: int, width: int, rng: np.random.Generator) -> Mask:
         spans = []
         for side in (height, width):
             start = int(rng.integers(int(side - side / (count + 1)) + 1))
-            low, high = side // (count + 7), min(side - start, side // 2)
+            low, high = side // (count + 7), side - start
             length = int(rng.integers(min(low, high), high + 1))
             spans.append(slice(start, start + length))
         mask[spans[0], spans[1]] = True
