@@ -57,7 +57,7 @@ class Optimizer(Settings):
         return self.lr * self.schedule.share(step, steps)
 
     def shared(self, steps: float) -> "Optimizer":
-        """As fast and as inert where it takes `steps` steps an iteration (StyleGAN2, appendix B)."""
+        """As fast and inert where it takes `steps` steps an iteration (StyleGAN2, appendix B)."""
         slow = self.betas[0] ** (1 / steps), self.betas[1] ** (1 / steps)
         return self.model_copy(update={"lr": self.lr / steps, "betas": slow})
 
