@@ -199,6 +199,24 @@ def test_decoding_is_pillows_upright_and_in_colour():
         assert np.array_equal(ours, np.asarray(truth))
 
 
+def test_a_large_jpeg_may_be_decoded_at_a_part_of_its_size(tmp_path, plan):
+    rng = np.random.default_rng(0)
+    rough = Image.fromarray(rng.integers(0, 256, (8, 9, 3), dtype=np.uint8)).resize((288, 256))
+    data = encoded(rough, "JPEG")
+    for enough, height in ((257, 256), (128, 128), (65, 128), (64, 64), (32, 32), (1, 32)):
+        assert decode(data, "x", enough=enough).shape[1] == height
+    assert decode(encoded(rough, "PNG"), "x", enough=1).shape[1] == 256
+    whole = placed(decode(data, "x"), (40, 45), "stretch").int()
+    part = placed(decode(data, "x", enough=60), (40, 45), "stretch").int()
+    assert (whole - part).abs().float().mean() < 2
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "0.jpg").write_bytes(data)
+    fast, exact = (
+        take(feed(tmp_path / "photos", plan, decode=how)("one", 0), 1) for how in ("fast", "exact")
+    )
+    assert 0 < (fast[0][0] - exact[0][0]).abs().mean() < 2 / 255
+
+
 def test_files_are_read_from_folders_archives_and_lists(folder, tmp_path):
     (folder / "deep").mkdir(exist_ok=True)
     (folder / ".hidden.jpg").write_bytes(b"")

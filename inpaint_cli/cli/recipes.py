@@ -44,7 +44,7 @@ def show(recipe: str, architecture: str | None, overrides: tuple[str, ...]) -> N
 @click.argument("recipes", nargs=-1, required=True)
 @click.pass_context
 def lint(ctx: click.Context, recipes: tuple[str, ...]) -> None:
-    """Check recipes by the plugins that they name, for each architecture they have a section for."""
+    """Check recipes by the plugins they name, for each architecture that has a section."""
     from ..engine.build import check
     from ..errors import InpaintError
     from ..recipe import find, read

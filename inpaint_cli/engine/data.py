@@ -5,10 +5,13 @@ the seed, the stage and n: not of workers, processes or restarts.
 
 Decoding: whole JPEG and 8-bit PNG files go through OpenCV, which decodes them to the same bits as
 Pillow, and are scaled on bytes by torchvision's antialiased filter, which is Pillow's but for one
-grey level: together less than half of Pillow's time (benchmarks/data.py). Every other file goes
-through `images.read_photo`, which also says what is wrong with a damaged one.
+grey level. For training a JPEG at least three times as large as needed is decoded at a part of its
+size, which costs about a grey level (benchmarks/data.py); `decode: exact` forbids it, and
+validation never does it. Every other file goes through `images.read_photo`, which also says what
+is wrong with a damaged one.
 """
 
+import math
 import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,6 +38,13 @@ from ..images.read import opened
 from ..recipe import Data, Recipe
 
 Shape = tuple[int, int]  # height, width
+JPEG = b"\xff\xd8"  # how such a file begins
+REDUCED = (
+    (8, cv2.IMREAD_REDUCED_COLOR_8),
+    (4, cv2.IMREAD_REDUCED_COLOR_4),
+    (2, cv2.IMREAD_REDUCED_COLOR_2),
+)
+ROOM = 1.5  # how much larger than needed a reduced image is at least
 
 
 @dataclass(frozen=True)
@@ -72,9 +82,10 @@ class Collection:
             numbers = torch.from_numpy(np.array(image))[None]
         return scaled(numbers, shape, InterpolationMode.NEAREST_EXACT)
 
-    def decode(self, index: int) -> Tensor:
+    def decode(self, index: int, *, enough: float = math.inf) -> Tensor:
         """The image as uint8 [3, H, W], upright. Raises `ImageError` where it is damaged."""
-        return decode(self.images.read(self.root, self.names[index]), self.names[index])
+        name = self.names[index]
+        return decode(self.images.read(self.root, name), name, enough=enough)
 
     def shape(self, index: int) -> Shape:
         """The size of the image, from its header."""
@@ -84,21 +95,27 @@ class Collection:
             return (image.width, image.height) if turned else (image.height, image.width)
 
 
-def decode(data: bytes, name: str) -> Tensor:
-    """The image in the file `data` as uint8 [3, H, W], upright."""
+def decode(data: bytes, name: str, *, enough: float = math.inf) -> Tensor:
+    """The image in the file `data` as uint8 [3, H, W], upright.
+
+    A JPEG may come at a half, a quarter or an eighth of its size, as long as its shorter side
+    keeps `enough` pixels.
+    """
     with opened(data, name) as image:
-        known = image.mode in ("RGB", "L") and whole(data)
+        known, side = image.mode in ("RGB", "L") and whole(data), min(image.size)
     if known:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+        jpeg = data[:2] == JPEG
+        flag = next((f for n, f in REDUCED if jpeg and side // n >= enough), cv2.IMREAD_COLOR)
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
         if pixels is not None:
-            return torch.from_numpy(pixels).permute(2, 0, 1)
+            return torch.from_numpy(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)).permute(2, 0, 1)
     rgb = read_photo(data, name=name).rgb
     return torch.from_numpy((rgb * 255).round().astype(np.uint8)).permute(2, 0, 1)
 
 
 def whole(data: bytes) -> bool:
     """Whether `data` is of a kind that OpenCV reads as Pillow does, and was not cut short."""
-    if data[:2] == b"\xff\xd8":
+    if data[:2] == JPEG:
         return data[-2:] == b"\xff\xd9"
     eight_bit = data[:8] == b"\x89PNG\r\n\x1a\n" and data[24] == 8
     return eight_bit and data[-8:-4] == b"IEND" and b"eXIf" not in data
@@ -172,16 +189,19 @@ class Pictures(Dataset[tuple[Tensor, ...] | str]):
         low, high = self.data.zoom
         if self.data.fit == "margins":  # what matters is in the middle, as faces are
             top, left = 0.25 + top / 2, 0.25 + left / 2
+        scale = low + (high - low) * zoom
+        reduced = self.data.decode == "fast" and self.data.fit != "native"
+        enough = ROOM * scale * max(sample.shape) if reduced else math.inf
         where = partial(
             placed,
             shape=sample.shape,
             fit=self.data.fit,
-            zoom=low + (high - low) * zoom,
+            zoom=scale,
             at=(top, left),
             flip=self.data.flip and side < 0.5,
         )
         try:
-            image = self.collection.decode(sample.index)
+            image = self.collection.decode(sample.index, enough=enough)
             hole = self.masks.draw(*sample.shape, np.random.default_rng([*self.key, sample.n, 1]))
             tensors = where(image), torch.from_numpy(hole.astype(np.uint8))[None]
             if not self.labelled:
