@@ -266,7 +266,7 @@ def filling(
     Dealt out means in an order that `seed` shuffles; where the protocol wants a mask from each of
     its bins, every photo is filled once a bin. The masks are brought to the photos' size, nearest.
     """
-    notes = []
+    notes = [*model.notes]
     numbers = range(len(photos.names))
     if masks is None:
         cases = [(photo, None) for photo in numbers]

@@ -63,7 +63,7 @@ def open_model(model: str | None = None, weights: str | Path | None = None) -> M
         if choice:
             known = choice in registry.found("architectures")
             opened = by_name(choice) if known else read(locate(choice))
-            return replace(opened, notes=(f"{choice} was chosen by {whose}",))
+            return replace(opened, notes=(f"{choice} was chosen by {whose}", *opened.notes))
     note = (
         f"no weights were chosen: filling with {DEFAULT}, which needs none (see `inpaint models`)"
     )

@@ -230,6 +230,7 @@ def model_of(
     header: Mapping[str, str] | None = None,
 ) -> Model:
     """A network and what its architecture declares, in evaluation mode."""
+    lacking = (header or {}).get("without")
     return Model(
         name,
         net.eval(),
@@ -238,4 +239,5 @@ def model_of(
         tuple(architecture.precisions),
         weights,
         header or {},
+        (f"{weights} was trained so: {lacking}",) if lacking else (),
     )

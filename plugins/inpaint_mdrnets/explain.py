@@ -26,9 +26,7 @@ def explain(net: MDRNet, visible: Tensor, mask: Tensor) -> list[tuple[Any, str]]
     trace = net.trace(visible[:1], mask[:1])
     coarse = pixels(trace.coarse[0])
     regions = trace.regions[0].cpu().numpy().repeat(4, 0).repeat(4, 1)
-    hole = mask[0, 0].cpu().numpy() > 0.5
     tinted = (coarse * 0.45 + COLOURS[regions] * 0.55).astype(np.uint8)
-    tinted[~hole] = (tinted[~hole] * 0.7).astype(np.uint8)
     how = "by a fixed template (no face parser)" if net.settings.parser == "template" else "parsed"
     told: list[tuple[Any, str]] = [(coarse, "coarse face"), (tinted, f"regions, {how}")]
     if trace.weights is not None:

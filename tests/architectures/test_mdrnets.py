@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from inpaint_cli import recipe, registry
 from inpaint_cli.api.architectures import Batch
 from inpaint_cli.api.stages import Optimizer, Schedule, Stage, overlaid
-from inpaint_cli.engine import run, weights
+from inpaint_cli.engine import cases, protocols, run, weights
 from inpaint_cli.engine.data import Collection
 from inpaint_cli.engine.train import train
 from inpaint_cli.errors import DataError, InpaintError, WeightsError
@@ -46,6 +46,7 @@ from inpaint_mdrnets.regions import (
 from inpaint_mdrnets.task import MDRNetsTask, MDRNetsTaskSettings
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
+HOUSE = protocols.read("house").protocol
 BISENET = {"parser": "bisenet", "parser_width": 4, "parser_size": 64}
 
 
@@ -740,8 +741,12 @@ def test_the_template_is_named_in_runs_and_weights(faces, tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     outcome = launch(faces, None, "architectures.mdrnets.model.parser=template")  # type: ignore[arg-type]
     assert outcome.folder.name == "mdrnets-smoke-no-vgg-template-regions"
-    header = weights.inspect(outcome.folder / "weights.safetensors").header
-    assert header["without"] == "no-vgg, template-regions"
+    model = weights.read(outcome.folder / "weights.safetensors")
+    assert model.header["without"] == "no-vgg, template-regions"
+    collection = Collection.at(registry.load("datasets", "files")(), faces)
+    masks, cpu = registry.load("masks", "boxes")(), torch.device("cpu")
+    told = cases.filling(model, collection, None, masks, HOUSE, seed=0, device=cpu).notes
+    assert any("template-regions" in note for note in told)  # and so above every table
 
 
 def test_explaining_shows_regions_and_slots():
