@@ -36,7 +36,7 @@ def modulated(
         return y.view(n, outputs, height, width)
     y = F.conv2d(x * style[..., None, None], weight, padding=k // 2)
     if demodulate:
-        norms = style.square() @ weight.square().sum((2, 3)).mT  # N O
+        norms = style.square().repeat_interleave(k * k, 1) @ weight.square().flatten(1).mT  # N O
         y = y * (norms + 1e-8).rsqrt()[..., None, None]
     return y
 
@@ -52,7 +52,7 @@ class Modulation(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs))
 
     def style(self, code: Tensor) -> Tensor:
-        return F.linear(code, self.affine * self.affine.shape[1] ** -0.5, self.affine_bias)
+        return F.linear(code * code.shape[1] ** -0.5, self.affine, self.affine_bias)
 
 
 class StyledConv(Modulation):

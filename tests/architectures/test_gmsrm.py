@@ -152,7 +152,8 @@ def test_1_shapes_of_all_levels(monkeypatch):
 def test_fewer_levels_are_for_smaller_pictures():
     made = net(width="small", levels=5)
     assert made(*[t[:1] for t in (batch(64).visible, batch(64).mask)]).image.shape[-1] == 64
-    assert GMSRM.sizes(GMSRMSettings()).multiple == 64
+    full = GMSRM.sizes(GMSRMSettings())
+    assert (full.multiple, full.minimum, full.window) == (64, 128, 512)  # larger: in windows
     assert GMSRM.sizes(made.settings).multiple == 16
     with pytest.raises(ValidationError, match="width 'tiny' has no more than 5 levels"):
         GMSRMSettings(width="tiny", levels=6)
