@@ -13,7 +13,7 @@ from inpaint_cli.api.architectures import Architecture, Sizes
 from .model import GMSRMNet, GMSRMSettings, Query
 from .task import GMSRMTask
 
-SAMPLES = 5  # of which `explain` shows where they differ
+PICTURES, SAMPLES = 2, 5  # by the memory alone, and fillings whose differences `explain` shows
 
 
 class GMSRM(Architecture):
@@ -46,8 +46,8 @@ class GMSRM(Architecture):
         """What the memory alone makes of the photo, the filling, and where fillings differ."""
         rows = []
         if net.settings.memory:
-            recalled = (net(visible, mask, Query()).image[0] + 1) / 2
-            rows.append((pixels(recalled), "the memory's own picture"))
+            pictures = [(net(visible, mask, Query()).image[0] + 1) / 2 for _ in range(PICTURES)]
+            rows += [(pixels(picture), "by the memory alone") for picture in pictures]
         fills = torch.stack([net(visible, mask).image[0] for _ in range(SAMPLES)])
         rows.append((pixels(torch.where(mask[0] > 0, fills[0], visible[0])), "filled"))
         spread = fills.std(0).mean(0, keepdim=True) * mask[0]

@@ -639,8 +639,8 @@ def test_a_fill_without_a_trained_memory_is_refused(tmp_path):
 def test_what_explains_it():
     example = batch(64, 1)
     captions = [told for _, told in GMSRM.explain(net(), example.visible, example.mask)]
-    assert captions[:2] == ["the memory's own picture", "filled"]
-    assert captions[2].startswith("spread of 5 samples, up to 0.")
+    assert captions[:3] == ["by the memory alone", "by the memory alone", "filled"]
+    assert captions[3].startswith("spread of 5 samples, up to 0.")
     assert len(GMSRM.explain(net(memory=False), example.visible, example.mask)) == 2
 
 
