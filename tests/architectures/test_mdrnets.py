@@ -25,7 +25,7 @@ from inpaint_cli.api.architectures import Batch
 from inpaint_cli.api.stages import Optimizer, Schedule, Stage, overlaid
 from inpaint_cli.engine import cases, protocols, run, weights
 from inpaint_cli.engine.data import Collection
-from inpaint_cli.engine.train import train
+from inpaint_cli.engine.train import enter, train
 from inpaint_cli.errors import DataError, InpaintError, WeightsError
 from inpaint_cli.layers.discriminators import edgeconnect
 from inpaint_cli.layers.partial_unet import PartialUNet
@@ -660,6 +660,20 @@ def test_it_learns_pictures_by_heart():
     for step in train(task, plan, lambda *_: repeat(batch), accelerator()):
         losses.append(float(step.losses["fill/l1"]))
     assert min(losses[-5:]) < losses[0] / 2
+
+
+def test_heads_of_the_parser_learn_faster_and_norms_do_not_decay():
+    task = made(**BISENET)
+    (lane,) = enter(task, "parser", task.plan["parser"], accelerator())
+    of = {id(p): g for g in lane.optimizer.param_groups for p in g["params"]}
+    learning = {k: p for k, p in task.named_parameters() if p.requires_grad}
+    assert len(of) == len(learning)
+    for name, p in learning.items():
+        fast = name.startswith(("net.parser.ffm", "net.parser.conv_out", "auxiliary"))
+        assert of[id(p)]["factor"] == (10 if fast else 1), name
+        assert of[id(p)]["weight_decay"] == (5e-4 if p.ndim > 1 else 0), name
+    (step,) = train(task, steps(task, 1, only="parser"), batches, accelerator())
+    assert step.rates["parser"] == pytest.approx(1e-5)  # of 1e-2, at the first step of the warm-up
 
 
 def test_the_parser_learns_regions():
