@@ -76,21 +76,32 @@ class INRB(nn.Module):
         Everything but the convolution is pointwise: rows are made in blocks, so that nothing
         hidden ever has the full size. In training what is inside a block is computed twice.
         """
-        padded = F.pad(x, (1, 1, 1, 1), mode="replicate")
-        a = self.features(padded).permute(0, 2, 3, 1)  # N h w hidden
+        x = F.pad(x, (1, 1, 1, 1), mode="replicate")
+        x = a = self.features(x).permute(0, 2, 3, 1)  # N h w hidden; its input may go
         sides = zip(a.shape[1:3], size, step, strict=True)
         y, x_ = (sampling(n, samples, s, a.device) for n, samples, s in sides)
-        blocks = []
-        for top in range(0, size[0], self.rows):
-            some = y.rows(slice(top, top + self.rows))
-            if torch.is_grad_enabled() and size[0] > self.rows:
-                block = checkpoint(
-                    self.block, a, some, x_, head, use_reentrant=False, preserve_rng_state=False
-                )
-            else:
-                block = self.block(a, some, x_, head)
-            blocks.append(block)
-        return torch.cat(blocks, 1).permute(0, 3, 1, 2)
+        parts = [slice(top, top + self.rows) for top in range(0, size[0], self.rows)]
+        if torch.is_grad_enabled():
+            blocks = [
+                self.learning(a, y.rows(some), x_, head, once=len(parts) == 1) for some in parts
+            ]
+            return torch.cat(blocks, 1).permute(0, 3, 1, 2)
+        out = None
+        for some in parts:
+            block = self.block(a, y.rows(some), x_, head)
+            if out is None:  # blocks that are kept one by one would leave memory full of holes
+                out = block.new_empty(len(x), *size, block.shape[-1])
+            out[:, some] = block
+        assert out is not None
+        return out.permute(0, 3, 1, 2)
+
+    def learning(
+        self, a: Tensor, y: Sampling, x: Sampling, head: nn.Module | None, *, once: bool
+    ) -> Tensor:
+        """`block` with gradients; what is inside it is kept, or made again when they are."""
+        if once:
+            return self.block(a, y, x, head)
+        return checkpoint(self.block, a, y, x, head, use_reentrant=False, preserve_rng_state=False)
 
     def block(self, a: Tensor, y: Sampling, x: Sampling, head: nn.Module | None) -> Tensor:
         """Some rows [N, rows, W, outputs]."""
