@@ -48,7 +48,7 @@ def gathered(q: Tensor, k: Tensor, v: Tensor, kernel: int = 7) -> Tensor:
 
 def sliced(q: Tensor, k: Tensor, v: Tensor, kernel: int = 7) -> Tensor:
     """49 passes over shifted maps; the windows of queries near a border are rows of the inside."""
-    n, height, width, heads, d = q.shape
+    height, width, d = q.shape[1], q.shape[2], q.shape[-1]
     y, x = starts(height, kernel).to(q.device), starts(width, kernel).to(q.device)
 
     def shifted(source: Tensor, i: int, j: int) -> Tensor:
@@ -104,7 +104,8 @@ def latency(side: int, device: str, rounds: int) -> list[str]:
     image, mask = torch.rand(1, 3, side, side), torch.zeros(1, 1, side, side)
     mask[..., side // 4 : side // 2, side // 4 : side // 2] = 1
     visible, mask = (image * (1 - mask)).to(device), mask.to(device)
-    runs = [synchronised(lambda n=n.eval().to(device): n(visible, mask), device) for n in nets]
+    nets = [net.eval().to(device) for net in nets]
+    runs = [synchronised(lambda net=net: net(visible, mask), device) for net in nets]
     ours, theirs = paired(*runs, rounds=rounds)
     return [f"{side} x {side}", f"{ours:.3f} s", f"{theirs:.3f} s", f"{ours / theirs:.2f}"]
 
@@ -136,8 +137,8 @@ def main() -> None:
             page += lines(["input", "in2", "lama", "in2 / lama"], *rows)
             page += [f"Neighbourhood attention, 8 heads of 32, {device}; others as multiples:\n"]
             rows = [attention(*size, device, 5) for size in ((64, 64), (128, 96))]
-            page += lines(["map", "tiled, with bias", "gather", "49 slices", "dense"], *rows)
-    rows = [[f"{side} x {side}", memory(side, 64)] for side in (512, 1024, 2048)]
+            page += lines(["map", "tiled, with bias", "gather", "49 offsets", "dense"], *rows)
+    rows = [[f"{side} x {side}", memory(side, IN2Settings().rows)] for side in (512, 1024, 2048)]
     rows.append(["1024 x 1024, decoder in one piece", memory(1024, 10**6)])
     page += ["Peak memory, CPU:\n", *lines(["input", "GiB"], *rows)]
     record("in2", "\n".join(page))

@@ -44,7 +44,7 @@ class IN2Settings(Settings):
     compress: PositiveInt = 2  # of channels inside channel attention
     form: Form = "implicit"
     grid: Grid = "anchored"  # normalised: literal coordinates, which drift at odd sizes
-    rows: PositiveInt = 64  # of the picture that the decoder makes at a time
+    rows: PositiveInt = 32  # of the picture that the decoder makes at a time
     tile: PositiveInt = 8  # queries a side in a tile of neighbourhood attention
 
 
