@@ -145,10 +145,10 @@ def main() -> None:
         with torch.inference_mode():
             torch.testing.assert_close(theirs(), ours(), atol=1e-4, rtol=0)
             rows.append((f"forward, {side} x {side}", *paired(theirs, ours, rounds=3)))
-    visible, mask = example(128)
+    visible, mask = example(64)
     theirs, ours = (partial(run, net, visible, mask) for run in (plain, shipped))
     both = [partial(step, run, net, visible) for run in (theirs, ours)]
-    rows.append(("forward and backward, 128 x 128", *paired(*both, rounds=3)))
+    rows.append(("forward and backward, 64 x 64", *paired(*both, rounds=3)))
     lines = ["| what | plain, s | ours, s | ours of plain |", "| --- | --: | --: | --: |"]
     lines += [f"| {what} | {a:.2f} | {b:.2f} | {b / a:.2f}x |" for what, a, b in rows]
     lines += ["", "| one window | memory beyond the weights, MB |", "| --- | --: |"]
