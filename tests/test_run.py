@@ -158,6 +158,7 @@ def test_what_a_run_leaves(toys):
     assert [set(s) for s in scores] == [{"psnr-hole", "l1-hole", "ssim"}] * 2
     model = weights.read(folder / "weights.safetensors")
     assert model.header["step"] == "10"
+    assert model.header["licence"] == "that of the training images"
     assert model.header["recipe"] == "a toy, to see that everything runs"
     average = {k[8:]: v for k, v in tensors(folder).items() if k.startswith("average.")}
     same(load_file(folder / "weights.safetensors"), average)

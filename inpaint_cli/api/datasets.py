@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import ClassVar
 
 from .settings import Settings
 
@@ -12,6 +13,8 @@ class Images(Settings, ABC):
     Where the images lie is not a setting: it is the path that the user typed, so that a recipe
     holds on every machine.
     """
+
+    licence: ClassVar[str] = ""  # of the images, which what is trained on them is bound by
 
     @abstractmethod
     def names(self, root: Path) -> list[str]:

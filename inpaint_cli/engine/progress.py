@@ -1,6 +1,7 @@
 """What a person sees of a training: a bar, a log of JSON lines, curves for TensorBoard."""
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,8 +13,9 @@ from ..errors import InpaintError
 
 
 def say(text: str) -> None:
-    """Tell the user something, above the bar if there is one."""
-    tqdm.write(text, file=sys.stderr)
+    """Tell the user something, above the bar if there is one; of several processes the first."""
+    if os.environ.get("RANK", "0") == "0":
+        tqdm.write(text, file=sys.stderr)
 
 
 class Log:

@@ -1,12 +1,9 @@
 """What surrounds the training loop: its folder, log, validation, saving, stopping, going on."""
 
-import math
-import shutil
 import signal
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,9 +13,7 @@ import torch
 from accelerate import Accelerator
 from tqdm import tqdm
 
-from .. import sheets
 from ..errors import InpaintError, TrainingError
-from ..files import replacing
 from ..recipe import Recipe, Source
 from ..registry import found, origin
 from . import checkpoint, models, validate, weights
@@ -28,10 +23,10 @@ from .data import Collection, Feed, bad
 from .devices import device
 from .ema import Average
 from .fill import fill
+from .keeper import Keeper, Meter
 from .progress import Log, say
-from .train import Step, train
+from .train import train
 
-STARVED = 0.2  # share of the time spent waiting for data that is worth a warning
 AGREE = 10  # steps after which several processes ask each other whether one was told to stop
 
 
@@ -102,9 +97,7 @@ def run(name: str, recipe: Recipe, source: Source, options: Options) -> Outcome:
     meter, every = Meter(feed, built, accelerator, log), built.recipe.every
     averaged = borders(built)
     with stopping() as stop, log:
-        steps = train(
-            task, built.plan, feed, accelerator, seed=built.recipe.seed, state=state
-        )  # fmt: skip
+        steps = train(task, built.plan, feed, accelerator, seed=built.recipe.seed, state=state)
         for step in steps:
             done = step.done
             average.update(task.net, done)
@@ -272,142 +265,6 @@ def agreed(stop: Sequence[int], done: int, accelerator: Accelerator) -> bool:
         return False
     flag = torch.tensor([float(bool(stop))], device=accelerator.device)
     return bool(accelerator.reduce(flag, "sum").item())  # pyright: ignore[reportAttributeAccessIssue]
-
-
-@dataclass
-class Meter:
-    """Losses and speed since the last look at them; looking waits for the device."""
-
-    feed: Feed
-    built: Built
-    accelerator: Accelerator
-    log: Log
-    recent: list[Step] = field(default_factory=list)
-    since: float = field(default_factory=time.perf_counter)
-    warned: bool = False
-
-    def add(self, step: Step) -> None:
-        self.recent.append(step)
-        self.log.advance()
-
-    def settle(self, step: Step) -> None:
-        """Log the mean losses since the last time; `TrainingError` where one is not finite."""
-        values = torch.stack([loss for past in self.recent for loss in past.losses.values()])
-        reduced: Any = self.accelerator.reduce(values, "mean")
-        told = iter(reduced.tolist())
-        terms: dict[str, list[float]] = {}
-        for past in self.recent:
-            for name in past.losses:
-                value = next(told)
-                if not math.isfinite(value):
-                    raise TrainingError(
-                        f"step {past.done}, stage '{past.stage}': the loss {name} is {value}; the "
-                        "last state saved is sound: lower the rate or set clip, and --resume "
-                        "--allow-changes"
-                    )
-                terms.setdefault(name, []).append(value)
-        elapsed = time.perf_counter() - self.since
-        speed = len(self.recent) * (self.built.plan[step.stage].batch or 0) / elapsed
-        waited = self.feed.waited / elapsed
-        losses = {name: math.fsum(past) / len(past) for name, past in terms.items()}
-        self.log.show(step.stage, losses, speed, waited)
-        self.log.note(
-            "train",
-            step.done,
-            {
-                "stage": step.stage,
-                "losses": losses,
-                "rates": dict(step.rates),
-                "images_per_second": round(speed, 3),
-                "data_share": round(waited, 4),
-            },
-        )
-        if waited > STARVED and len(self.recent) > 1 and not self.warned:
-            self.warned = True
-            say(
-                f"{waited:.0%} of the time went into waiting for data; more --workers (now "
-                f"{self.feed.workers}) or images stored nearer to their training size would help"
-            )
-        self.restart()
-
-    def restart(self) -> None:
-        self.recent.clear()
-        self.feed.waited = 0.0
-        self.since = time.perf_counter()
-
-
-@dataclass
-class Keeper:
-    """Writes what a run leaves: scores, sheets, states, weights and the best of them."""
-
-    built: Built
-    folder: Folder
-    accelerator: Accelerator
-    validation: validate.Validation
-    average: Average
-    facts: Mapping[str, Any]
-    best: float | None = None
-
-    def validate(self, step: Step, log: Log) -> None:
-        """Score the averaged network; keep its weights where they are the best so far."""
-        scores, rows = self.validation(self.average.net, self.accelerator)
-        if not self.accelerator.is_main_process:
-            return
-        log.note("validation", step.done, {"scores": scores})
-        told = ", ".join(f"{name} {score:.4g}" for name, score in scores.items())
-        say(f"step {step.done}: {told or 'a new sheet'}")
-        page = sheets.sheet(
-            rows, cell=256, heading=f"{self.folder.path.name}, step {step.done}: {told}"
-        )
-        with replacing(self.folder.sheet(step.done)) as temporary:
-            page.save(temporary)
-        name = self.built.recipe.keep.best or next(iter(scores), None)
-        if name is not None and self.better(name, scores[name]):
-            self.best = scores[name]
-            self.write(self.folder.best, step, {name: f"{self.best:.6g}"})
-
-    def better(self, name: str, score: float) -> bool:
-        if self.best is None or math.isnan(self.best):
-            return True
-        higher = self.validation.metrics[name].better == "higher"
-        return score > self.best if higher else score < self.best
-
-    def save(self, step: Step) -> None:
-        """Write state and weights, unless they are broken; drop those that are too old."""
-        if not self.accelerator.is_main_process:
-            return
-        broken = [k for k, p in self.built.task.named_parameters() if not p.isfinite().all()]
-        if broken:
-            raise TrainingError(
-                f"step {step.done}, stage '{step.stage}': {broken[0]} is not finite any more; the "
-                "last state saved is sound: lower the rate or set clip, and --resume "
-                "--allow-changes"
-            )
-        state, kept = self.folder.kept(step.done)
-        self.write(kept, step, {})
-        with replacing(self.folder.weights) as temporary:
-            shutil.copyfile(kept, temporary)
-        skipped = [name for name, stage in self.built.plan.items() if not stage.steps]
-        own = {"average": self.average.net.state_dict(), "best": self.best, "skipped": skipped}
-        checkpoint.write_state(state, step.state() | own | {"facts": dict(self.facts)})
-        self.folder.prune(self.built.recipe.keep.last)
-
-    def write(self, path: Path, step: Step, scores: Mapping[str, str]) -> None:
-        labels = self.built.task.labels()
-        weights.write(
-            path,
-            self.built.name,
-            self.built.model,
-            self.average.net,
-            notes={
-                "recipe": self.built.recipe.summary,
-                "data": self.built.recipe.data.train.kind,
-                "step": str(step.done),
-                "stage": step.stage,
-                **({"without": ", ".join(labels)} if labels else {}),
-                **scores,
-            },
-        )
 
 
 def check_data(

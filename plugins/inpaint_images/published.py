@@ -46,6 +46,7 @@ class CelebAHQ(Published):
     """CelebA-HQ: 30,000 faces, numbers 28,000 to 29,999 for validation."""
 
     title = "CelebA-HQ"
+    licence = "non-commercial research only (CelebA's terms)"
 
     def part(self, root: Path, names: Sequence[str]) -> list[str]:
         every = self.numbered(root, names, 30_000)
@@ -56,6 +57,7 @@ class FFHQ(Published):
     """FFHQ: 70,000 faces, the last 2,000 for validation."""
 
     title = "FFHQ"
+    licence = "CC BY-NC-SA 4.0"
 
     def part(self, root: Path, names: Sequence[str]) -> list[str]:
         every = self.numbered(root, names, 70_000)
@@ -66,6 +68,7 @@ class ParisStreetView(Published):
     """Paris StreetView: 14,900 street scenes for training, 100 for validation, in two folders."""
 
     title = "Paris StreetView"
+    licence = "research only, on request from its authors"
 
     def part(self, root: Path, names: Sequence[str]) -> list[str]:
         words = {
@@ -82,6 +85,7 @@ class Places2(Published):
     """Places2 (Places365-Standard): 1,803,460 scenes, and the 36,500 of the validation set."""
 
     title = "Places2"
+    licence = "research and education only"
 
     def part(self, root: Path, names: Sequence[str]) -> list[str]:
         val = [n for n in names if PurePosixPath(n).name.startswith("Places365_val_")]
@@ -96,6 +100,7 @@ class CelebA(Published):
     """CelebA: 162,770 faces for training, 19,867 for validation, 19,962 for test, by number."""
 
     title = "CelebA"
+    licence = "non-commercial research only"
     split: Literal["train", "val", "test"] = "train"  # type: ignore[assignment]
 
     def part(self, root: Path, names: Sequence[str]) -> list[str]:
