@@ -43,7 +43,8 @@ def inpaint(*args):
         (
             "learning_rate: 1",
             "toy.yaml:17: architectures.toy.stages.prior.optimizer.learning_rate: no setting named "
-            "'learning_rate'; known: betas, decays, eps, kind, lr, momentum, schedule, weight_decay",
+            "'learning_rate'; known: betas, decays, eps, kind, lr, momentum, schedule, "
+            "weight_decay",
         ),
         ("lr: 1, lr: 2", "toy.yaml:17: architectures.toy.stages.prior.optimizer.lr: given twice"),
         ("lr: [", "toy.yaml:17: "),
