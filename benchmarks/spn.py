@@ -25,9 +25,8 @@ from inpaint_spn import SPN
 torch.set_num_threads(2)
 settings = SPN.settings()
 side, net = int(sys.argv[1]), SPN.build(settings).eval()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 fill(net, SPN.sizes(settings), torch.rand(1, 3, side, side), torch.ones(1, 1, side, side).tril())
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
 
 
@@ -151,7 +150,7 @@ def main() -> None:
     rows.append(("forward and backward, 64 x 64", *paired(*both, rounds=3)))
     lines = ["| what | plain, s | ours, s | ours of plain |", "| --- | --: | --: | --: |"]
     lines += [f"| {what} | {a:.2f} | {b:.2f} | {b / a:.2f}x |" for what, a, b in rows]
-    lines += ["", "| one window | memory beyond the weights, MB |", "| --- | --: |"]
+    lines += ["", "| one window | memory of the whole process, MB |", "| --- | --: |"]
     for side in (256, 512):
         command = [sys.executable, "-c", CHILD, str(side)]
         told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
