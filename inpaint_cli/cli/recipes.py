@@ -68,6 +68,8 @@ def diff(one: str, other: str) -> None:
     """Name the settings in which two recipes differ."""
     from ..recipe import differences, find, read
 
-    trees = [read(find(name))[0].model_dump(mode="json", by_alias=True) for name in (one, other)]
-    for key, first, second in differences(*trees):
+    left, right = (
+        read(find(name))[0].model_dump(mode="json", by_alias=True) for name in (one, other)
+    )
+    for key, first, second in differences(left, right):
         click.echo(f"{key}: {first} -> {second}")
