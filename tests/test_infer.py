@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from functools import partial
@@ -17,6 +18,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 from skimage import data
+from tqdm import tqdm
 
 from inpaint_cli.cli import main
 from inpaint_cli.engine import folder, ledger
@@ -190,6 +192,7 @@ def forked(call) -> int:
     if pid:
         return pid
     try:
+        tqdm.set_lock(threading.RLock())  # killed, it must not hold one that its parent waits for
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115 (to the end of the process)
         call()
     finally:
