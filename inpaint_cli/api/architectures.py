@@ -73,7 +73,8 @@ class Phase:
 
     name: str
     trains: Sequence[str]  # modules of the task, as `get_submodule` names them
-    losses: Callable[[Batch, Any], Losses]  # weighted terms; their sum is back-propagated
+    losses: Callable[[Batch, Any], Losses]  # weighted terms, whose sum is back-propagated; one
+    # without gradient is there to be logged
     every: int = 1  # take part in each n-th iteration
     rates: Mapping[str, float] = field(default_factory=dict)  # of modules, times the optimiser's
 

@@ -7,8 +7,7 @@ elsewhere; F_f = F after masked correlation; Y = refined(P, M | F_f).
 """
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from pydantic import PositiveFloat, PositiveInt
@@ -156,8 +155,7 @@ class Refinement(nn.Module):
         return (torch.tanh(self.image(x)) + 1) / 2
 
 
-@dataclass(frozen=True)
-class Trace:
+class Trace(NamedTuple):
     """What a picture went through on its way."""
 
     image: Tensor  # Y
@@ -196,13 +194,13 @@ class MDRNet(nn.Module):
 
     def forward(
         self, visible: Tensor, mask: Tensor, part: Literal["all", "coarse", "parser"] = "all"
-    ) -> Tensor | tuple[Tensor, ...]:
-        """Y; of a part: R, or what the parser's heads are made of."""
+    ) -> Tensor | tuple[Tensor | None, ...]:
+        """Y and the way to it; of a part: R, or what the parser's heads are made of."""
         if part == "coarse":
             return self.coarse(visible, mask)
         if part == "parser":
             return self.parser(visible)
-        return self.trace(visible, mask).image
+        return self.trace(visible, mask)
 
     def trace(self, visible: Tensor, mask: Tensor) -> Trace:
         with torch.no_grad():  # frozen wherever the rest learns

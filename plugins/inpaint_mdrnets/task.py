@@ -21,7 +21,7 @@ from inpaint_cli.losses.adversarial import logistic_critic, logistic_generator
 from inpaint_cli.losses.irregular import Weights, features, irregular
 from inpaint_cli.losses.perceptual import label
 
-from .model import MDRNet, at_grid, grid_hole
+from .model import MDRNet, Trace, at_grid, grid_hole
 from .recon import Reconstruction, inco2
 from .regions import ORDERS, Auxiliary, BiSeNet, Order, lookup, ohem
 
@@ -136,16 +136,19 @@ class MDRNetsTask(Task):
     def recon_losses(self, batch: Batch, out: Tensor) -> Losses:
         return {"l1": F.l1_loss(out, batch.image)}
 
-    def critic_losses(self, batch: Batch, out: Tensor) -> Losses:
+    def critic_losses(self, batch: Batch, out: Trace) -> Losses:
         assert self.critic is not None
         real, _ = self.critic(batch.image)
-        fake, _ = self.critic(composite(batch, out).detach())
+        fake, _ = self.critic(composite(batch, out.image).detach())
         return {"logistic": logistic_critic(real, fake) / 2}
 
-    def losses(self, batch: Batch, out: Tensor) -> Losses:
+    def losses(self, batch: Batch, out: Trace) -> Losses:
         config, truth, parser = self.config, batch.image, self.parsers[0]
-        pasted = composite(batch, out)
-        terms = irregular(out, truth, batch.mask, self.vgg, config)
+        pasted, hole = composite(batch, out.image), grid_hole(batch.mask)
+        terms = irregular(out.image, truth, batch.mask, self.vgg, config)
+        terms["hole_of_grid"] = hole.mean()  # a share: thin holes grow on it
+        if out.weights is not None:
+            terms["memory_entropy"] = entropy(out.weights.detach(), out.present)
         if self.critic is not None:
             terms["adversarial"] = config.adversarial * logistic_generator(self.critic(pasted)[0])
         if not (self.recon or config.semantic):
@@ -161,7 +164,7 @@ class MDRNetsTask(Task):
                 self.recon.features(pasted),
                 true,
                 at_grid(regions),
-                grid_hole(batch.mask),
+                hole,
                 reduction=config.reduction,
             )
         return terms
@@ -170,6 +173,12 @@ class MDRNetsTask(Task):
 def composite(batch: Batch, out: Tensor) -> Tensor:
     """O: the picture with its hole filled by `out`."""
     return torch.where(batch.mask > 0, out, batch.image)
+
+
+def entropy(weights: Tensor, present: Tensor) -> Tensor:
+    """The mean over regions that there are of what a read [N, R, m] mixes, in nats."""
+    each = -torch.xlogy(weights, weights).sum(-1)
+    return (each * present).sum() / present.sum()
 
 
 def lookup_19(order: Order) -> Tensor:

@@ -138,6 +138,8 @@ class SPNTask(Task):
         terms = {"image": config.image * l1(out.net.image, truth, mask, hole=1 + config.delta)}
         if out.targets:
             terms["prior"] = config.prior * self.prior_loss(mask, out)
+        for n, target in enumerate(reversed(out.targets)):  # their scale is that of the loss
+            terms[f"target_{3 - n}"] = target.abs().mean()
         if self.adversarial:
             terms |= self.critics_view(batch, out.net.image)
         return terms

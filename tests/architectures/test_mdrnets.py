@@ -43,7 +43,7 @@ from inpaint_mdrnets.regions import (
     names,
     ohem,
 )
-from inpaint_mdrnets.task import MDRNetsTask, MDRNetsTaskSettings
+from inpaint_mdrnets.task import MDRNetsTask, MDRNetsTaskSettings, entropy
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 HOUSE = protocols.read("house").protocol
@@ -531,21 +531,30 @@ def test_terms_of_the_last_stage():
     for phase in task.phases("fill"):
         terms = phase.losses(batch, task.predict(batch))
         assert all(term.isfinite() for term in terms.values())
-    assert set(terms) == {"l1", "total_variation", "adversarial", "semantic", "inco2"}
-    assert {"perceptual", "style"} <= set(with_vgg().losses(batch, batch.image * 0.5))
-    truth = torch.where(batch.mask > 0, batch.image, 0.0)
-    at_truth = task.losses(batch, truth)
+    logged = {"hole_of_grid", "memory_entropy"}
+    assert {name for name, term in terms.items() if not term.requires_grad} == logged
+    assert set(terms) - logged == {"l1", "total_variation", "adversarial", "semantic", "inco2"}
+    out = task.predict(batch)
+    assert {"perceptual", "style"} <= set(made({"vgg": "random"}).losses(batch, out))
+    at_truth = task.losses(batch, out._replace(image=batch.image))
     assert at_truth["inco2"] == 0
 
 
-def with_vgg() -> MDRNetsTask:
-    return made({"vgg": "random"})
+def test_what_is_logged_beside_the_losses():
+    """The hole on the grid, and how much a read of the memory mixes."""
+    weights = torch.tensor([[[0.25] * 4, [1, 0, 0, 0], [0.5, 0.5, 0, 0]]])
+    assert entropy(weights, torch.tensor([[1, 1, 0]])).item() == pytest.approx(math.log(4) / 2)
+    batch, task = example(), made(dmm=False)
+    terms = task.losses(batch, task.predict(batch))
+    assert "memory_entropy" not in terms
+    assert terms["hole_of_grid"] == grid_hole(batch.mask).mean() > batch.mask.mean()
 
 
 def test_settings_leave_out_terms_stages_and_parts():
     task = made({"inco2": 0, "semantic": 0, "adversarial": 0}, **BISENET)
     batch = example()
-    assert set(task.losses(batch, task.predict(batch))) == {"l1", "total_variation"}
+    terms = task.losses(batch, task.predict(batch))
+    assert {name for name, term in terms.items() if term.requires_grad} == {"l1", "total_variation"}
     assert not task.phases("recon")
     assert [phase.name for phase in task.phases("fill")] == ["fill"]
     template = made()
@@ -561,7 +570,7 @@ def test_ablations_of_table_2(dmm, mrem):
     assert hasattr(net, "memory") == dmm
     assert hasattr(net, "correlation") == mrem
     batch = example()
-    assert net(batch.visible, batch.mask).shape == (2, 3, 32, 32)
+    assert net(batch.visible, batch.mask).image.shape == (2, 3, 32, 32)
     if not (dmm or mrem):
         features, *_, (given, _, _) = condition(net, batch)
         assert given is features

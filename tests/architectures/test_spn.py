@@ -239,12 +239,13 @@ def quarter(side: int = 32) -> Tensor:
 @pytest.mark.parametrize(("delta", "pixels"), [(2, 1.5), (4, 2.0)])
 def test_prior_and_pixel_losses_in_numbers(delta: float, pixels: float):
     learner = task(pretext="random", delta=delta, adversarial=0)
-    levels = [torch.ones(1, 4, side, side) for side in (32, 16, 8)]
+    levels = [torch.zeros(1, 4, side, side) for side in (32, 16, 8)]
     out = Out(torch.ones(1, 3, 32, 32), levels, None, None)
-    found = constant(learner, out, [torch.zeros_like(level) for level in levels])
+    found = constant(learner, out, [torch.ones_like(level) for level in levels])
     terms = learner.losses(Batch(torch.zeros(1, 3, 32, 32), quarter()), found)
     assert terms["prior"].item() == pytest.approx(5.25)
     assert terms["image"].item() == pytest.approx(10 * pixels)
+    assert [terms[f"target_{level}"].item() for level in (1, 2, 3)] == [1, 1, 1]
 
 
 class Says(nn.Module):
