@@ -7,6 +7,7 @@ rise of a process's peak over the loaded network and its input.
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from table import paired, record
@@ -18,17 +19,18 @@ from inpaint_in2.model import IN2Net, IN2Settings
 from inpaint_lama.model import FourierNet, LaMaSettings
 
 PROBE = """
-import resource, sys, torch
+import sys, torch
+from table import held
 from inpaint_in2.model import IN2Net, IN2Settings
 torch.set_num_threads(2)
 side = int(sys.argv[1])
 net = IN2Net(IN2Settings(rows=int(sys.argv[2]))).eval()
 image, mask = torch.rand(1, 3, side, side), torch.zeros(1, 1, side, side)
 mask[..., side // 4 : side // 2, side // 4 : side // 2] = 1
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = held("VmRSS")
 with torch.inference_mode():
     net(image, mask)
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**20)
+print((held() - before) / 1024)
 """
 
 
@@ -84,7 +86,9 @@ def attention(height: int, width: int, device: str, rounds: int) -> list[str]:
     others = (gathered, sliced, dense)
     for other in others:
         torch.testing.assert_close(other(q, k, v), neighbourhood(q, k, v, None), atol=1e-4, rtol=0)
-    forms: list[Callable[[], object]] = [lambda: neighbourhood(q, k, v, table)]
+    forms: list[Callable[[], object]] = [
+        lambda tile=tile: neighbourhood(q, k, v, table, tile=tile) for tile in (8, 4, 16)
+    ]
     forms += [lambda form=form: form(q, k, v) for form in others]
     own, *peers = paired(*(synchronised(form, device) for form in forms), rounds=rounds)
     return [f"{height} x {width}", f"{own * 1e3:.1f} ms", *(f"{peer / own:.1f}x" for peer in peers)]
@@ -117,6 +121,7 @@ def memory(side: int, rows: int) -> str:
         check=True,
         capture_output=True,
         text=True,
+        cwd=Path(__file__).parent,
     )
     return f"{float(told.stdout):.2f}"
 
@@ -136,8 +141,9 @@ def main() -> None:
             rows = [latency(side, device, 3) for side in (256, 512)]
             page += lines(["input", "in2", "lama", "in2 / lama"], *rows)
             page += [f"Neighbourhood attention, 8 heads of 32, {device}; others as multiples:\n"]
-            rows = [attention(*size, device, 5) for size in ((64, 64), (128, 96))]
-            page += lines(["map", "tiled, with bias", "gather", "49 offsets", "dense"], *rows)
+            rows = [attention(*size, device, 7) for size in ((64, 64), (128, 96))]
+            heads = ["map", "tiles of 8", "tiles of 4", "of 16", "gather", "49 offsets", "dense"]
+            page += lines(heads, *rows)
     rows = [[f"{side} x {side}", memory(side, IN2Settings().rows)] for side in (512, 1024, 2048)]
     rows.append(["1024 x 1024, decoder in one piece", memory(1024, 10**6)])
     page += ["Peak memory, CPU:\n", *lines(["input", "GiB"], *rows)]

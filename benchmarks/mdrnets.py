@@ -6,10 +6,9 @@ The network of the paper at its full width, on the CPU.
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
-from table import paired, record
+from table import held, paired, record
 
 from inpaint_mdrnets import MDRNets
 from inpaint_mdrnets.model import Correlation, MDRNetSettings, at_grid, grid_hole
@@ -48,13 +47,7 @@ def weigh(side: int) -> float:
     mcm(torch.randn(1, 256, 16, 16), hole[..., :16, :16])
     before = held("VmRSS")
     mcm(features, hole)
-    return held("VmHWM") - before
-
-
-def held(line: str) -> float:
-    """MiB of this process, by a line of Linux's account of it (getrusage tells the parent's)."""
-    account = Path("/proc/self/status").read_text("ascii")
-    return int(account.partition(f"{line}:")[2].split()[0]) / 1024
+    return held() - before
 
 
 def main() -> None:

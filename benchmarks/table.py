@@ -1,4 +1,4 @@
-"""What every benchmark shares: interleaved timing, and a section of RESULTS.md a script."""
+"""What every benchmark shares: interleaved timing, peaks, a section of RESULTS.md a script."""
 
 import re
 from collections.abc import Callable
@@ -20,6 +20,15 @@ def paired(*runs: Callable[[], object], rounds: int = 5) -> list[float]:
             run()
             taken.append(perf_counter() - start)
     return [median(taken) for taken in times]
+
+
+def held(line: str = "VmHWM") -> float:
+    """MiB of this process on Linux: its peak so far, or (`VmRSS`) what it holds now.
+
+    `getrusage` would tell the peak of the process that started this one, where that is higher.
+    """
+    account = Path("/proc/self/status").read_text("ascii")
+    return int(account.partition(f"{line}:")[2].split()[0]) / 1024
 
 
 def record(name: str, text: str) -> None:

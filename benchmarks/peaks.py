@@ -1,0 +1,41 @@
+"""The memory that filling a photo takes beyond the network, as `inpaint fill` does it: in windows.
+
+`python benchmarks/peaks.py spn 1024` prints it in MiB: random weights, the hole half of each side.
+"""
+
+import subprocess
+import sys
+
+import numpy as np
+import torch
+from table import held
+
+from inpaint_cli import images, registry
+from inpaint_cli.engine.fill import fill_photo
+from inpaint_cli.engine.options import Options
+from inpaint_cli.engine.weights import Model
+
+
+def peak(name: str, side: int) -> float:
+    """MiB, measured in a process of its own."""
+    command = [sys.executable, __file__, name, str(side)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def main(name: str, side: int) -> None:
+    torch.manual_seed(0)
+    torch.set_num_threads(2)
+    architecture = registry.load("architectures", name)
+    settings = architecture.settings()
+    net, sizes = architecture.build(settings).eval(), architecture.sizes(settings)
+    pixels = np.random.default_rng(0).integers(0, 255, (side, side, 3), np.uint8)
+    hole = np.zeros((side, side), np.bool_)
+    hole[side // 4 : -side // 4, side // 4 : -side // 4] = True
+    photo = images.Photo("photo.png", "PNG", "RGB", pixels)
+    before = held("VmRSS")
+    fill_photo(Model(name, net, sizes), photo, hole, options=Options(device="cpu"))
+    print(held() - before)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))
