@@ -164,6 +164,10 @@ def test_images_are_placed_as_asked():
     assert placed(image, (30, 20), "stretch").shape == (3, 30, 20)
     zoomed = placed(image, (20, 20), "cover", zoom=2.0)  # 40x60 stays, its middle is cut out
     assert torch.equal(zoomed, image[:, 10:30, 20:40])
+    small = placed(image, (60, 60), "cover", zoom=2 / 3, at=(0.25, 1.0))  # 40x60 as it is
+    assert torch.equal(small[:, 5:45], image)
+    assert torch.equal(small[:, :5], image[:, 1:6].flip(1))
+    assert torch.equal(small[:, 45:], image[:, 24:39].flip(1))
 
 
 def test_scaling_is_pillows():

@@ -26,7 +26,7 @@ from accelerate import Accelerator
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms.v2 import InterpolationMode
-from torchvision.transforms.v2.functional import crop, horizontal_flip, resize
+from torchvision.transforms.v2.functional import crop, horizontal_flip, pad, resize
 
 from ..api.architectures import Batch
 from ..api.datasets import Images
@@ -222,16 +222,25 @@ def placed(
     flip: bool = False,
     by: InterpolationMode = InterpolationMode.BILINEAR,
 ) -> Tensor:
-    """`image` brought to `shape`; `at` says where a crop lies, from 0 (top, left) to 1."""
+    """`image` brought to `shape`; `at` says where a crop lies, from 0 (top, left) to 1.
+
+    A `zoom` under 1 leaves room around the image, which its mirror fills.
+    """
     if fit == "stretch":
         image = scaled(image, shape, by)
     else:
         height, width = image.shape[-2:]
         cover = max(shape[0] / height, shape[1] / width)
         scale = max(cover, 1.0) if fit == "native" else cover * zoom
-        size = max(shape[0], round(height * scale)), max(shape[1], round(width * scale))
+        size = round(height * scale), round(width * scale)
+        if zoom >= 1:  # whatever was rounded
+            size = max(shape[0], size[0]), max(shape[1], size[1])
         image = scaled(image, size, by)
         y, x = (round(a * (s - t)) for a, s, t in zip(at, size, shape, strict=True))
+        if y < 0 or x < 0:
+            bottom, right = (max(t - s - c, 0) for s, t, c in zip(size, shape, (-y, -x)))
+            image = pad(image, [max(-x, 0), max(-y, 0), right, bottom], padding_mode="reflect")
+            y, x = max(y, 0), max(x, 0)
         image = crop(image, y, x, *shape)
     return horizontal_flip(image) if flip else image
 

@@ -1,5 +1,6 @@
 """Structural similarity (Wang et al. 2004), under each of the conventions that papers use."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 import torch
@@ -37,16 +38,21 @@ class SSIM(PixelMetric):
         where = padded(inside(mask, self.region, self.ring), pad)
         where = where[..., edge : edge + height, edge : edge + width]
         shape = (2, 4, height + self.size - 1, width + self.size - 1)
-        planes = torch.empty(shape, dtype=torch.float64, device=filled.device)
-        scores = []
-        for n in range(len(filled)):  # plane by plane, which stay in the processor's cache
+
+        def one(n: int) -> Tensor:
+            """The score of an image, plane by plane, which stay in the processor's cache."""
+            planes = torch.empty(shape, dtype=torch.float64, device=filled.device)
             pair = (padded(self.prepared(image[n : n + 1]), pad)[0] for image in (filled, truth))
             means = [
                 mean_over(self.similarity(x, y, *planes)[None, None], where[n : n + 1])
                 for x, y in zip(*pair, strict=True)
             ]
-            scores.append(torch.cat(means).mean())
-        return torch.stack(scores)
+            return torch.cat(means).mean()
+
+        if filled.device.type != "cpu":
+            return torch.stack([one(n) for n in range(len(filled))])
+        with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+            return torch.stack([*threads.map(one, range(len(filled)))])
 
     def similarity(self, x: Tensor, y: Tensor, planes: Tensor, spare: Tensor) -> Tensor:
         """The map of two planes [H, W] in 0..1, one value for each window inside.
