@@ -630,8 +630,14 @@ def test_a_fill_without_a_trained_memory_is_refused(tmp_path):
     with pytest.raises(TrainingError, match=r"inpaint train gmsrm .*memory.steps=312500"):
         go(tmp_path, "refused", skipped)
     go(tmp_path, "trained")
-    init = str(tmp_path / "trained" / "weights.safetensors")
-    assert go(tmp_path, "init", skipped, init=[init]).done == 2
+    init = tmp_path / "trained" / "weights.safetensors"
+    assert go(tmp_path, "init", skipped, init=[str(init)]).done == 2
+    # the memory alone, and an encoder that begins anew: the specification's init_from_stage1=0
+    assert go(tmp_path, "memory", skipped, init=[f"memory={init}"]).done == 2
+    began, after = weights.read(init).net.state_dict(), kept(tmp_path, "memory")
+    for key, value in began.items():
+        if key.startswith(("memory.", "encoder.0.first.")):
+            assert torch.equal(value, after[f"task.net.{key}"]) == key.startswith("memory."), key
     assert go(tmp_path, "base", "architectures.gmsrm.model.memory=false").done == 2
 
 
