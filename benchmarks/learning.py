@@ -114,8 +114,8 @@ REFINED = f"{MDRNETS} stages.recon.steps=300 stages.fill.steps=900"
 NONE = " ".join(f"stages.{stage}.steps=0" for stage in ("coarse", "finetune", "recon", "fill"))
 UPON = ("coarse=coarse", "parser=parser")
 GMSRM = f"{ALIKE} masks='{{kind: pic}}' stages.memory.batch=4 stages.fill.batch=4"
-FILL = f"{GMSRM} stages.memory.steps=0 stages.fill.steps=900"
-IN2 = f"{ALIKE} data.size=96 stages.fill.steps=1000"
+FILL = f"{GMSRM} stages.memory.steps=0 stages.fill.steps=500"
+IN2 = f"{ALIKE} data.size=96 stages.fill.steps=400"
 SPN = (
     f"{ALIKE} batch=4 model.width=8 model.blocks=2 model.dense_blocks=2 stages.fill.batch=4 "
     "stages.fill.optimizer.lr=1e-3 stages.fill.steps=1500 stages.finish.steps=0"
@@ -156,7 +156,7 @@ STUDIES = {
     "gmsrm": Study(
         "GM-SRM: the generative memory, conditional noise, progressive reasoning",
         {
-            "memory": Training("gmsrm", f"{GMSRM} stages.memory.steps=900 stages.fill.steps=0"),
+            "memory": Training("gmsrm", f"{GMSRM} stages.memory.steps=500 stages.fill.steps=0"),
             "base": Training("gmsrm", f"{FILL} model.memory=false"),
             "bm": Training(
                 "gmsrm", f"{FILL} model.noise=random model.progressive=false", ["memory"]
@@ -192,10 +192,10 @@ STUDIES = {
             "lama": Training("lama", f"{IN2} data.fit=cover"),
         },
         {
-            "lama, direct": Variant("lama"),
-            "lama, resized": Variant("lama", "lama, direct", ["--resize", "96"]),
-            "in2, trained on squares": Variant("cover", "lama, direct"),
-            "in2, adaptive": Variant("margins", "in2, trained on squares"),
+            "lama direct": Variant("lama"),
+            "lama resized": Variant("lama", "lama direct", ["--resize", "96"]),
+            "in2 on squares": Variant("cover", "lama direct"),
+            "in2 adaptive": Variant("margins", "in2 on squares"),
         },
         {
             "shapes": Test(
@@ -226,10 +226,10 @@ STUDIES = {
             ),
         },
         {
-            "SPN, random pretext": Variant("spn"),
-            "without the prior loss": Variant("no-prior", "SPN, random pretext"),
-            "without the pyramid": Variant("no-pyramid", "SPN, random pretext"),
-            "pconv": Variant("pconv", "SPN, random pretext"),
+            "SPN": Variant("spn"),
+            "without the prior loss": Variant("no-prior", "SPN"),
+            "without the pyramid": Variant("no-pyramid", "SPN"),
+            "pconv": Variant("pconv", "SPN"),
         },
         {"bins": THIRDS},
     ),
@@ -354,16 +354,16 @@ class Bench:
 
     def spreads(self, test: str) -> Iterator[str]:
         """How far samples are apart, of what draws at random."""
-        if self.study.drawing:
-            yield f"Mean absolute difference of any two of {SAMPLES} samples, {DRAWN} photos, "
-            yield f"{self.study.tests[test].title}, in the hole (and at most outside it), of 255:"
-            yield ""
+        title = self.study.tests[test].title
         for name in self.study.drawing:
             cases = self.cases(name, test, samples=SAMPLES, best="psnr-hole")
             found = [apart(cases[n]) for n in range(DRAWN)]
             inside, outside = (np.array(values) for values in zip(*found, strict=True))
-            yield f"- {name}: {inside.mean():.2f} [{inside.min():.2f} to {inside.max():.2f} by "
-            yield f"  photo] ({outside.max():g})"
+            yield (
+                f"- {name}: any two of {SAMPLES} samples differ by {inside.mean():.2f} of 255 in "
+                f"the hole on average ({inside.min():.2f} to {inside.max():.2f} by photo, {DRAWN} "
+                f"photos, {title}), and by {outside.max():g} outside it."
+            )
 
     def commands(self) -> Iterator[str]:
         """How all was trained, in FOLDER beside what DATA holds."""
