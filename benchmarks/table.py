@@ -10,15 +10,19 @@ RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
 def paired(*runs: Callable[[], object], rounds: int = 5) -> list[float]:
-    """Median seconds of each of `runs`, taken in turn so that a slow moment hits all alike."""
+    """Median seconds of each of `runs`, taken in turn so that a slow moment hits all alike.
+
+    Each round begins with another: who comes after whom decides what lies in caches.
+    """
     for run in runs:
         run()  # warm caches and lazy imports
     times: list[list[float]] = [[] for _ in runs]
-    for _ in range(rounds):
-        for run, taken in zip(runs, times, strict=True):
+    for first in range(rounds):
+        for n in range(len(runs)):
+            which = (first + n) % len(runs)
             start = perf_counter()
-            run()
-            taken.append(perf_counter() - start)
+            runs[which]()
+            times[which].append(perf_counter() - start)
     return [median(taken) for taken in times]
 
 
