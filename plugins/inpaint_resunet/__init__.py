@@ -16,7 +16,9 @@ class ResUNetArchitecture(Architecture):
 
     settings = ResUNetSettings
     task = ResUNetTask
-    tiny: ClassVar[Mapping[str, Any]] = {"model": {"width": 8, "levels": 2, "blocks": 1}}
+    tiny: ClassVar[Mapping[str, Any]] = {
+        "model": {"side": 32, "width": 8, "levels": 2, "blocks": 1}
+    }
     source = (
         "our own, of known parts: U-Net (arXiv 1505.04597), residual blocks before activation "
         "(arXiv 1603.05027), folded pixels (arXiv 1609.05158), push-pull (Gortler et al. 1996)"
@@ -28,5 +30,4 @@ class ResUNetArchitecture(Architecture):
 
     @staticmethod
     def sizes(settings: ResUNetSettings) -> Sizes:
-        step = settings.scale * settings.fold * 2 ** (settings.levels - 1)
-        return Sizes(multiple=step, window=settings.window)
+        return Sizes(window=1024, context=192)

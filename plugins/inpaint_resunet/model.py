@@ -1,5 +1,6 @@
 """The network: a U-Net of residual blocks on folded pixels, and a correction along the hole."""
 
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -12,13 +13,12 @@ from inpaint_cli.layers.spreading import spread
 
 
 class ResUNetSettings(Settings):
-    scale: PositiveInt = 1  # how many times smaller than the photo the picture is that it guesses
+    side: PositiveInt = 128  # pixels a side at which it sees a photo: larger ones are shrunk
     fold: PositiveInt = 4  # pixels a side that become one place with as many more channels
     width: PositiveInt = 64  # channels of the first level; each next one has twice as many ...
     widest: PositiveInt = 256  # ... up to this
     levels: PositiveInt = 4  # the last sees 1/2^(levels-1) of the folded photo
     blocks: PositiveInt = 2  # on the last level
-    window: PositiveInt = 256  # pixels a side of the photos that it is trained on
 
 
 class ResidualBlock(nn.Module):
@@ -41,15 +41,17 @@ class ResidualBlock(nn.Module):
 
 
 class ResUNet(nn.Module):
-    """What it gets wrong about the visible pixels is spread into the hole and taken off there.
+    """A photo larger than it was made for is shrunk by a whole number, guessed, and enlarged again.
 
-    So the fill joins the photo without a step, a network that knows nothing yet interpolates
-    already, and what is learned is what interpolation lacks.
+    What the guess gets wrong about the visible pixels is then spread into the hole and taken off
+    there, at the photo's own scale: so the fill joins the photo without a step, a network that
+    knows nothing yet interpolates already, and what is learned is what interpolation lacks.
     """
 
     def __init__(self, settings: ResUNetSettings) -> None:
         super().__init__()
-        self.scale, self.fold = settings.scale, settings.fold
+        self.side, self.fold = settings.side, settings.fold
+        self.multiple = settings.fold * 2 ** (settings.levels - 1)
         widths = [min(settings.width * 2**n, settings.widest) for n in range(settings.levels)]
         pairs = [*pairwise(widths)]
         cells = self.fold**2
@@ -67,18 +69,28 @@ class ResUNet(nn.Module):
         self.to(memory_format=torch.channels_last)  # on a processor 1.5 times as fast
 
     def forward(self, visible: Tensor, mask: Tensor) -> Tensor:
+        height, width = visible.shape[-2:]
+        scale = max(1, -(-max(height, width) // self.side))
         known = 1 - mask
-        share = F.avg_pool2d(known, self.scale)  # of visible pixels, H/s W/s
-        seen = F.avg_pool2d((visible - 0.5) * known, self.scale) / share.clamp(min=1e-6)
-        guess = self.guess(torch.cat([seen, 1 - share], dim=1)).float() + 0.5
+        shrink = partial(F.avg_pool2d, kernel_size=scale, ceil_mode=True)
+        share = shrink(known)  # of visible pixels, N 1 h w
+        seen = shrink((visible - 0.5) * known) / share.clamp(min=1e-6)
+        guess = self.guess(seen, share).float() + 0.5
         with torch.autocast(guess.device.type, enabled=False):
-            size = visible.shape[-2:]
-            guess = F.interpolate(guess, size, mode="bilinear", align_corners=False)
+            guess = F.interpolate(
+                guess, scale_factor=float(scale), mode="bilinear", align_corners=False
+            )[..., :height, :width]
             return guess + spread((visible.float() - guess) * known, known.float())
 
-    def guess(self, seen: Tensor) -> Tensor:
-        """The picture [N, 3, H/s, W/s], less 0.5, from `seen` [N, 4, H/s, W/s]."""
-        folded = F.pixel_unshuffle(seen, self.fold)  # N 4 f f H/sf W/sf
+    def guess(self, seen: Tensor, share: Tensor) -> Tensor:
+        """The picture [N, 3, h, w], less 0.5, from what is `seen` of it and its `share` of sight.
+
+        Beyond the picture, up to a size that it takes, it sees nothing.
+        """
+        height, width = seen.shape[-2:]
+        pad = (0, -width % self.multiple, 0, -height % self.multiple)
+        x = torch.cat([F.pad(seen, pad), F.pad(1 - share, pad, value=1.0)], dim=1)
+        folded = F.pixel_unshuffle(x, self.fold)  # N 4ff h/f w/f
         x = self.enter(folded.contiguous(memory_format=torch.channels_last))
         skips = []
         for block, shrink in zip(self.encoder, self.shrink, strict=True):
@@ -88,4 +100,4 @@ class ResUNet(nn.Module):
         for block, widen in zip(reversed(self.decoder), reversed(self.widen), strict=True):
             x = F.interpolate(widen(x), scale_factor=2)  # nearest
             x = block(torch.cat([x, skips.pop()], dim=1))
-        return F.pixel_shuffle(self.leave(x), self.fold)
+        return F.pixel_shuffle(self.leave(x), self.fold)[..., :height, :width]

@@ -44,7 +44,7 @@ def test_spreading_from_nothing_is_nothing():
 
 def net(**settings: int) -> torch.nn.Module:
     torch.manual_seed(0)
-    known = {"width": 8, "levels": 3, "blocks": 1, "fold": 2}
+    known = {"width": 8, "levels": 3, "blocks": 1, "fold": 2, "side": 64}
     return ResUNetArchitecture.build(ResUNetSettings.model_validate(known | settings)).eval()
 
 
@@ -53,6 +53,20 @@ def test_visible_pixels_come_out_as_they_are():
     image = torch.rand(1, 3, 32, 32)
     out = net()(image * (1 - mask), mask)
     assert torch.allclose(out * (1 - mask), image * (1 - mask), atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (33, 7), (100, 61)])
+def test_larger_photos_are_seen_shrunk_and_smaller_ones_as_they_are(size: tuple[int, int]):
+    known = net(side=32)
+    seen: list[tuple[int, ...]] = []
+    known.enter.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape))
+    mask = torch.zeros(1, 1, *size)
+    mask[..., : size[0] // 2, :] = 1
+    image = torch.rand(1, 3, *size)
+    out = known(image * (1 - mask), mask)
+    assert torch.allclose(out * (1 - mask), image * (1 - mask), atol=1e-6)
+    shrunk = [-(-side // -(-max(size) // 32)) for side in size]
+    assert list(seen[0]) == [1, 16, *(-(-side // 8) * 4 for side in shrunk)]
 
 
 def test_a_network_that_guesses_nothing_interpolates():
@@ -68,7 +82,6 @@ def test_the_published_size():
     with torch.device("meta"):
         full = ResUNetArchitecture.build(ResUNetSettings())
     assert sum(p.numel() for p in full.parameters()) == 7_008_752
-    assert ResUNetArchitecture.sizes(ResUNetSettings()).multiple == 32
 
 
 def test_only_the_hole_and_a_little_of_the_rest_count():
