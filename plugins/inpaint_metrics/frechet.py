@@ -39,9 +39,11 @@ class Moments:
             origin = torch.from_numpy(next(features.blocks())).mean(0)
         total, products = torch.zeros_like(origin), origin.new_zeros(2 * origin.shape)
         for block in features.blocks():
-            rows = torch.from_numpy(block) - origin
-            total += rows.sum(0)
-            products += rows.T @ rows
+            rows = block - origin.numpy()
+            total += torch.from_numpy(rows.sum(0))
+            products += torch.from_numpy(
+                rows.T @ rows
+            )  # NumPy's: half the work, as it is symmetric
         return Moments(len(features), total, products, origin)
 
     def __add__(self, other: "Moments") -> "Moments":
