@@ -297,3 +297,29 @@ def test_inspect_and_models_on_the_command_line(file, tmp_path, monkeypatch, plu
     assert "torn.safetensors" in result.stderr
     assert "bad" in result.stderr
     assert "needs weights" in CliRunner().invoke(main, ["models"]).output
+
+
+def test_a_copy_to_give_away_is_half_as_large_and_says_its_licence(file):
+    copy = file.with_name("copy.safetensors")
+    line = ["weights", "export", str(file), "-o", str(copy), "--half", "--note", "licence=mine"]
+    told = CliRunner().invoke(main, line)
+    assert told.exit_code == 0, told.output
+    before, after = weights.inspect(file), weights.inspect(copy)
+    assert after.header == {**before.header, "licence": "mine"}
+    assert {kind for kind, _ in after.tensors.values()} == {"F16"}
+    given, own = weights.read(copy).net.state_dict(), weights.read(file).net.state_dict()
+    assert all(torch.equal(given[key], own[key].half().float()) for key in own)
+    assert CliRunner().invoke(main, line).exit_code == 2
+    assert weights.inspect(copy) == after
+
+
+def test_a_copy_cannot_say_it_is_something_else_or_lose_numbers(file):
+    copy = file.with_name("copy.safetensors")
+    with pytest.raises(WeightsError, match="architecture .* cannot be changed"):
+        weights.export(file, copy, half=False, notes={"architecture": "other"})
+    model = weights.read(file)
+    model.net.conv.weight.data[0] = 1e6
+    weights.write(file, "tiny", Width(), model.net)
+    with pytest.raises(WeightsError, match="do not fit into 16 bits"):
+        weights.export(file, copy, half=True, notes={})
+    assert not copy.exists()

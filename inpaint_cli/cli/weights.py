@@ -82,3 +82,22 @@ def convert(file: Path, architecture: str, output: Path | None, as_json: bool) -
     for group, count in done.groups().items():
         click.echo(f"dropped {group}.*: {count} tensors", err=True)
     click.echo(output)
+
+
+@command.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
+@click.option("--half", is_flag=True, help="Store 16 bits a number: half as large.")
+@click.option("--note", "notes", multiple=True, metavar="KEY=TEXT", help="Into the header.")
+@click.option("--overwrite", is_flag=True, help="Replace the output where it exists.")
+def export(file: Path, output: Path, half: bool, notes: tuple[str, ...], overwrite: bool) -> None:
+    """Copy weights to give them away: smaller, and with notes such as their licence."""
+    from ..engine import models, weights
+
+    if not all("=" in note for note in notes):
+        raise click.UsageError("--note takes KEY=TEXT, such as licence='research only'")
+    if output.exists() and not overwrite:
+        raise click.UsageError(f"{output} exists; say --overwrite, or name another file")
+    told = dict(note.split("=", 1) for note in notes)
+    made = weights.export(models.locate(file), output, half=half, notes=told)
+    click.echo(f"{made.path}: {made.bytes / 1e6:.1f} MB")

@@ -91,6 +91,28 @@ def write(
         save_file(tensors, temporary, header)
 
 
+def export(source: Path, target: Path, *, half: bool, notes: Mapping[str, str]) -> Contents:
+    """Write the weights file `source` of ours again, with `notes` in its header.
+
+    `half` stores its real numbers in 16 bits; networks are built in 32 bits all the same.
+    """
+    from safetensors.torch import save_file
+
+    contents = inspect(source)
+    if not contents.ours:
+        raise WeightsError(f"{source} has no header of inpaint; `inpaint weights convert` first")
+    if fixed := notes.keys() & {"format", "inpaint", "architecture", "settings", "plugin"}:
+        raise WeightsError(f"{few(fixed)} in the header of {source} cannot be changed; leave it")
+    tensors = tensors_of(source)
+    if half:
+        tensors = {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
+        if wide := [k for k, v in tensors.items() if v.is_floating_point() and v.isinf().any()]:
+            raise WeightsError(f"{few(wide)} of {source} do not fit into 16 bits; leave out --half")
+    with replacing(target) as temporary:
+        save_file(tensors, temporary, {**contents.header, **notes})
+    return inspect(target)
+
+
 def read(path: Path) -> Model:
     """The model in the weights file at `path`, ours or another program's, on the CPU.
 
