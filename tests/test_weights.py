@@ -315,7 +315,7 @@ def test_a_copy_to_give_away_is_half_as_large_and_says_its_licence(file):
 
 def test_a_copy_cannot_say_it_is_something_else_or_lose_numbers(file):
     copy = file.with_name("copy.safetensors")
-    with pytest.raises(WeightsError, match="architecture .* cannot be changed"):
+    with pytest.raises(WeightsError, match=r"architecture .* cannot be changed"):
         weights.export(file, copy, half=False, notes={"architecture": "other"})
     model = weights.read(file)
     model.net.conv.weight.data[0] = 1e6

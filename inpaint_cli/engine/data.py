@@ -238,8 +238,9 @@ def placed(
         image = scaled(image, size, by)
         y, x = (round(a * (s - t)) for a, s, t in zip(at, size, shape, strict=True))
         if y < 0 or x < 0:
-            bottom, right = (max(t - s - c, 0) for s, t, c in zip(size, shape, (-y, -x)))
-            image = pad(image, [max(-x, 0), max(-y, 0), right, bottom], padding_mode="reflect")
+            right, bottom = shape[1] - size[1] + x, shape[0] - size[0] + y
+            margins = [max(margin, 0) for margin in (-x, -y, right, bottom)]
+            image = pad(image, margins, padding_mode="reflect")
             y, x = max(y, 0), max(x, 0)
         image = crop(image, y, x, *shape)
     return horizontal_flip(image) if flip else image
