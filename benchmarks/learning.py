@@ -114,8 +114,8 @@ REFINED = f"{MDRNETS} stages.recon.steps=300 stages.fill.steps=900"
 NONE = " ".join(f"stages.{stage}.steps=0" for stage in ("coarse", "finetune", "recon", "fill"))
 UPON = ("coarse=coarse", "parser=parser")
 GMSRM = f"{ALIKE} masks='{{kind: pic}}' stages.memory.batch=4 stages.fill.batch=4"
-FILL = f"{GMSRM} stages.memory.steps=0 stages.fill.steps=500"
-IN2 = f"{ALIKE} data.size=96 stages.fill.steps=400"
+FILL = f"{GMSRM} stages.memory.steps=0 stages.fill.steps=200"
+IN2 = f"{ALIKE} data.size=96 stages.fill.steps=200"
 SPN = (
     f"{ALIKE} batch=4 model.width=8 model.blocks=2 model.dense_blocks=2 stages.fill.batch=4 "
     "stages.fill.optimizer.lr=1e-3 stages.fill.steps=1500 stages.finish.steps=0"
@@ -156,7 +156,7 @@ STUDIES = {
     "gmsrm": Study(
         "GM-SRM: the generative memory, conditional noise, progressive reasoning",
         {
-            "memory": Training("gmsrm", f"{GMSRM} stages.memory.steps=500 stages.fill.steps=0"),
+            "memory": Training("gmsrm", f"{GMSRM} stages.memory.steps=200 stages.fill.steps=0"),
             "base": Training("gmsrm", f"{FILL} model.memory=false"),
             "bm": Training(
                 "gmsrm", f"{FILL} model.noise=random model.progressive=false", ["memory"]

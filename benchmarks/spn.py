@@ -1,10 +1,11 @@
 """SPN's forward and training step against a plain transcription of its layer tables, on the CPU.
 
-The same weights on both sides; first as glibc handles memory, then as `inpaint fill` asks
-it to (`devices.keep_memory`).
+The same weights on both sides. `python benchmarks/spn.py` has memory handled as glibc does by
+itself, `spn.py kept` as in `inpaint fill` (`devices.keep_memory`); `spn.py kept 512` or `spn.py ""
+step` prints that row and records nothing.
 """
 
-from collections.abc import Callable
+import sys
 from functools import partial
 
 import torch
@@ -20,13 +21,16 @@ from inpaint_spn.model import Generator, SemanticPriorNet, SpadeResidual
 from inpaint_spn.prior import DenseBlock, PriorLearner, Widening
 from inpaint_spn.regions import BasicNorm
 
-TITLE = """## SPN
+USUAL = """## SPN
 
 The full network (50.6 M parameters), float32, two threads, medians of interleaved runs; equal
-within 1e-4. `memory kept`: glibc holds what is freed for the next tensor, as `inpaint fill` asks
-it to. Windows of 512 bound the memory of a larger photo.
-
+within 1e-4. Memory is handled as glibc does by itself.
 """
+KEPT = """## SPN where freed memory is kept
+
+As above, but glibc holds what is freed for the next tensor, as `inpaint fill` asks it to.
+"""
+WINDOWS = "Filling a photo of 1024 x 1024 in windows of 512 adds {:.0f} MiB at its peak."
 
 
 def plain_spade(spade: Spade, x: Tensor, layout: Tensor) -> Tensor:
@@ -137,35 +141,40 @@ def example(side: int) -> tuple[Tensor, Tensor]:
     return torch.rand(1, 3, side, side) * (1 - mask), mask
 
 
-def main() -> None:
+def seconds(net: SemanticPriorNet, case: str) -> str:
+    """A row: `step` is one of training, at 256 pixels; else a forward at so many."""
+    side = 256 if case == "step" else int(case)
+    given = net, *example(side)
+    runs = [partial(run, *given) for run in (plain, shipped)]
+    if case == "step":
+        what, rounds = "forward and backward", 2
+        runs = [partial(step, run, net, given[1]) for run in runs]
+    else:
+        what, rounds = "forward", 2 if side < 512 else 1
+        runs = [partial(forward, run) for run in runs]
+        if side < 512:
+            torch.testing.assert_close(*(run() for run in runs), atol=1e-4, rtol=0)
+    theirs, ours = paired(*runs, rounds=rounds)
+    times = f"{theirs:.2f} | {ours:.2f} | {ours / theirs:.2f}x"
+    return f"| {what}, {side} x {side} | {times} |"
+
+
+def main(kept: str = "", *only: str) -> None:
     torch.manual_seed(0)
     torch.set_num_threads(2)
+    assert not kept or keep_memory()
     net = SPN.build(SPN.settings()).eval()
-    cases: list[tuple[str, list[Callable[[], object]], int]] = []  # what, plain and ours, rounds
-    for side, rounds in ((256, 3), (512, 2)):
-        given = net, *example(side)
-        both = [partial(forward, run, *given) for run in (plain, shipped)]
-        cases.append((f"forward, {side} x {side}", both, rounds))
-    torch.testing.assert_close(*(run() for run in cases[0][1]), atol=1e-4, rtol=0)
-    visible, mask = example(64)
-    runs = [partial(run, net, visible, mask) for run in (plain, shipped)]
-    both = [partial(step, run, net, visible) for run in runs]
-    cases.append(("forward and backward, 64 x 64", both, 5))
-    usual = [paired(*both, rounds=rounds) for _, both, rounds in cases]
-    assert keep_memory()  # there is no way back
-    lines = [
-        "| what | plain, s | ours, s | of plain | memory kept, s | of plain |",
-        "| --- | --: | --: | --: | --: | --: |",
-    ]
-    for (what, both, rounds), (theirs, ours) in zip(cases, usual, strict=True):
-        (kept,) = paired(both[1], rounds=rounds)
-        told = f"{ours:.2f} | {ours / theirs:.2f}x | {kept:.2f} | {kept / theirs:.2f}x"
-        lines.append(f"| {what} | {theirs:.2f} | {told} |")
-        print(lines[-1], flush=True)
-    lines += ["", "| filling a photo of | added memory, MiB |", "| --- | --: |"]
-    lines += [f"| {side} x {side} | {peak('spn', side):.0f} |" for side in (512, 1024)]
-    record("spn", TITLE + "\n".join(lines))
+    rows = []
+    for case in only or ("step", "256", "512"):
+        rows.append(seconds(net, case))
+        print(rows[-1], flush=True)
+    if not only:
+        head = ["| what | plain, s | ours, s | ours of plain |", "| --- | --: | --: | --: |"]
+        tail = [] if kept else ["", WINDOWS.format(peak("spn", 1024))]
+        record(
+            "spn-kept" if kept else "spn", "\n".join([KEPT if kept else USUAL, *head, *rows, *tail])
+        )
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

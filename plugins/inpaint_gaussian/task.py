@@ -1,4 +1,4 @@
-"""How the Gaussian learns: by counting, but for the noise, which learns from a few fills a step.
+"""How the Gaussian learns: by counting, but for the noise, which learns from a few fills.
 
 Mean and covariance are those of every image seen so far, whichever process has seen it.
 """
@@ -19,7 +19,8 @@ from .model import GaussianFill
 
 
 class GaussianTaskSettings(Settings):
-    fills: PositiveInt = 2  # of a step's images, from which the noise learns
+    fills: PositiveInt = 2  # images of a step from which the noise learns,
+    every: PositiveInt = 10  # and how often: the gradient of a fill costs seconds
 
 
 class GaussianTask(Task):
@@ -29,7 +30,7 @@ class GaussianTask(Task):
     products: Tensor
     settings = GaussianTaskSettings
     plan: ClassVar[Mapping[str, Stage]] = {
-        "fill": Stage(steps=250, batch=256, optimizer=Optimizer(lr=2e-2))
+        "fill": Stage(steps=250, batch=256, optimizer=Optimizer(lr=0.1))
     }
 
     def __init__(self, net: GaussianFill, settings: GaussianTaskSettings) -> None:
@@ -40,16 +41,16 @@ class GaussianTask(Task):
         self.register_buffer("products", torch.zeros(values, values, dtype=torch.float64))
 
     def phases(self, stage: str) -> Sequence[Phase]:
-        return [Phase("noise", ["net.noise"], self.losses)]
+        return [Phase("noise", ["net.noise"], self.losses, every=self.config.every)]
 
-    def predict(self, batch: Batch) -> Tensor:
-        few = slice(self.config.fills)
-        return self.net(batch.visible[few], batch.mask[few])
+    def predict(self, batch: Batch) -> None:
+        """Nothing: counting needs no fills."""
 
-    def losses(self, batch: Batch, out: Tensor) -> Losses:
+    def losses(self, batch: Batch, out: None) -> Losses:
         few = slice(self.config.fills)
         truth, mask = batch.image[few], batch.mask[few]
-        return {"l1": l1(out, truth, mask, visible=0, by_area=True)}
+        filled = self.net(batch.visible[few], mask)
+        return {"l1": l1(filled, truth, mask, visible=0, by_area=True)}
 
     @torch.no_grad()
     def after(self, batch: Batch, out: Any, gather: Callable[[Tensor], Tensor]) -> None:
