@@ -44,8 +44,9 @@ class Meter:
 
     def settle(self, step: Step) -> None:
         """Log the mean losses since the last time; `TrainingError` where one is not finite."""
-        values = torch.stack([loss for past in self.recent for loss in past.losses.values()])
-        reduced: Any = self.accelerator.reduce(values, "mean")
+        values = [loss for past in self.recent for loss in past.losses.values()]
+        empty = torch.empty(0, device=self.accelerator.device)  # where all phases were lazy
+        reduced: Any = self.accelerator.reduce(torch.stack(values) if values else empty, "mean")
         told = iter(reduced.tolist())
         terms: dict[str, list[float]] = {}
         for past in self.recent:

@@ -30,7 +30,7 @@ class GaussianTask(Task):
     products: Tensor
     settings = GaussianTaskSettings
     plan: ClassVar[Mapping[str, Stage]] = {
-        "fill": Stage(steps=250, batch=256, optimizer=Optimizer(lr=0.1))
+        "fill": Stage(steps=100, batch=256, optimizer=Optimizer(lr=0.1))
     }
 
     def __init__(self, net: GaussianFill, settings: GaussianTaskSettings) -> None:

@@ -1,11 +1,17 @@
 """The Gaussian of aligned pictures: its conditional mean, and how it counts."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
+from PIL import Image
 from torch import Tensor
 
 from inpaint_cli.api.architectures import Batch
+from inpaint_cli.cli import main
+from inpaint_cli.engine.weights import read
 from inpaint_gaussian.model import GaussianFill, GaussianSettings
 from inpaint_gaussian.task import GaussianTask, GaussianTaskSettings
 
@@ -90,3 +96,13 @@ def test_the_noise_learns_from_fills():
     assert known.noise.log.grad is not None
     assert known.noise.log.grad.abs() > 0
     assert phase.every > 1
+
+
+def test_a_training_whose_only_phase_is_lazy_runs(tmp_path: Path):
+    for n in range(6):
+        Image.new("RGB", (40, 40), (40 * n, 90, 200 - 30 * n)).save(tmp_path / f"{n}.png")
+    line = ["train", "gaussian", "smoke", "--data", str(tmp_path), "--run", str(tmp_path / "run")]
+    small = "architectures.gaussian.model.side=4"
+    told = CliRunner().invoke(main, [*line, "--workers", "0", "--set", small])
+    assert told.exit_code == 0, told.output
+    assert read(tmp_path / "run" / "weights.safetensors").name == "gaussian"
