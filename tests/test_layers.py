@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from inpaint_cli.layers.discriminators import edgeconnect, pix2pixhd, sn_patchgan
@@ -10,6 +10,7 @@ from inpaint_cli.layers.fourier import FFC, FFCBlock, FourierUnit
 from inpaint_cli.layers.gated import GatedConv2d
 from inpaint_cli.layers.partial import FreezableBatchNorm2d, PartialConv2d
 from inpaint_cli.layers.spade import Spade, SpadeBlock
+from inpaint_cli.layers.spreading import spread
 
 
 def count(module: nn.Module) -> int:
@@ -247,3 +248,35 @@ def test_discriminators_differentiate_twice(critic):
     for name, p in critic.named_parameters():
         assert p.grad is None or torch.isfinite(p.grad).all(), name
     assert critic.layers[0][0].weight.requires_grad
+
+
+def middle(height: int = 32, width: int = 32) -> Tensor:
+    mask = torch.zeros(1, 1, height, width)
+    mask[..., height // 4 : height // 2, width // 4 : -width // 4] = 1
+    return mask
+
+
+@pytest.mark.parametrize("size", [(32, 32), (37, 21), (1, 9)])
+def test_spreading_keeps_what_is_known(size: tuple[int, int]):
+    torch.manual_seed(0)
+    values, known = torch.randn(2, 3, *size), (torch.rand(2, 1, *size) > 0.7).float()
+    filled = spread(values, known)
+    assert torch.equal(filled * known, values * known)
+    assert filled.max() <= values.max()
+    assert filled.min() >= values.min()
+
+
+def test_spreading_continues_a_constant_exactly_and_a_slope_nearly():
+    known = 1 - middle()
+    assert torch.allclose(spread(torch.full((1, 1, 32, 32), 0.3), known), torch.tensor(0.3))
+    slope = torch.linspace(0, 1, 32).expand(1, 1, 32, 32)
+    assert (spread(slope, known) - slope).abs().max() < 0.1
+
+
+def test_spreading_from_nothing_is_nothing():
+    values = torch.randn(1, 3, 8, 8, requires_grad=True)
+    filled = spread(values, torch.zeros(1, 1, 8, 8))
+    filled.sum().backward()
+    assert not filled.any()
+    assert values.grad is not None
+    assert torch.isfinite(values.grad).all()
