@@ -25,6 +25,7 @@ def command(as_json: bool) -> None:
                 "source": c.source,
                 "weights": c.path and str(c.path),
                 "values": c.values,
+                "bytes": c.bytes,
             }
             for c in choices
         ]
@@ -32,7 +33,7 @@ def command(as_json: bool) -> None:
     else:
         for c in choices:
             if c.path:
-                held = f"{c.architecture}, {(c.values or 0) / 1e6:.1f} M values"
+                held = f"{c.architecture}, {(c.bytes or 0) / 1e6:.1f} MB"
             else:
                 held = (
                     "needs no weights" if c.ready else "needs weights: --weights FILE, or train it"

@@ -35,6 +35,7 @@ class Choice:
     source: str = ""
     path: Path | None = None
     values: int | None = None
+    bytes: int | None = None  # of the weights file
 
 
 def open_model(model: str | None = None, weights: str | Path | None = None) -> Model:
@@ -176,6 +177,7 @@ def models() -> tuple[list[Choice], list[str]]:
                 header.get("source", ""),
                 path,
                 contents.values,
+                contents.bytes,
             )
         )
     for name in registry.found("architectures"):

@@ -86,16 +86,17 @@ class GaussianFill(nn.Module):
     def covariance(self) -> Tensor:
         """The symmetric matrix [3SS, 3SS] of which `lower` holds the rows up to the diagonal."""
         values = len(self.mean)
-        matrix = self.lower.new_zeros(values, values)
-        matrix[self.triangle()] = self.lower
-        return matrix + matrix.tril(-1).T
-
-    def triangle(self) -> Tensor:
-        """Where the covariance has the values of `lower`, bool [3SS, 3SS]."""
-        return torch.ones(2 * [len(self.mean)], dtype=torch.bool, device=self.mean.device).tril()
+        matrix = self.lower.new_empty(values, values)
+        start = 0
+        for row in range(values):  # ten times as fast as by indices
+            part = self.lower[start : start + row + 1]
+            matrix[row, : row + 1] = part
+            matrix[: row + 1, row] = part
+            start += row + 1
+        return matrix
 
     @torch.no_grad()
     def become(self, mean: Tensor, covariance: Tensor) -> None:
         """Take over another Gaussian."""
         self.mean.copy_(mean)
-        self.lower.copy_(covariance[self.triangle()])
+        self.lower.copy_(torch.cat([row[: n + 1] for n, row in enumerate(covariance)]))
