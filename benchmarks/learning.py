@@ -115,7 +115,7 @@ NONE = " ".join(f"stages.{stage}.steps=0" for stage in ("coarse", "finetune", "r
 UPON = ("coarse=coarse", "parser=parser")
 GMSRM = f"{ALIKE} masks='{{kind: pic}}' stages.memory.batch=4 stages.fill.batch=4"
 FILL = f"{GMSRM} stages.memory.steps=0 stages.fill.steps=200"
-IN2 = f"{ALIKE} data.size=96 stages.fill.steps=200"
+IN2 = f"{ALIKE} data.size=96 stages.fill.steps=1200"
 SPN = (
     f"{ALIKE} batch=4 model.width=8 model.blocks=2 model.dense_blocks=2 stages.fill.batch=4 "
     "stages.fill.optimizer.lr=1e-3 stages.fill.steps=1500 stages.finish.steps=0"
