@@ -16,6 +16,7 @@ from PIL import Image
 from toy import RECIPE, photos
 
 from inpaint_cli import recipe, registry
+from inpaint_cli.api.architectures import Sizes
 from inpaint_cli.api.datasets import Images
 from inpaint_cli.api.stages import Stage
 from inpaint_cli.engine.data import (
@@ -146,6 +147,15 @@ def test_varied_shapes_are_trained_on(folder, plan):
     shapes = {tuple(image.shape[-2:]) for image, _ in take(stream, 12)}
     assert shapes == {bucket(s, 32) for s in ((40, 48), (48, 36), (32, 32))}
     assert len(shapes) == 3
+
+
+@pytest.mark.parametrize("fit", ["cover", "buckets", "margins"])
+def test_only_sizes_that_the_network_takes_are_drawn(folder, plan, fit):
+    batches = feed(folder, plan, batch=2, fit=fit, size=30)
+    batches.sizes = Sizes(multiple=8)
+    for image, mask in take(batches("one", 0), 6):
+        assert image.shape[-2:] == mask.shape[-2:]
+        assert not any(side % 8 for side in image.shape[-2:])
 
 
 def picture(height, width):

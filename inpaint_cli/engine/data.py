@@ -28,7 +28,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import crop, horizontal_flip, pad, resize
 
-from ..api.architectures import Batch
+from ..api.architectures import Batch, Sizes
 from ..api.datasets import Images
 from ..api.masks import Masks
 from ..api.stages import Stage
@@ -290,6 +290,7 @@ class Feed:
     plan: Mapping[str, Stage]
     accelerator: Accelerator
     workers: int = 0
+    sizes: Sizes = Sizes()  # that the network takes: no other is drawn
     waited: float = 0.0  # seconds, since somebody last set it to 0
 
     def __post_init__(self) -> None:
@@ -363,7 +364,7 @@ class Feed:
         while True:
             begin = (part * world + rank) * share
             indices = [(n, order[n]) for n in range(begin, begin + share)]
-            yield [Sample(n, i, shape(n, i)) for n, i in indices]
+            yield [Sample(n, i, self.sizes.fit(*shape(n, i))) for n, i in indices]
             part += 1
 
 

@@ -72,7 +72,13 @@ def run(name: str, recipe: Recipe, source: Source, options: Options) -> Outcome:
     if state:
         same(folder, built.recipe, facts, state["facts"], options)
     feed = Feed(
-        train_set, built.inputs.masks, built.recipe, built.plan, accelerator, options.workers
+        train_set,
+        built.inputs.masks,
+        built.recipe,
+        built.plan,
+        accelerator,
+        options.workers,
+        built.architecture.sizes(built.model),
     )
     if state:
         built.task.load_state_dict(state["task"])
