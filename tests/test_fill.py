@@ -452,7 +452,7 @@ def test_stdin_to_stdout(pair):
 
 
 SLOW = """
-import sys, time, torch
+import signal, sys, time, torch
 from types import SimpleNamespace
 from inpaint_cli import registry
 from inpaint_cli.api.architectures import Architecture
@@ -469,6 +469,7 @@ class SlowFill(Architecture):
 
 point = SimpleNamespace(name="slow", load=lambda: SlowFill, distro=None)
 registry.found = lambda kind: {"slow": [point]}
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 main(sys.argv[1:])
 """
 

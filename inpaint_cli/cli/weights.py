@@ -86,7 +86,9 @@ def convert(file: Path, architecture: str, output: Path | None, as_json: bool) -
 
 @command.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, help="The copy to write."
+)
 @click.option("--half", is_flag=True, help="Store 16 bits a number: half as large.")
 @click.option("--note", "notes", multiple=True, metavar="KEY=TEXT", help="Into the header.")
 @click.option("--overwrite", is_flag=True, help="Replace the output where it exists.")

@@ -290,7 +290,7 @@ class Feed:
     plan: Mapping[str, Stage]
     accelerator: Accelerator
     workers: int = 0
-    sizes: Sizes = Sizes()  # that the network takes: no other is drawn
+    sizes: Sizes = field(default_factory=Sizes)  # that the network takes: no other is drawn
     waited: float = 0.0  # seconds, since somebody last set it to 0
 
     def __post_init__(self) -> None:
