@@ -1,7 +1,7 @@
-"""The Inception network by which FID is defined: pytorch-fid's, rebuilt to run faster.
+"""The Inception network by which FID is defined: pytorch-fid's, rebuilt without its batch norms.
 
-Batch normalisation is folded into the convolutions and memory lies channels last, which saves a
-third of the time on a processor and moves features by rounding only. Pictures are enlarged to 299
+Batch normalisation is folded into the convolutions and memory lies channels last, which saves time
+in small batches on a processor and moves features by rounding only. Pictures are enlarged to 299
 pixels bilinearly without antialiasing, as pytorch-fid does and its published numbers assume.
 """
 
