@@ -16,6 +16,7 @@ from time import perf_counter
 
 import numpy as np
 import torch
+from learning import gain
 from PIL import Image
 from table import record
 from torch import Tensor
@@ -23,7 +24,7 @@ from tqdm import tqdm
 
 from inpaint_cli import sheets
 from inpaint_cli.api.metrics import ImageMetric
-from inpaint_cli.engine import protocols, statistics
+from inpaint_cli.engine import protocols
 from inpaint_cli.engine.cases import of_model
 from inpaint_cli.engine.scorecard import pixels
 from inpaint_metrics.pixels import L1, PSNR
@@ -74,12 +75,6 @@ def scored(model: str | None, weights: str | None, data: Path) -> tuple[list[dic
     return rows, shown
 
 
-def gain(own: np.ndarray, other: np.ndarray) -> str:
-    difference = own - other
-    low, high = statistics.interval(difference, lambda drawn: drawn.mean(-1), 0)
-    return f"{difference.mean():+.2f} [{low:+.2f}, {high:+.2f}]"
-
-
 def tables(found: dict[str, list[dict]]) -> list[str]:
     picked = {
         name: {key: np.array([row[key] for row in rows]) for key in rows[0]}
@@ -105,7 +100,7 @@ def tables(found: dict[str, list[dict]]) -> list[str]:
         cells = []
         for where in (large, large & (ours["hq"] == 0), large & (ours["hq"] == 1)):
             own, other = ours["PSNR, dB"][where], values["PSNR, dB"][where]
-            cells.append("" if values is ours else gain(own, other))
+            cells.append("" if values is ours else gain(own - other, 2))
         step = (values["edge"][large].sum()) / values["edge of truth"][large].sum()
         lines.append(f"| over {name} | {' | '.join(cells)} | {step:.2f}x |")
     return lines

@@ -78,10 +78,10 @@ class Result:
 def place(device: str) -> torch.device:
     """Where this process computes; several processes with "auto" take a device each."""
     state = PartialState(cpu=device == "cpu")
-    place = state.device or torch.device("cpu") if device == "auto" else devices.device(device)
-    if place.type == "cpu":
+    found = state.device or torch.device("cpu") if device == "auto" else devices.device(device)
+    if found.type == "cpu":
         devices.keep_memory()
-    return place
+    return found
 
 
 def evaluate(

@@ -43,7 +43,7 @@ class Moments:
             total += torch.from_numpy(rows.sum(0))
             products += torch.from_numpy(
                 rows.T @ rows
-            )  # NumPy's: half the work, as it is symmetric
+            )  # by NumPy, which does half of it: symmetric
         return Moments(len(features), total, products, origin)
 
     def __add__(self, other: "Moments") -> "Moments":
