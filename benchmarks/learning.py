@@ -27,9 +27,9 @@ from inpaint_cli import registry, sheets
 from inpaint_cli.api.architectures import Architecture
 from inpaint_cli.engine import protocols, statistics
 from inpaint_cli.engine.cases import Case, Filling, of_model
-from inpaint_cli.engine.fill import seed as sow
 from inpaint_cli.engine.models import open_model
 from inpaint_cli.engine.scorecard import pixels
+from inpaint_cli.engine.seed import seed as sow
 from inpaint_cli.files import replacing
 
 METRICS = {

@@ -28,10 +28,10 @@ from . import pairs
 from .build import images as images_of
 from .data import Collection, placed
 from .fill import fill
-from .fill import seed as sow
 from .masks import build as masks_of
 from .models import open_model
 from .protocols import Protocol, inside
+from .seed import seed as sow
 from .weights import Model
 
 

@@ -202,7 +202,8 @@ class Pictures(Dataset[tuple[Tensor, ...] | str]):
         )
         try:
             image = self.collection.decode(sample.index, enough=enough)
-            hole = self.masks.draw(*sample.shape, np.random.default_rng([*self.key, sample.n, 1]))
+            which = sample.n // self.data.per_mask
+            hole = self.masks.draw(*sample.shape, np.random.default_rng([*self.key, which, 1]))
             tensors = where(image), torch.from_numpy(hole.astype(np.uint8))[None]
             if not self.labelled:
                 return tensors

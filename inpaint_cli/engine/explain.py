@@ -9,8 +9,9 @@ from ..api.architectures import Architecture
 from ..errors import InpaintError
 from ..files import replacing
 from . import devices
-from .fill import extended, hole_of, seed, setup
+from .fill import extended, hole_of, setup
 from .options import Options
+from .seed import seed
 from .weights import Model
 from .windows import plan
 

@@ -22,8 +22,9 @@ from . import report
 from .build import Built
 from .checkpoint import Folder
 from .data import Collection, fixed
-from .fill import fill, seed
+from .fill import fill
 from .progress import lines
+from .seed import seed
 
 SHOWN = 6  # samples on a sheet
 

@@ -26,3 +26,14 @@ def l1(
     return hole * inside / area.clamp(min=tiny) + visible * (total - inside) / (1 - area).clamp(
         min=tiny
     )
+
+
+def log_error(filled: Tensor, truth: Tensor, mask: Tensor, *, least: float = 1e-4) -> Tensor:
+    """Mean over images of the logarithm of the mean squared error under `mask` [N, 1, H, W].
+
+    It is the hole's PSNR times -ln(10) / 10: easy and hard images count alike. `least` is added to
+    each error, so that none outweighs all; an image without a hole counts ln(least).
+    """
+    area = mask.sum((1, 2, 3)) * filled.shape[1]
+    error = ((filled - truth) ** 2 * mask).sum((1, 2, 3)) / area.clamp(min=1)
+    return (error + least).log().mean()

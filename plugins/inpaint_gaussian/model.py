@@ -1,102 +1,162 @@
-"""The conditional mean of a small picture, and a correction along the hole at full size."""
+"""The face found, what a Gaussian and then a network expect there, joined to the rest."""
 
-import math
+from functools import partial
 
 import torch
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from inpaint_cli.api.settings import Settings
 from inpaint_cli.layers.spreading import spread
 
+from .frames import believed, find, inverse, views
+from .gaussian import Gaussian, Noise, Pictures
+from .network import ResidualUNet
+
+enlarged = partial(F.interpolate, mode="bicubic", align_corners=False)
+
 
 class GaussianSettings(Settings):
-    side: PositiveInt = 32  # cells a side of the small picture
+    side: PositiveInt = 32  # cells a side of the Gaussian's picture
     noise: PositiveFloat = 2e-3  # variance that a cell's colours begin with beyond the Gaussian
-    enough: PositiveFloat = 0.1  # share of visible pixels from which on a cell is seen
-
-
-class Noise(nn.Module):
-    """The variance of what is seen beside the Gaussian, the one thing that gradients teach."""
-
-    def __init__(self, variance: float) -> None:
-        super().__init__()
-        self.log = nn.Parameter(torch.tensor(math.log(variance)))
-
-    def forward(self) -> Tensor:
-        return self.log.exp()
+    sight: PositiveInt = 128  # pixels a side of the network's picture
+    fold: PositiveInt = 4  # pixels a side that become one place with as many more channels
+    width: NonNegativeInt = 64  # channels of the first level, doubled by each next; 0: no network
+    widest: PositiveInt = 256
+    levels: PositiveInt = 4  # the last has 1/2^(levels-1) of the places a side
 
 
 class GaussianFill(nn.Module):
-    """Colours of S x S cells are drawn from N(mean, covariance), and what is seen has noise.
+    """Photos are seen as squares; beyond their borders all is hidden.
 
-    Given seen cells o, with d = x_o - mean_o, the mean of all is
-
-        mean + C[:, o] (C[o, o] + diag(noise / share))^-1 d
-
-    (Bishop, "Pattern Recognition and Machine Learning", eq. 2.81). It is enlarged to the photo, and
-    what it gets wrong about visible pixels is spread into the hole and taken off there.
+    In the frames of a photo that look most like what was taught, what is hidden is guessed; around
+    them it is what pictures from elsewhere lead to expect. What a guess gets wrong about visible
+    pixels is spread into the hole and taken off there: so the fill joins the photo without a step.
     """
-
-    mean: Tensor
-    lower: Tensor
 
     def __init__(self, settings: GaussianSettings) -> None:
         super().__init__()
-        self.side, self.enough = settings.side, settings.enough
-        values = 3 * settings.side**2
+        self.sight = settings.sight
         self.noise = Noise(settings.noise)
-        self.register_buffer("mean", torch.full((values,), 0.5))
-        self.register_buffer("lower", torch.zeros(values * (values + 1) // 2))
+        self.taught, self.elsewhere = Pictures(settings.side), Pictures(settings.side // 2)
+        self.network = (
+            ResidualUNet(
+                inputs=7,  # a guess and what is seen, with how much
+                outputs=3,
+                fold=settings.fold,
+                width=settings.width,
+                widest=settings.widest,
+                levels=settings.levels,
+            )
+            if settings.width
+            else None
+        )
 
-    def forward(self, visible: Tensor, mask: Tensor) -> Tensor:
-        with torch.autocast(visible.device.type, enabled=False):
-            known, (height, width) = 1 - mask.float(), visible.shape[-2:]
-            visible = visible.float() * known
-            share, seen = self.cells(known), self.cells(visible)
-            small = self.expected(seen / share.clamp(min=1e-6), share)
-            side = max(height, width)
-            guess = F.interpolate(small, (side, side), mode="bicubic", align_corners=False)
-            top, left = (side - height) // 2, (side - width) // 2
-            guess = guess[..., top : top + height, left : left + width]
-            return guess + spread(visible - guess * known, known)
+    def forward(self, visible: Tensor, mask: Tensor, *, joined: bool = True) -> Tensor:
+        """The filled photo; where not `joined`, the guess about all of it [N, 3, sight, sight]."""
+        known = 1 - mask.float()
+        visible = (visible.float() - 0.5) * known
+        if not joined:
+            return 0.5 + self.guess(squared(visible, self.sight), squared(known, self.sight))
+        return 0.5 + torch.cat(
+            [self.filled(v, k) for v, k in zip(visible.split(1), known.split(1), strict=True)]
+        )
 
-    def cells(self, image: Tensor) -> Tensor:
-        """The means [N, C, S, S] of `image` [N, C, H, W], in the middle of a black square."""
-        height, width = image.shape[-2:]
-        rows, columns = max(width - height, 0), max(height - width, 0)
-        margins = (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2)
-        return F.adaptive_avg_pool2d(F.pad(image, margins), self.side)
+    def filled(self, visible: Tensor, known: Tensor) -> Tensor:
+        """The photo [1, 3, H, W], less 0.5 as `visible` is: what each frame says, by its odds."""
+        if known.all():
+            return visible
+        with exact(visible):
+            frames, odds = self.found(visible, known)
+            whole = visible.new_tensor([1.0, 0.5, 0.5])
+            base = placed(self.expected(self.elsewhere(), visible, known), whole, visible)
+        guesses = [
+            (weight, *self.guessed(frame, visible, known))
+            for frame, weight in zip(frames, believed(odds), strict=True)
+            if weight > 0
+        ]
+        near = (..., *beside(known))
+        out, seen, there, base = visible.clone(), visible[near], known[near], base[near]
+        with exact(visible):
+            fill = torch.zeros_like(seen) if guesses else base + spread(seen - base, there)
+            for weight, guess, inside in guesses:
+                fill = fill + weight * joined(seen, there, guess[near], inside[near], base)
+        out[near] = torch.where(there > 0, seen, fill)
+        return out
 
-    def expected(self, seen: Tensor, share: Tensor) -> Tensor:
-        """The small pictures [N, 3, S, S] to expect from `seen` [N, 3, S, S] where `share` > 0."""
-        covariance = self.covariance
-        pictures = []
-        for values, weight in zip(seen.flatten(1), share.expand_as(seen).flatten(1), strict=True):
-            where = weight > self.enough
-            block = covariance[:, where]
-            system = block[where] + torch.diag(self.noise() / weight[where])
-            difference = (values - self.mean)[where, None]
-            solved = torch.cholesky_solve(difference, torch.linalg.cholesky_ex(system)[0])
-            pictures.append(self.mean + (block @ solved)[:, 0])
-        return torch.stack(pictures).view_as(seen)
+    def found(self, visible: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        """Frames [K, 3] in a photo [1, 3, H, W], and the odds [K] for each."""
+        seen, share = squared(visible, self.sight), squared(known, self.sight)
+        noise = float(self.noise().detach().mean())
+        return find(seen, share, self.taught(), self.elsewhere(), noise)
 
-    @property
-    def covariance(self) -> Tensor:
-        """The symmetric matrix [3SS, 3SS] of which `lower` holds the rows up to the diagonal."""
-        values = len(self.mean)
-        matrix = self.lower.new_empty(values, values)
-        start = 0
-        for row in range(values):  # ten times as fast as by indices
-            part = self.lower[start : start + row + 1]
-            matrix[row, : row + 1] = part
-            matrix[: row + 1, row] = part
-            start += row + 1
-        return matrix
+    def guessed(self, frame: Tensor, visible: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        """The guess [1, 3, H, W] by what `frame` [3] shows of a photo, and where it is one."""
+        scale = max(1, round(self.sight / float(frame[0])))  # at which the frame has `sight` pixels
+        seen, share = (views(squared(x, scale), frame[None], self.sight) for x in (visible, known))
+        guess = placed(self.guess(seen, share), frame, visible)
+        inside = placed(torch.ones_like(share), frame, visible, "zeros")
+        return guess, (inside > 0.99).float()
 
-    @torch.no_grad()
-    def become(self, mean: Tensor, covariance: Tensor) -> None:
-        """Take over another Gaussian."""
-        self.mean.copy_(mean)
-        self.lower.copy_(torch.cat([row[: n + 1] for n, row in enumerate(covariance)]))
+    def guess(self, seen: Tensor, share: Tensor) -> Tensor:
+        """The whole picture [N, 3, sight, sight] less 0.5, or what the Gaussian alone expects.
+
+        `seen` [N, 3, sight, sight] is 0 where `share` [N, 1, sight, sight] is, and times it.
+        """
+        with exact(seen):
+            guess = enlarged(self.expected(self.taught(), seen, share), (self.sight, self.sight))
+            if not self.network:
+                return guess
+            whole = (share > 0.999).float()
+            guess = guess + spread((seen - guess) * whole, whole, steps=0)
+        return guess + self.network(torch.cat([guess, seen * whole, whole], dim=1)).float()
+
+    def expected(self, gaussian: Gaussian, seen: Tensor, share: Tensor) -> Tensor:
+        """The cells [N, 3, S, S] that `gaussian` leads to expect of photos as seen by `guess`."""
+        shares = squared(share, gaussian.side)
+        colours = squared(seen, gaussian.side) / shares.clamp(min=1e-6)
+        return gaussian.expected(colours, shares, self.noise())
+
+
+def placed(small: Tensor, frame: Tensor, photo: Tensor, beyond: str = "border") -> Tensor:
+    """`small` [1, C, S, S], which lies in `frame` [3] of `photo` [1, 3, H, W], at its size."""
+    height, width = photo.shape[-2:]
+    side = max(height, width)
+    top, left = (side - height) // 2, (side - width) // 2
+    smooth = enlarged(small, (4 * small.shape[-1],) * 2)
+    out = views(smooth, inverse(frame)[None], side, beyond)
+    return out[..., top : top + height, left : left + width]
+
+
+def joined(visible: Tensor, known: Tensor, guess: Tensor, inside: Tensor, base: Tensor) -> Tensor:
+    """`guess`, less what it gets wrong; beyond where it is one, `base` likewise."""
+    guess = guess + spread(visible - guess, known * inside)
+    settled = torch.where(known > 0, visible, guess)
+    return base + spread(settled - base, torch.maximum(known, inside))
+
+
+def beside(known: Tensor) -> tuple[slice, slice]:
+    """Rows and columns of the hole and of as much around it as its fill depends on."""
+    found = []
+    for axis in (-2, -1):
+        hidden = (known == 0).any(dim=-3 - axis).flatten().nonzero()
+        first, last = int(hidden[0]), int(hidden[-1]) + 1
+        room = 64 + (last - first) // 2
+        found.append(slice(max(first - room, 0), last + room))
+    return found[0], found[1]
+
+
+def exact(tensor: Tensor) -> torch.autocast:
+    """Full precision, whatever is asked for: nothing that is seen may be rounded."""
+    return torch.autocast(tensor.device.type, enabled=False)
+
+
+def squared(image: Tensor, side: int) -> Tensor:
+    """The means [N, C, side, side] of `image` [N, C, H, W], in the middle of a square of 0."""
+    height, width = image.shape[-2:]
+    if height == width == side:
+        return image
+    rows, columns = max(width - height, 0), max(height - width, 0)
+    margins = (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2)
+    return F.adaptive_avg_pool2d(F.pad(image, margins), side)

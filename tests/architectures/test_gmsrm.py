@@ -19,7 +19,8 @@ from inpaint_cli.api.stages import Stage
 from inpaint_cli.engine import protocols, run, weights
 from inpaint_cli.engine.checkpoint import Folder, read_state
 from inpaint_cli.engine.ema import Average
-from inpaint_cli.engine.fill import fill, seed
+from inpaint_cli.engine.fill import fill
+from inpaint_cli.engine.seed import seed
 from inpaint_cli.engine.train import Step, train
 from inpaint_cli.errors import TrainingError
 from inpaint_cli.layers.discriminators import edgeconnect

@@ -1,0 +1,114 @@
+"""Small pictures as draws from a Gaussian: how likely one is, and what to expect of its hole."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+COLOURS = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]])
+COLOURS /= COLOURS.norm(dim=1, keepdim=True)
+ENOUGH = 0.1  # share of visible pixels from which on a cell is seen
+UNSEEN = 1e4  # variance of the noise of one that is not
+TAILS = 4.0  # degrees of freedom of likelihoods: contrasts differ from photo to photo
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """Mean [3, SS] and covariance [3, SS, SS] of the colours of S x S cells, less 0.5.
+
+    They are taken along three axes that hardly depend on each other: brightness, red to blue, green
+    to both (Ohta, Kanade and Sakai, "Color information for region segmentation", 1980).
+    """
+
+    mean: Tensor
+    covariance: Tensor
+
+    @property
+    def side(self) -> int:
+        return round(self.mean.shape[1] ** 0.5)
+
+    def smaller(self, side: int) -> "Gaussian":
+        """The same of pictures of fewer cells, each the mean of several."""
+        factor = self.side // side
+        mean = self.mean.view(3, side, factor, side, factor).mean((2, 4))
+        both = self.covariance.view(3, *(side, factor) * 4).mean((2, 4, 6, 8))
+        return Gaussian(mean.reshape(3, -1), both.reshape(3, side**2, side**2))
+
+    def expected(self, seen: Tensor, share: Tensor, noise: Tensor) -> Tensor:
+        """The pictures [N, 3, S, S] to expect from `seen` [N, 3, S, S], less 0.5 both.
+
+        `share` [N, 1, S, S] says how much of each cell is seen, and `noise` [3] how far a whole
+        one may be off. Pictures of which the same is seen are solved for at once.
+        """
+        values = along(seen)
+        weights, kind = share.flatten(1).unique(dim=0, return_inverse=True)
+        parts = [self.conditional(values[kind == n], w, noise) for n, w in enumerate(weights)]
+        expected = torch.cat(parts)[kind.argsort(stable=True).argsort()]
+        return torch.einsum("ac, nas -> ncs", COLOURS.to(seen), expected).view_as(seen)
+
+    def conditional(self, values: Tensor, weight: Tensor, noise: Tensor) -> Tensor:
+        """The mean [N, 3, SS] given `values` [N, 3, SS], seen as far as `weight` [SS] says.
+
+        With d = x_o - mean_o of the seen cells o it is
+
+            mean + C[:, o] (C[o, o] + diag(noise / weight))^-1 d
+
+        (Bishop, "Pattern Recognition and Machine Learning", eq. 2.81).
+        """
+        where = (weight > ENOUGH).nonzero()[:, 0]
+        pairs = (where[:, None] * len(weight) + where).flatten()
+        system = self.covariance.flatten(1).index_select(1, pairs).view(3, len(where), len(where))
+        system = system + torch.diag_embed(noise[:, None] / weight[where])
+        factor = torch.linalg.cholesky_ex(system)[0]
+        difference = (values - self.mean)[:, :, where].permute(1, 2, 0)
+        solved = torch.cholesky_solve(difference, factor)
+        padded = solved.new_zeros(3, len(weight), len(values)).index_copy(1, where, solved)
+        return self.mean + (self.covariance @ padded).permute(2, 0, 1)
+
+    def likelihood(self, seen: Tensor, share: Tensor, noise: float) -> Tensor:
+        """Logarithm of the density [K] of `seen` [K, 3, S, S], of which `share` [K, 1, S, S] is.
+
+        That of a multivariate t on each axis, but for a constant that depends on which cells are
+        seen.
+        """
+        weight = share.flatten(1)
+        whole = weight > ENOUGH
+        variance = torch.where(whole, noise / weight.clamp(min=ENOUGH), UNSEEN)
+        factor = torch.linalg.cholesky_ex(self.covariance + torch.diag_embed(variance)[:, None])[0]
+        away = ((along(seen) - self.mean) * whole[:, None])[..., None]
+        white = torch.linalg.solve_triangular(factor, away, upper=False)[..., 0]
+        volume = factor.diagonal(dim1=-2, dim2=-1).log().sum(2)
+        distance = torch.log1p(white.square().sum(2) / TAILS)
+        return -(volume + (TAILS + whole.sum(1, keepdim=True)) / 2 * distance).sum(1)
+
+
+class Pictures(nn.Module):
+    """The Gaussian of pictures that were counted."""
+
+    mean: Tensor
+    covariance: Tensor
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.side = side
+        self.register_buffer("mean", torch.zeros(3, side**2))
+        self.register_buffer("covariance", torch.zeros(3, side**2, side**2))
+
+    def forward(self) -> Gaussian:
+        return Gaussian(self.mean, self.covariance)
+
+
+class Noise(nn.Module):
+    """The variance of what is seen beside a Gaussian, the one thing of it that gradients teach."""
+
+    def __init__(self, variance: float) -> None:
+        super().__init__()
+        self.log = nn.Parameter(torch.full((3,), variance).log())  # of each axis
+
+    def forward(self) -> Tensor:
+        return self.log.exp()
+
+
+def along(pictures: Tensor) -> Tensor:
+    """The colours of `pictures` [N, 3, S, S] along the axes: [N, 3, SS]."""
+    return torch.einsum("ac, ncs -> nas", COLOURS.to(pictures), pictures.flatten(2))
