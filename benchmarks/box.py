@@ -1,6 +1,6 @@
 """The weights in the box against all that needs none, on test faces at 256 px.
 
-OMP_NUM_THREADS=2 python benchmarks/box.py DATA [--model NAME|--weights FILE]
+OMP_NUM_THREADS=1 python benchmarks/box.py DATA [--model NAME|--weights FILE]
 
 DATA holds faces-test/ and masks/. Besides scores of holes: the step across the hole's edge, as a
 multiple of the same step in the untouched photo, and how long `inpaint fill` takes in all.
