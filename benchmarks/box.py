@@ -1,6 +1,7 @@
 """The weights in the box against all that needs none, on test faces at 256 px.
 
 OMP_NUM_THREADS=1 python benchmarks/box.py DATA [--model NAME|--weights FILE]
+OMP_NUM_THREADS=2 python benchmarks/box.py DATA --time
 
 DATA holds faces-test/ and masks/. Besides scores of holes: the step across the hole's edge, as a
 multiple of the same step in the untouched photo, and how long `inpaint fill` takes in all.
@@ -131,8 +132,13 @@ def main() -> None:
     parser.add_argument("--model", default="faces")
     parser.add_argument("--weights")
     parser.add_argument("--sheet", type=Path, help="Write a picture of some fills.")
+    parser.add_argument("--time", action="store_true", help="Only time fills, and a peer's too.")
     options = parser.parse_args()
     line = ["--weights", options.weights] if options.weights else ["--model", options.model]
+    if options.time:
+        both = seconds(line, options.data), seconds(["--model", "telea"], options.data)
+        print("`inpaint fill` on 256 px: {:.2f} s; telea: {:.2f} s".format(*both))
+        return
     own = scored(None if options.weights else options.model, options.weights, options.data)
     others = {name: scored(name, None, options.data) for name in PEERS}
     if options.sheet:

@@ -40,7 +40,5 @@ class Gaussian(Architecture):
         for n in odds.argsort(descending=True).tolist():
             guess, inside = net.guessed(frames[n], seen, known)
             pixels = ((guess + 0.5).clamp(0, 1) * inside * 255).byte()[0].permute(1, 2, 0)
-            side, y, x = frames[n].tolist()
-            place = f"frame of {side:.0%} of the photo's side, its middle at {x:.0%}, {y:.0%}"
-            pictures.append((pixels.numpy(), f"{place}: odds of e^{odds[n]:.0f}"))
+            pictures.append((pixels.numpy(), f"odds e^{odds[n]:.0f}: frame of {frames[n, 0]:.0%}"))
         return pictures
