@@ -27,7 +27,7 @@ from inpaint_cli import sheets
 from inpaint_cli.api.metrics import ImageMetric
 from inpaint_cli.engine import protocols
 from inpaint_cli.engine.cases import of_model
-from inpaint_cli.engine.scorecard import pixels
+from inpaint_cli.pictures import pixels
 from inpaint_metrics.pixels import L1, PSNR
 from inpaint_metrics.ssim import SSIM
 
@@ -72,7 +72,7 @@ def scored(model: str | None, weights: str | None, data: Path) -> tuple[list[dic
         row["edge of truth"] = edge(case.truth, case.mask)
         rows.append(row)
         if n % (count // SHOWN) == count // SHOWN - 1:
-            shown.append((pixels(case.truth), case.mask[0, 0].numpy(), pixels(case.fills[0])))
+            shown.append((pixels(case.truth[0]), case.mask[0, 0].numpy(), pixels(case.fills[0][0])))
     return rows, shown
 
 

@@ -28,9 +28,9 @@ from inpaint_cli.api.architectures import Architecture
 from inpaint_cli.engine import protocols, statistics
 from inpaint_cli.engine.cases import Case, Filling, of_model
 from inpaint_cli.engine.models import open_model
-from inpaint_cli.engine.scorecard import pixels
 from inpaint_cli.engine.seed import seed as sow
 from inpaint_cli.files import replacing
+from inpaint_cli.pictures import pixels
 
 METRICS = {
     "psnr-hole": ("PSNR of holes, dB", 2, {"kind": "psnr", "region": "hole", "cap": 100}),
@@ -325,9 +325,9 @@ class Bench:
             row = []
             for name, cases in fills.items():
                 psnr = found[name][n]["psnr-hole"]
-                row.append((pixels(cases[n].fills[0]), f"{name}: {psnr:.1f} dB"))
+                row.append((pixels(cases[n].fills[0][0]), f"{name}: {psnr:.1f} dB"))
             case = next(iter(fills.values()))[n]
-            hole, truth = case.mask[0, 0].numpy(), pixels(case.truth)
+            hole, truth = case.mask[0, 0].numpy(), pixels(case.truth[0])
             rows.append([(sheets.overlay(truth, hole), "hole"), *row, (truth, "truth")])
         page = sheets.sheet(rows, cell=told.cell, heading=f"{self.study.title}: {told.title}")
         page.save(self.out / f"sheet-{test}.png")
@@ -342,7 +342,7 @@ class Bench:
             cases = self.cases(next(iter(self.study.variants)), test)
             for n in range(0, len(cases.names), len(cases.names) // 6):
                 case = cases[n]
-                hole, truth = case.mask.float(), pixels(case.truth)
+                hole, truth = case.mask.float(), pixels(case.truth[0])
                 sow(0, n)
                 with torch.inference_mode():
                     told = architecture.explain(model.net, case.truth * (1 - hole), hole)

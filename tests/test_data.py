@@ -79,6 +79,16 @@ def equal(one, other):
     )
 
 
+def test_neighbours_share_a_mask_as_far_as_they_are_asked_to(folder, plan):
+    (_, alone), (_, shared) = (
+        take(feed(folder, plan, batch=8, per_mask=n)("one", 0), 1)[0] for n in (1, 4)
+    )
+    assert torch.equal(shared[:4], shared[:1].expand(4, -1, -1, -1))
+    assert torch.equal(shared[4:], shared[4:5].expand(4, -1, -1, -1))
+    assert not torch.equal(shared[0], shared[4])
+    assert not torch.equal(alone[0], alone[1])
+
+
 def test_batches_start_anywhere_with_or_without_workers(folder, plan):
     whole = take(feed(folder, plan)("one", 0), 7)  # over two epochs of 12
     for workers in (0, 2):

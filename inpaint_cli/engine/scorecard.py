@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from torch import Tensor
 
 from .. import sheets
 from ..api.metrics import ImageMetric
 from ..errors import DataError
 from ..files import replacing
+from ..pictures import pixels
 from ..registry import load
 from . import report, statistics
 from .cases import Cases
@@ -182,7 +182,7 @@ def sheet(result: Result, cases: Cases, count: int) -> Image.Image:
     rows = []
     for n in order[:count]:
         case, row = cases[n], result.rows[n]
-        truth, filled = pixels(case.truth), pixels(case.fills[row.sample])
+        truth, filled = pixels(case.truth[0]), pixels(case.fills[row.sample][0])
         hole = case.mask[0, 0].numpy()
         if result.plan.protocol.composite and cases.masked:
             filled = np.where(hole[..., None], filled, truth)
@@ -190,10 +190,6 @@ def sheet(result: Result, cases: Cases, count: int) -> Image.Image:
         rows.append([(sheets.overlay(truth, hole), row.name), (filled, told), (truth, "truth")])
     heading = f"{result.title}: the worst {len(rows)} of {len(scores)} by {label}"
     return sheets.sheet(rows, heading=heading)
-
-
-def pixels(image: Tensor) -> Any:
-    return (image[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
 
 
 def parts_of(result: Result, page: Image.Image) -> list[report.Part]:

@@ -16,6 +16,7 @@ from ..api.architectures import Batch, Sizes
 from ..api.masks import Masks
 from ..api.metrics import ImageMetric
 from ..errors import RecipeError
+from ..pictures import pixels
 from ..recipe import Named, Recipe, Source
 from ..registry import load
 from . import report
@@ -86,12 +87,7 @@ def row(batch: Batch, filled: Tensor, name: str, scores: Mapping[str, float]) ->
     told = " ".join(f"{key} {score:.4g}" for key, score in scores.items())
     cells = ((batch.visible + 0.5 * batch.mask, name), (batch.mask.expand_as(batch.image), "hole"),
              (filled, told or "filled"), (batch.image, "truth"))  # fmt: skip
-    return [(pixels(picture), caption) for picture, caption in cells]
-
-
-def pixels(image: Tensor) -> np.ndarray:
-    """An image [1, 3, H, W] as uint8 [H, W, 3]."""
-    return (image[0].float() * 255).round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy()
+    return [(pixels(picture[0]), caption) for picture, caption in cells]
 
 
 def metrics_of(recipe: Recipe, source: Source) -> dict[str, ImageMetric]:

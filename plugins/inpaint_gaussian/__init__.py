@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from inpaint_cli.api.architectures import Architecture, Sizes
+from inpaint_cli.pictures import pixels
 
 from .model import GaussianFill, GaussianSettings
 from .task import GaussianTask
@@ -39,6 +40,6 @@ class Gaussian(Architecture):
         frames, odds = net.found(seen, known)
         for n in odds.argsort(descending=True).tolist():
             guess, inside = net.guessed(frames[n], seen, known)
-            pixels = ((guess + 0.5).clamp(0, 1) * inside * 255).byte()[0].permute(1, 2, 0)
-            pictures.append((pixels.numpy(), f"odds e^{odds[n]:.0f}: frame of {frames[n, 0]:.0%}"))
+            caption = f"odds e^{odds[n]:.0f}: frame of {frames[n, 0]:.0%}"
+            pictures.append((pixels(((guess + 0.5) * inside)[0]), caption))
         return pictures

@@ -61,11 +61,10 @@ def find(
     canvas = torch.cat([seen, share], dim=1)
 
     @one_thread()
-    def odds(frames: Tensor, side: int) -> Tensor:
-        a, b = taught.smaller(side), elsewhere.smaller(side)
+    def odds(frames: Tensor, a: Gaussian, b: Gaussian) -> Tensor:
         found = []
         for part in frames.split(128):
-            shown = cells(canvas, part, side)
+            shown = cells(canvas, part, a.side)
             shares = shown[:, 3:]
             colours = shown[:, :3] / shares.clamp(min=1e-6)
             found.append(
@@ -73,16 +72,17 @@ def find(
             )
         return torch.cat(found)
 
-    frames, side = seen.new_tensor(USUAL), elsewhere.side
-    found = odds(frames, side)
+    frames, fine = seen.new_tensor(USUAL), (taught.smaller(elsewhere.side), elsewhere)
+    found = odds(frames, *fine)
     if found.max() > PLACES:
         return frames, found
     near = torch.cat(list(tried())).to(seen)
-    near = near[odds(near, side // 2).topk(KEPT).indices]
+    coarse = (gaussian.smaller(elsewhere.side // 2) for gaussian in fine)
+    near = near[odds(near, *coarse).topk(KEPT).indices]
     for step in CLOSER:
         near = around(near, step)
-        near = near[odds(near, side).topk(1).indices]
-    return torch.cat([frames, near]), torch.cat([found, odds(near, side) - PLACES])
+        near = near[odds(near, *fine).topk(1).indices]
+    return torch.cat([frames, near]), torch.cat([found, odds(near, *fine) - PLACES])
 
 
 @contextmanager

@@ -109,7 +109,7 @@ class GaussianFill(nn.Module):
             if not self.network:
                 return guess
             whole = (share > 0.999).float()
-            guess = guess + spread((seen - guess) * whole, whole, steps=0)
+            guess = guess + spread(seen - guess, whole, steps=0)
         return guess + self.network(torch.cat([guess, seen * whole, whole], dim=1)).float()
 
     def expected(self, gaussian: Gaussian, seen: Tensor, share: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from inpaint_cli.api.architectures import Architecture, Sizes
+from inpaint_cli.pictures import pixels
 
 from .model import GMSRMNet, GMSRMSettings, Query
 from .task import GMSRMTask
@@ -54,9 +55,3 @@ class GMSRM(Architecture):
         scaled = (spread / spread.max().clamp(min=1e-6)).expand(3, -1, -1)
         caption = f"spread of {SAMPLES} samples, up to {spread.max():.3f}"
         return [*rows, (pixels(scaled), caption)]
-
-
-def pixels(image: Tensor) -> NDArray[np.uint8]:
-    """An image [3, H, W] in 0..1 as [H, W, 3] in bytes."""
-    rgb = image.clamp(0, 1).permute(1, 2, 0).float().cpu().numpy()
-    return (rgb * 255).round().astype(np.uint8)

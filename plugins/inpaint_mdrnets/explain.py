@@ -7,6 +7,8 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from inpaint_cli.pictures import pixels
+
 from .model import MDRNet
 from .regions import names
 
@@ -34,10 +36,6 @@ def explain(net: MDRNet, visible: Tensor, mask: Tensor) -> list[tuple[Any, str]]
         told.append((chart(net, weights, present), "weight of each memory slot, by region"))
     filled = torch.where(mask[0] > 0, trace.image[0], visible[0])
     return [*told, (pixels(filled), "filled")]
-
-
-def pixels(image: Tensor) -> np.ndarray:
-    return (image.float() * 255).round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy()
 
 
 def chart(net: MDRNet, weights: Tensor, present: Tensor) -> Image.Image:
