@@ -102,9 +102,9 @@ def test_a_frame_shows_a_part_and_its_inverse_puts_it_back():
     photo = torch.rand(1, 1, 4, 4).repeat_interleave(16, 2).repeat_interleave(16, 3)
     frame = torch.tensor([[0.5, 0.25, 0.75]])  # the upper right quarter
     shown = views(photo, frame, 32)
-    assert torch.allclose(shown, photo[..., :32, 32:], atol=1e-6)
+    assert torch.allclose(shown, photo[..., :32, 32:], atol=1e-4)
     back = views(shown, inverse(frame[0])[None], 64)
-    assert torch.allclose(back[..., :32, 32:], photo[..., :32, 32:], atol=1e-6)
+    assert torch.allclose(back[..., :32, 32:], photo[..., :32, 32:], atol=1e-4)
     assert (back[..., 33:, :] == 0).all()
 
 
