@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
 from . import registry
@@ -109,7 +110,10 @@ def check_weights(name: str, architecture: type[Architecture], model: Any, net: 
 def check_task(
     architecture: type[Architecture], model: Any, without_gradient: Sequence[str] = ()
 ) -> None:
-    """Each stage runs: losses are finite, what it trains learns, and nothing else moves."""
+    """Each stage runs: losses are finite, what it trains learns, and nothing else moves.
+
+    In full precision and in bfloat16, which any recipe may ask for.
+    """
     assert architecture.task is not None
     rules = architecture.task.settings.model_validate(architecture.tiny.get("task", {}))
     torch.manual_seed(0)
@@ -119,9 +123,14 @@ def check_task(
         check_gradients(task, stage, side, without_gradient)
         before = copy.deepcopy(task.state_dict())
         plan = {stage: overlaid(task.plan[stage], Stage(steps=1))}
-        (step,) = train(task, plan, lambda name, n: iter(examples(side)), Accelerator(cpu=True))
-        for term, loss in step.losses.items():
-            assert math.isfinite(loss), f"{stage}: {term} is {loss}"
+        for precision in ("no", "bf16"):
+            AcceleratorState._reset_state()
+            accelerator = Accelerator(cpu=True, mixed_precision=precision)
+            (step,) = train(task, plan, lambda name, n: iter(examples(side)), accelerator)
+            for term, loss in step.losses.items():
+                assert math.isfinite(loss), (
+                    f"{stage}: {term} is {loss} (mixed precision {precision})"
+                )
         learns = {p for phase in task.phases(stage) for m in phase.trains for p in under(task, m)}
         frozen = dict(task.named_parameters()).keys() - learns
         moved = {key for key in frozen if not torch.equal(before[key], task.state_dict()[key])}

@@ -146,9 +146,12 @@ class GMSRMNet(nn.Module):
 
     def forward(self, visible: Tensor, mask: Tensor, query: Query | None = None) -> Out | Generated:
         """The hole filled; with a `query`, the picture that the memory makes of what is visible."""
-        E = self.encoded(visible, mask)
         if query is not None:
-            return self.generated(E, query)
+            # a slope is differentiated again: in full precision, which its tensors then keep
+            reduced = torch.is_autocast_enabled(visible.device.type) and not query.detached
+            with torch.autocast(visible.device.type, enabled=reduced):
+                return self.generated(self.encoded(visible, mask), query)
+        E = self.encoded(visible, mask)
         state, memory = E[0], list[Tensor]()  # G; P where there is a memory
         codes: list[Tensor] = []
         moments: list[tuple[Tensor, Tensor]] = []

@@ -161,11 +161,10 @@ class GMSRMTask(Task):
         """StyleGAN2, eq. 4, of half the batch: steps of the code of equal length wherever it is."""
         half = max(len(batch.image) // 2, 1)
         visible, mask = (t[:half] for t in self.shown(batch))
-        with torch.autocast(visible.device.type, enabled=False):
-            image, codes = self.net(visible, mask, Query(detached=True))
-            noise = torch.randn_like(image) * (image.shape[2] * image.shape[3]) ** -0.5
-            (slope,) = torch.autograd.grad((image * noise).sum(), codes, create_graph=True)
-            lengths = slope.square().sum(2).mean(1).sqrt()
+        image, codes = self.net(visible, mask, Query(detached=True))
+        noise = torch.randn_like(image) * (image.shape[2] * image.shape[3]) ** -0.5
+        (slope,) = torch.autograd.grad((image * noise).sum(), codes, create_graph=True)
+        lengths = slope.square().sum(2).mean(1).sqrt()
         self.lengths = lengths.detach()
         loss = (lengths - self.path_mean).square().mean() + 0 * image.sum()
         return {"path": self.config.path_every * self.config.path * loss}
