@@ -1,4 +1,4 @@
-"""Pictures that are alike, such as aligned faces, found in a photo and filled by what to expect."""
+"""Pictures that are alike, such as aligned faces: found in a photo, and filled as expected."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -13,7 +13,7 @@ from .task import GaussianTask
 
 
 class Gaussian(Architecture):
-    """What a Gaussian of aligned pictures expects, bettered by a small network; seamless, soft."""
+    """What a Gaussian of aligned pictures expects, refined by a small network; seamless, soft."""
 
     settings = GaussianSettings
     task = GaussianTask
@@ -33,13 +33,13 @@ class Gaussian(Architecture):
 
     @staticmethod
     def explain(net: GaussianFill, visible: Tensor, mask: Tensor) -> Sequence[tuple[Any, str]]:
-        """What each frame that was looked at says, the likeliest first."""
+        """The guess in each frame that was looked at, the likeliest first."""
         known = 1 - mask
         seen = (visible - 0.5) * known
         pictures = []
-        frames, odds = net.found(seen, known)
-        for n in odds.argsort(descending=True).tolist():
+        frames, log_odds = net.found(seen, known)
+        for n in log_odds.argsort(descending=True).tolist():
             guess, inside = net.guessed(frames[n], seen, known)
-            caption = f"odds e^{odds[n]:.0f}: frame of {frames[n, 0]:.0%}"
+            caption = f"odds e^{log_odds[n]:.0f}: frame of {frames[n, 0]:.0%}"
             pictures.append((pixels(((guess + 0.5) * inside)[0]), caption))
         return pictures

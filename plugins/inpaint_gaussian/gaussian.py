@@ -1,4 +1,4 @@
-"""Small pictures as draws from a Gaussian: how likely one is, and what to expect of its hole."""
+"""Small pictures as draws from a Gaussian: how likely one is, and what to expect in its hole."""
 
 from dataclasses import dataclass
 
@@ -7,17 +7,17 @@ from torch import Tensor, nn
 
 COLOURS = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]])
 COLOURS /= COLOURS.norm(dim=1, keepdim=True)
-ENOUGH = 0.1  # share of visible pixels from which on a cell is seen
-UNSEEN = 1e4  # variance of the noise of one that is not
-TAILS = 4.0  # degrees of freedom of likelihoods: contrasts differ from photo to photo
+ENOUGH = 0.1  # share of visible pixels above which a cell counts as seen
+UNSEEN = 1e4  # noise variance of a cell that is not seen
+TAILS = 4.0  # degrees of freedom of the t distribution: contrast differs from photo to photo
 
 
 @dataclass(frozen=True)
 class Gaussian:
     """Mean [3, SS] and covariance [3, SS, SS] of the colours of S x S cells, less 0.5.
 
-    They are taken along three axes that hardly depend on each other: brightness, red to blue, green
-    to both (Ohta, Kanade and Sakai, "Color information for region segmentation", 1980).
+    Colours are taken along three axes that hardly depend on each other: brightness, red to blue,
+    green to both (Ohta, Kanade and Sakai, "Color information for region segmentation", 1980).
     """
 
     mean: Tensor
@@ -28,17 +28,17 @@ class Gaussian:
         return round(self.mean.shape[1] ** 0.5)
 
     def smaller(self, side: int) -> "Gaussian":
-        """The same of pictures of fewer cells, each the mean of several."""
+        """The Gaussian of the same pictures in fewer cells, each the mean of several."""
         factor = self.side // side
         mean = self.mean.view(3, side, factor, side, factor).mean((2, 4))
         both = self.covariance.view(3, *(side, factor) * 4).mean((2, 4, 6, 8))
         return Gaussian(mean.reshape(3, -1), both.reshape(3, side**2, side**2))
 
     def expected(self, seen: Tensor, share: Tensor, noise: Tensor) -> Tensor:
-        """The pictures [N, 3, S, S] to expect from `seen` [N, 3, S, S], less 0.5 both.
+        """The pictures [N, 3, S, S] to expect given `seen` [N, 3, S, S], both less 0.5.
 
-        `share` [N, 1, S, S] says how much of each cell is seen, and `noise` [3] how far a whole
-        one may be off. Pictures of which the same is seen are solved for at once.
+        `share` [N, 1, S, S] says how much of each cell is visible; `noise` [3] is the variance of
+        a cell that is all visible. Pictures with the same visible cells are solved for at once.
         """
         values = along(seen)
         weights, kind = share.flatten(1).unique(dim=0, return_inverse=True)
@@ -47,9 +47,9 @@ class Gaussian:
         return torch.einsum("ac, nas -> ncs", COLOURS.to(seen), expected).view_as(seen)
 
     def conditional(self, values: Tensor, weight: Tensor, noise: Tensor) -> Tensor:
-        """The mean [N, 3, SS] given `values` [N, 3, SS], seen as far as `weight` [SS] says.
+        """The mean [N, 3, SS] given `values` [N, 3, SS], visible as far as `weight` [SS] says.
 
-        With d = x_o - mean_o of the seen cells o it is
+        With d = x_o - mean_o for the seen cells o it is
 
             mean + C[:, o] (C[o, o] + diag(noise / weight))^-1 d
 
@@ -65,11 +65,10 @@ class Gaussian:
         padded = solved.new_zeros(3, len(weight), len(values)).index_copy(1, where, solved)
         return self.mean + (self.covariance @ padded).permute(2, 0, 1)
 
-    def likelihood(self, seen: Tensor, share: Tensor, noise: float) -> Tensor:
-        """Logarithm of the density [K] of `seen` [K, 3, S, S], of which `share` [K, 1, S, S] is.
+    def log_likelihood(self, seen: Tensor, share: Tensor, noise: float) -> Tensor:
+        """The log density [K] of `seen` [K, 3, S, S], visible as far as `share` [K, 1, S, S] says.
 
-        That of a multivariate t on each axis, but for a constant that depends on which cells are
-        seen.
+        It is a multivariate t on each axis, up to a constant that depends on which cells are seen.
         """
         weight = share.flatten(1)
         whole = weight > ENOUGH
@@ -83,7 +82,7 @@ class Gaussian:
 
 
 class Pictures(nn.Module):
-    """The Gaussian of pictures that were counted."""
+    """The Gaussian of all pictures counted so far."""
 
     mean: Tensor
     covariance: Tensor
@@ -99,7 +98,7 @@ class Pictures(nn.Module):
 
 
 class Noise(nn.Module):
-    """The variance of what is seen beside a Gaussian, the one thing of it that gradients teach."""
+    """The variance of visible cells beyond the Gaussian: the part that is learned by gradients."""
 
     def __init__(self, variance: float) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The face found, what a Gaussian and then a network expect there, joined to the rest."""
+"""Finds the face, guesses it by a Gaussian and then a network, and joins the guess to the photo."""
 
 from functools import partial
 
@@ -19,20 +19,20 @@ enlarged = partial(F.interpolate, mode="bicubic", align_corners=False)
 
 class GaussianSettings(Settings):
     side: PositiveInt = 32  # cells a side of the Gaussian's picture
-    noise: PositiveFloat = 2e-3  # variance that a cell's colours begin with beyond the Gaussian
+    noise: PositiveFloat = 2e-3  # initial variance of a cell's colours beyond the Gaussian
     sight: PositiveInt = 128  # pixels a side of the network's picture
-    fold: PositiveInt = 4  # pixels a side that become one place with as many more channels
+    fold: PositiveInt = 4  # pixels a side that the network folds into the channels of one place
     width: NonNegativeInt = 64  # channels of the first level, doubled by each next; 0: no network
-    widest: PositiveInt = 256
-    levels: PositiveInt = 4  # the last has 1/2^(levels-1) of the places a side
+    widest: PositiveInt = 256  # channels of any level, at most
+    levels: PositiveInt = 4  # each has half as many places a side as the one before
 
 
 class GaussianFill(nn.Module):
-    """Photos are seen as squares; beyond their borders all is hidden.
+    """Guesses what is hidden in the frames of a photo that look most like what was learned.
 
-    In the frames of a photo that look most like what was taught, what is hidden is guessed; around
-    them it is what pictures from elsewhere lead to expect. What a guess gets wrong about visible
-    pixels is spread into the hole and taken off there: so the fill joins the photo without a step.
+    Around them, the fill is what the Gaussian of pictures from elsewhere expects. The error of a
+    guess at visible pixels is spread into the hole and taken off there, so that the fill joins the
+    photo without a step. A photo is seen as a square, in which all beyond its borders is hidden.
     """
 
     def __init__(self, settings: GaussianSettings) -> None:
@@ -42,7 +42,7 @@ class GaussianFill(nn.Module):
         self.taught, self.elsewhere = Pictures(settings.side), Pictures(settings.side // 2)
         self.network = (
             ResidualUNet(
-                inputs=7,  # a guess and what is seen, with how much
+                inputs=7,  # a guess, the visible pixels, and which these are
                 outputs=3,
                 fold=settings.fold,
                 width=settings.width,
@@ -54,7 +54,7 @@ class GaussianFill(nn.Module):
         )
 
     def forward(self, visible: Tensor, mask: Tensor, *, joined: bool = True) -> Tensor:
-        """The filled photo; where not `joined`, the guess about all of it [N, 3, sight, sight]."""
+        """The filled photo; unless `joined`, the guess at all of it [N, 3, sight, sight]."""
         known = 1 - mask.float()
         visible = (visible.float() - 0.5) * known
         if not joined:
@@ -64,16 +64,16 @@ class GaussianFill(nn.Module):
         )
 
     def filled(self, visible: Tensor, known: Tensor) -> Tensor:
-        """The photo [1, 3, H, W], less 0.5 as `visible` is: what each frame says, by its odds."""
+        """The filled photo [1, 3, H, W], less 0.5 like `visible`: the frames' fills, weighted."""
         if known.all():
             return visible
         with exact(visible):
-            frames, odds = self.found(visible, known)
+            frames, log_odds = self.found(visible, known)
             whole = visible.new_tensor([1.0, 0.5, 0.5])
             base = placed(self.expected(self.elsewhere(), visible, known), whole, visible)
         guesses = [
             (weight, *self.guessed(frame, visible, known))
-            for frame, weight in zip(frames, believed(odds), strict=True)
+            for frame, weight in zip(frames, believed(log_odds), strict=True)
             if weight > 0
         ]
         near = (..., *beside(known))
@@ -86,13 +86,13 @@ class GaussianFill(nn.Module):
         return out
 
     def found(self, visible: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
-        """Frames [K, 3] in a photo [1, 3, H, W], and the odds [K] for each."""
+        """Frames [K, 3] in a photo [1, 3, H, W], and the log odds [K] of each."""
         seen, share = squared(visible, self.sight), squared(known, self.sight)
         noise = float(self.noise().detach().mean())
         return find(seen, share, self.taught(), self.elsewhere(), noise)
 
     def guessed(self, frame: Tensor, visible: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
-        """The guess [1, 3, H, W] by what `frame` [3] shows of a photo, and where it is one."""
+        """The guess [1, 3, H, W] from what `frame` [3] shows of a photo, and where there is one."""
         scale = max(1, round(self.sight / float(frame[0])))  # at which the frame has `sight` pixels
         seen, share = (views(squared(x, scale), frame[None], self.sight) for x in (visible, known))
         guess = placed(self.guess(seen, share), frame, visible)
@@ -100,9 +100,10 @@ class GaussianFill(nn.Module):
         return guess, (inside > 0.99).float()
 
     def guess(self, seen: Tensor, share: Tensor) -> Tensor:
-        """The whole picture [N, 3, sight, sight] less 0.5, or what the Gaussian alone expects.
+        """The whole picture [N, 3, sight, sight] less 0.5; without a network, the Gaussian's.
 
-        `seen` [N, 3, sight, sight] is 0 where `share` [N, 1, sight, sight] is, and times it.
+        `seen` [N, 3, sight, sight] is already multiplied by `share` [N, 1, sight, sight], how much
+        of each pixel is visible.
         """
         with exact(seen):
             guess = enlarged(self.expected(self.taught(), seen, share), (self.sight, self.sight))
@@ -113,14 +114,14 @@ class GaussianFill(nn.Module):
         return guess + self.network(torch.cat([guess, seen * whole, whole], dim=1)).float()
 
     def expected(self, gaussian: Gaussian, seen: Tensor, share: Tensor) -> Tensor:
-        """The cells [N, 3, S, S] that `gaussian` leads to expect of photos as seen by `guess`."""
+        """The cells [N, 3, S, S] that `gaussian` expects; `seen` and `share` are as in `guess`."""
         shares = squared(share, gaussian.side)
         colours = squared(seen, gaussian.side) / shares.clamp(min=1e-6)
         return gaussian.expected(colours, shares, self.noise())
 
 
 def placed(small: Tensor, frame: Tensor, photo: Tensor, beyond: str = "border") -> Tensor:
-    """`small` [1, C, S, S], which lies in `frame` [3] of `photo` [1, 3, H, W], at its size."""
+    """`small` [1, C, S, S] put in `frame` [3] of a picture of the size of `photo` [1, 3, H, W]."""
     height, width = photo.shape[-2:]
     side = max(height, width)
     top, left = (side - height) // 2, (side - width) // 2
@@ -130,14 +131,14 @@ def placed(small: Tensor, frame: Tensor, photo: Tensor, beyond: str = "border") 
 
 
 def joined(visible: Tensor, known: Tensor, guess: Tensor, inside: Tensor, base: Tensor) -> Tensor:
-    """`guess`, less what it gets wrong; beyond where it is one, `base` likewise."""
+    """`guess` less its error, spread from visible pixels; `base` likewise where `inside` is 0."""
     guess = guess + spread(visible - guess, known * inside)
     settled = torch.where(known > 0, visible, guess)
     return base + spread(settled - base, torch.maximum(known, inside))
 
 
 def beside(known: Tensor) -> tuple[slice, slice]:
-    """Rows and columns of the hole and of as much around it as its fill depends on."""
+    """The rows and columns of the hole, with as much around it as its fill depends on."""
     found = []
     for axis in (-2, -1):
         hidden = (known == 0).any(dim=-3 - axis).flatten().nonzero()
@@ -148,12 +149,12 @@ def beside(known: Tensor) -> tuple[slice, slice]:
 
 
 def exact(tensor: Tensor) -> torch.autocast:
-    """Full precision, whatever is asked for: nothing that is seen may be rounded."""
+    """Full precision, whatever is asked for: visible pixels must not be rounded."""
     return torch.autocast(tensor.device.type, enabled=False)
 
 
 def squared(image: Tensor, side: int) -> Tensor:
-    """The means [N, C, side, side] of `image` [N, C, H, W], in the middle of a square of 0."""
+    """The means [N, C, side, side] of `image` [N, C, H, W], padded to a square with 0."""
     height, width = image.shape[-2:]
     if height == width == side:
         return image

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-SLOPE = 0.1  # below 0: with plain ReLUs it fell silent, for what is left to learn is little
+SLOPE = 0.1  # of ReLUs below 0; plain ones died, as there is little left to learn
 
 
 class ResidualBlock(nn.Module):
@@ -32,11 +32,11 @@ class ResidualBlock(nn.Module):
 
 
 class ResidualUNet(nn.Module):
-    """[N, I, H, W] to [N, O, H, W], where `multiple` divides both sides; 0 before it learns.
+    """[N, I, H, W] to [N, O, H, W], where `multiple` divides both sides; its output is 0 at first.
 
-    Squares of `fold` pixels a side become one place with as many more channels (Shi et al., "Real-
-    Time Single Image and Video Super-Resolution", 2016); each level has half the places and
-    twice the channels of the one above, up to `widest`.
+    Squares of `fold` pixels a side are folded into the channels of one place (Shi et al.,
+    "Real-Time Single Image and Video Super-Resolution", 2016); each level has half as many places
+    a side as the one above and twice the channels, up to `widest`.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class ResidualUNet(nn.Module):
         nn.init.zeros_(leave.weight)
         nn.init.zeros_(leave.bias)  # pyright: ignore[reportArgumentType]
         self.leave = nn.Sequential(nn.BatchNorm2d(width), nn.LeakyReLU(SLOPE), leave)
-        self.to(memory_format=torch.channels_last)  # on a processor 1.5 times as fast
+        self.to(memory_format=torch.channels_last)  # 1.5 times as fast on a CPU
 
     def forward(self, image: Tensor) -> Tensor:
         folded = F.pixel_unshuffle(image, self.fold)

@@ -1,6 +1,6 @@
-"""How it learns: the Gaussian by counting, but for the noise; then the network what that leaves.
+"""How it learns: the Gaussian by counting, its noise by gradients, then the network what is left.
 
-Mean and covariance are those of every image seen so far, whichever process has seen it.
+Mean and covariance are those of all images seen so far, in whichever process.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,10 +21,10 @@ from .model import GaussianFill, squared
 
 
 class GaussianTaskSettings(Settings):
-    fills: PositiveInt = 16  # images of a step from which the noise learns,
-    every: PositiveInt = 10  # and how often
-    hole: NonNegativeFloat = 0.1  # weight of the logarithm of the network's error in the hole,
-    visible: NonNegativeFloat = 0.3  # and of its mean square elsewhere
+    fills: PositiveInt = 16  # images of a batch that the noise learns from
+    every: PositiveInt = 10  # steps of `count` between two updates of the noise
+    hole: NonNegativeFloat = 0.1  # weight of the log of the mean squared error in the hole
+    visible: NonNegativeFloat = 0.3  # weight of the mean squared error elsewhere
 
 
 class GaussianTask(Task):
@@ -56,7 +56,7 @@ class GaussianTask(Task):
         return [Phase("network", ["net.network"], self.losses)] if self.net.network else []
 
     def predict(self, batch: Batch) -> Tensor | None:
-        """The guess of the network; while counting nothing is filled."""
+        """The guess of the network; nothing is filled while counting."""
         if self.stage == "count":
             return None
         return self.net(batch.visible, batch.mask, joined=False)
@@ -86,7 +86,7 @@ class GaussianTask(Task):
 
 
 class Moments(nn.Module):
-    """Counts of vectors along three axes: how many, their sum, and that of their products."""
+    """Of vectors along three axes: their number, their sum, and the sum of their products."""
 
     count: Tensor
     total: Tensor
@@ -100,7 +100,7 @@ class Moments(nn.Module):
         self.register_buffer("products", torch.zeros(3, values, values, dtype=torch.float64))
 
     def add(self, vectors: Tensor, pictures: Pictures) -> None:
-        """Count `vectors` [N, 3, SS], and let `pictures` be as all counted so far."""
+        """Count `vectors` [N, 3, SS], and make `pictures` the Gaussian of all counted so far."""
         rows = vectors.double().transpose(0, 1)
         self.count += rows.shape[1]
         self.total += rows.sum(1)

@@ -84,12 +84,12 @@ def test_where_nothing_is_seen_the_mean_is_expected():
 
 
 @pytest.mark.parametrize("width", [0, 8])
-@pytest.mark.parametrize("odds", [-100.0, 100.0])
+@pytest.mark.parametrize("log_odds", [-100.0, 100.0])
 @pytest.mark.parametrize("size", [(64, 64), (16, 40), (1, 1), (3, 5)])
-def test_visible_pixels_come_out_as_they_are(size: tuple[int, int], odds: float, width: int):
+def test_visible_pixels_come_out_as_they_are(size: tuple[int, int], log_odds: float, width: int):
     known = net(width)
     frames = torch.tensor([[1.0, 0.5, 0.5], [0.4, 0.7, 0.2]])
-    known.found = lambda visible, known: (frames, torch.tensor([odds, odds]))
+    known.found = lambda visible, known: (frames, torch.tensor([log_odds, log_odds]))
     mask = torch.zeros(1, 1, *size)
     mask[..., : size[0] // 2, :] = 1
     image = torch.rand(1, 3, *size)
@@ -114,9 +114,9 @@ def test_what_each_frame_says_is_shown_the_likeliest_first():
     known.found = lambda visible, known: (frames, torch.tensor([1.0, 5.0]))
     mask = torch.zeros(1, 1, 40, 40)
     mask[..., 5:20, 7:30] = 1
-    (first, told), (second, _) = Architecture.explain(known, torch.rand(1, 3, 40, 40), mask)
-    assert "50%" in told
-    assert "e^5" in told
+    (first, caption), (second, _) = Architecture.explain(known, torch.rand(1, 3, 40, 40), mask)
+    assert "50%" in caption
+    assert "e^5" in caption
     assert (first[21:] == 0).all()
     assert (second > 0).mean() > 0.5
 
@@ -150,7 +150,7 @@ def test_likelihoods_are_those_of_a_multivariate_t_of_what_is_seen():
                 values[axis, where], mean[where], c, df=TAILS
             )
     # but for a constant, which two pictures seen alike share
-    found = known.likelihood(seen, share, 0.01)
+    found = known.log_likelihood(seen, share, 0.01)
     assert float(found[0] - found[1]) == pytest.approx(expected[0] - expected[1], abs=1e-2)
 
 
@@ -183,10 +183,10 @@ def test_what_was_taught_is_found_in_a_larger_picture(frame: tuple[float, float,
     visible[..., 100:150, 90:140] = 0
     assert task.net.found((photo - 0.5) * visible, visible)[1].max() < NONE
     photo = place + (1 - there) * photo
-    frames, odds = task.net.found((photo - 0.5) * visible, visible)
-    best = frames[odds.argmax()]
+    frames, log_odds = task.net.found((photo - 0.5) * visible, visible)
+    best = frames[log_odds.argmax()]
     assert best.tolist() == pytest.approx([side, y, x], abs=0.13)
-    assert odds.max() > 0
+    assert log_odds.max() > 0
 
 
 def test_before_it_learns_the_network_adds_nothing():
@@ -275,6 +275,6 @@ def test_both_stages_run_also_where_the_only_phase_is_lazy(tmp_path: Path):
     line = ["train", "gaussian", "smoke", "--data", str(tmp_path), "--run", str(tmp_path / "run")]
     for setting in ("side=4", "sight=32", "width=4"):
         line += ["--set", f"architectures.gaussian.model.{setting}"]
-    told = CliRunner().invoke(main, [*line, "--workers", "0"])
-    assert told.exit_code == 0, told.output
+    done = CliRunner().invoke(main, [*line, "--workers", "0"])
+    assert done.exit_code == 0, done.output
     assert read(tmp_path / "run" / "weights.safetensors").name == "gaussian"
