@@ -29,6 +29,7 @@ from inpaint_cli.images import (
     read_mask,
     read_photo,
     resize_mask,
+    same_shape,
     verify,
     write_photo,
 )
@@ -756,3 +757,11 @@ def test_a_region_without_area_is_refused():
     for region in ((1, 1, 0, 5), (1, 1, 5, -1)):
         with pytest.raises(ImageError, match="marks nothing"):
             hole_of_regions((10, 10), [region])
+
+
+def test_the_same_shape_is_to_a_pixel_whichever_is_smaller():
+    assert same_shape((783, 765), (604, 591))
+    assert same_shape((604, 591), (783, 765))
+    assert same_shape((3, 5), (601, 1000))
+    assert not same_shape((40, 60), (60, 40))
+    assert not same_shape((610, 591), (783, 765))

@@ -220,7 +220,11 @@ def test_masks_from_a_folder_and_from_a_zip_are_the_same(tmp_path):
 
 def test_no_masks_to_draw_from(tmp_path):
     (tmp_path / "bad.zip").write_text("no zip")
-    for name, says in ((".", "no pictures"), ("nix", "check the name"), ("bad.zip", "neither")):
+    for name, says in (
+        (".", "no pictures"),
+        ("nix", "check the name"),
+        ("bad.zip", "not a whole zip"),
+    ):
         with pytest.raises(DataError, match=says):
             drawn("files", path=tmp_path / name)
 
@@ -288,10 +292,18 @@ def test_a_hostile_manifest_is_refused(tmp_path, change, says):
     assert not (tmp_path / "again").exists()
 
 
-def test_an_interrupted_set_has_no_manifest_and_no_strays(tmp_path):
-    impossible = [generator("half", ratio=(0.7, 0.8))]
-    with pytest.raises(InpaintError):
-        generate(numbered(impossible, 2, (8, 8), seed=0), impossible, tmp_path / "m")
+def test_an_interrupted_set_has_no_manifest_and_no_strays(tmp_path, monkeypatch):
+    masks = [generator("center")]
+    before = Path.replace
+
+    def interrupted(path: Path, target: Path) -> Path:
+        if target.name == "00003.png":
+            raise KeyboardInterrupt
+        return before(path, target)
+
+    monkeypatch.setattr(Path, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        generate(numbered(masks, 5, (8, 8), seed=0), masks, tmp_path / "m")
     assert not contents(tmp_path / "m")
 
 

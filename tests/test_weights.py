@@ -309,8 +309,17 @@ def test_a_copy_to_give_away_is_half_as_large_and_says_its_licence(file):
     assert {kind for kind, _ in after.tensors.values()} == {"F16"}
     given, own = weights.read(copy).net.state_dict(), weights.read(file).net.state_dict()
     assert all(torch.equal(given[key], own[key].half().float()) for key in own)
-    assert CliRunner().invoke(main, line).exit_code == 2
+    again = CliRunner().invoke(main, line)
+    assert again.exit_code == 1
+    assert "--overwrite" in again.stderr
     assert weights.inspect(copy) == after
+
+
+def test_a_folder_of_the_same_name_does_not_hide_weights(file, tmp_path, monkeypatch):
+    monkeypatch.setenv("INPAINT_WEIGHTS_DIR", str(file.parent))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / file.stem).mkdir()
+    assert models.locate(file.stem) == file
 
 
 def test_a_copy_cannot_say_it_is_something_else_or_lose_numbers(file):

@@ -3,6 +3,8 @@ from pathlib import Path
 
 import click
 
+overwriting = click.option("--overwrite", is_flag=True, help="Replace the output where it exists.")
+
 
 @click.group()
 def command() -> None:
@@ -63,16 +65,23 @@ def use(choice: str | None, forget: bool) -> None:
     "--to", "architecture", required=True, help="The architecture whose weights they are."
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: FILE.safetensors.")
+@overwriting
 @click.option("--json", "as_json", is_flag=True, help="Print where every tensor went, as JSON.")
-def convert(file: Path, architecture: str, output: Path | None, as_json: bool) -> None:
+def convert(
+    file: Path, architecture: str, output: Path | None, overwrite: bool, as_json: bool
+) -> None:
     """Turn the authors' own checkpoint into weights of ours.
 
     Nothing in the file is executed. What has no use for filling, such as a critic, is left out and
     named.
     """
     from ..engine.convert import convert
+    from ..files import free
 
     output = output or file.with_suffix(".safetensors")
+    if output.resolve() == file.resolve():
+        raise click.UsageError(f"{file} would be replaced; name another file with -o")
+    free(output, overwrite=overwrite)
     done = convert(file, architecture, output)
     if as_json:
         click.echo(json.dumps({"output": str(output), **done.facts()}, indent=2))
@@ -91,15 +100,15 @@ def convert(file: Path, architecture: str, output: Path | None, as_json: bool) -
 )
 @click.option("--half", is_flag=True, help="Store 16 bits a number: half as large.")
 @click.option("--note", "notes", multiple=True, metavar="KEY=TEXT", help="Into the header.")
-@click.option("--overwrite", is_flag=True, help="Replace the output where it exists.")
+@overwriting
 def export(file: Path, output: Path, half: bool, notes: tuple[str, ...], overwrite: bool) -> None:
     """Copy weights to give them away: smaller, and with notes such as their licence."""
     from ..engine import models, weights
+    from ..files import free
 
     if not all("=" in note for note in notes):
         raise click.UsageError("--note takes KEY=TEXT, such as licence='research only'")
-    if output.exists() and not overwrite:
-        raise click.UsageError(f"{output} exists; say --overwrite, or name another file")
-    told = dict(note.split("=", 1) for note in notes)
-    made = weights.export(models.locate(file), output, half=half, notes=told)
+    free(output, overwrite=overwrite)
+    header = dict(note.split("=", 1) for note in notes)
+    made = weights.export(models.locate(file), output, half=half, notes=header)
     click.echo(f"{made.path}: {made.bytes / 1e6:.1f} MB")

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..api.masks import Mask, on_border
 from ..errors import DataError, ImageError
-from ..images import read_mask, read_photo, resize_mask
+from ..images import read_mask, read_photo, resize_mask, same_shape
 from ..sheets import overlay
 from .masks import MANIFEST, SHOWN, laid_out, pictures, read_manifest, size_of, spread
 from .pairs import pair
@@ -262,7 +262,7 @@ def mismatched(looks: Sequence[Look], photos: Mapping[str, Sequence[Path]]) -> I
         told = f"{item.name} {item.width}x{item.height} for {width}x{height}"
         if (item.width, item.height) == (height, width):
             turned.append(told)
-        elif abs(item.width * height - item.height * width) <= max(height, width, item.width):
+        elif same_shape((item.height, item.width), (height, width)):
             scaled.append(told)
         else:
             other.append(told)

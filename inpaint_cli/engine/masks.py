@@ -193,9 +193,14 @@ def generate(
             generators=[masks.model_dump(mode="json") for masks in generators],
         )
         file.write(header.model_dump_json() + "\n")
-        for entry in drawn(orders, generators, folder, workers):
-            file.write(entry.model_dump_json() + "\n")
-            entries.append(entry)
+        try:
+            for entry in drawn(orders, generators, folder, workers):
+                file.write(entry.model_dump_json() + "\n")
+                entries.append(entry)
+        except BaseException:  # Ctrl-C too: without a manifest, nothing could remove them later
+            for order in orders:
+                (folder / order.file).unlink(missing_ok=True)
+            raise
     return entries
 
 

@@ -99,7 +99,7 @@ def by_name(name: str) -> Model:
 def locate(weights: str | Path) -> Path:
     """The file at a path, or the one of a name."""
     path = Path(weights)
-    if path.exists() or str(weights) not in (files := named()):
+    if path.is_file() or str(weights) not in (files := named()):
         return path
     return files[str(weights)]
 

@@ -5,7 +5,7 @@ inks, alpha, sixteen bits, orientation and metadata exist only in here. Nothing 
 torch, networks or the command line.
 """
 
-from .masks import Mask, feather, grow, hole_of_regions, read_mask, resize_mask
+from .masks import Mask, feather, grow, hole_of_regions, read_mask, resize_mask, same_shape
 from .photo import Patch, Photo
 from .read import read_photo
 from .write import Drift, encode, verify, write_photo
@@ -22,6 +22,7 @@ __all__ = [
     "read_mask",
     "read_photo",
     "resize_mask",
+    "same_shape",
     "verify",
     "write_photo",
 ]

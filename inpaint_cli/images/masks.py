@@ -146,6 +146,11 @@ def resize_mask(hole: Hole, size: tuple[int, int]) -> Hole:
     return hole[rows[:, None], columns]
 
 
+def same_shape(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    """Whether two sizes (height, width) have the same proportions, to a pixel of the smaller."""
+    return abs(one[0] * other[1] - one[1] * other[0]) <= max(*one, *other)
+
+
 def hole_of_regions(size: tuple[int, int], regions: Sequence[tuple[int, int, int, int]]) -> Hole:
     """The boxes (x, y, width, height) in a photo of (height, width), cut at its borders."""
     hole = np.zeros(size, np.bool_)

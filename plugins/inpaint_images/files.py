@@ -5,11 +5,11 @@ import re
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Literal
-from zipfile import BadZipFile, ZipFile
 
 from pydantic import NonNegativeInt
 
 from inpaint_cli.api.datasets import Images
+from inpaint_cli.archives import member, members
 from inpaint_cli.errors import DataError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".avif", ".jp2")
@@ -26,7 +26,7 @@ class Stored(Images):
 
     def label_map(self, root: Path, name: str) -> bytes | None:
         where = self.labels and labels_of(name, self.labels)
-        if where is None or where not in everything(root, os.getpid()):
+        if where is None or where not in everything(root):
             return None
         return contents(root, where)
 
@@ -63,7 +63,7 @@ def listed(root: Path) -> list[str]:
         ]
         names = [os.path.normpath(name) for name in found]
     elif root.suffix.lower() == ".zip" and root.is_file():
-        names = [entry.filename for entry in archive(root, os.getpid()).infolist()]
+        names = members(root)
     elif root.suffix.lower() in LISTS and root.is_file():
         names = [line for line in root.read_text("utf-8").splitlines() if line.strip()]
     else:
@@ -81,30 +81,20 @@ def labels_of(name: str, pattern: str) -> str:
 
 
 @lru_cache(maxsize=4)
-def everything(root: Path, process: int) -> frozenset[str]:
+def everything(root: Path) -> frozenset[str]:
     """All that is listed below `root`, to look names up in."""
     return frozenset(listed(root))
 
 
 def contents(root: Path, name: str) -> bytes:
     """The bytes of one of the files that `listed` names."""
+    if root.suffix.lower() == ".zip" and not root.is_dir():
+        return member(root, name)
+    folder = root if root.is_dir() else root.parent
     try:
-        if root.is_dir():
-            return (root / name).read_bytes()
-        if root.suffix.lower() == ".zip":
-            return archive(root, os.getpid()).read(name)
-        return (root.parent / name).read_bytes()
-    except (OSError, BadZipFile, KeyError) as error:
+        return (folder / name).read_bytes()
+    except OSError as error:
         raise DataError(f"{root}: {name} cannot be read: {error}") from error
-
-
-@lru_cache(maxsize=8)
-def archive(root: Path, process: int) -> ZipFile:
-    """The opened archive; one for each process, for a file's position is shared across a fork."""
-    try:
-        return ZipFile(root)
-    except (OSError, BadZipFile) as error:
-        raise DataError(f"{root} is not a whole zip file: {error}; get it again") from error
 
 
 def natural(name: str) -> list[tuple[int, str]]:

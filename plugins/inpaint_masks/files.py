@@ -1,14 +1,13 @@
 """Masks that somebody else drew, from a folder or a zip archive, read where they lie."""
 
-import os
 from functools import lru_cache
 from pathlib import Path
-from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 from pydantic import Field
 
 from inpaint_cli.api.masks import Mask, Masks
+from inpaint_cli.archives import member, members
 from inpaint_cli.errors import DataError
 
 from .brush import flipped
@@ -30,7 +29,7 @@ class Files(Masks):
         names = listed(self.path)
         name = names[int(rng.integers(len(names)))]
         hole = read_mask(
-            content(self.path, name, os.getpid()),
+            self.path / name if self.path.is_dir() else member(self.path, name),
             name=f"{self.path}/{name}",
             threshold=self.threshold,
             invert=self.invert,
@@ -45,7 +44,7 @@ def listed(path: Path) -> list[str]:
     if path.is_dir():
         found = [p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file()]
     elif path.is_file():
-        found = archive(path, os.getpid()).namelist()
+        found = members(path)
     else:
         raise DataError(f"there is no {path} to take masks from; check the name")
     names = sorted(
@@ -56,16 +55,3 @@ def listed(path: Path) -> list[str]:
     if not names:
         raise DataError(f"no pictures in {path}; give a folder or zip archive of masks")
     return names
-
-
-def content(path: Path, name: str, process: int) -> Path | bytes:
-    return path / name if path.is_dir() else archive(path, process).read(name)
-
-
-@lru_cache(maxsize=16)
-def archive(path: Path, process: int) -> ZipFile:
-    """The opened archive; each process needs its own, or they would move each other's place."""
-    try:
-        return ZipFile(path)
-    except BadZipFile as error:
-        raise DataError(f"{path} is neither a folder nor a zip archive") from error

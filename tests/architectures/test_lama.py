@@ -180,6 +180,19 @@ def test_convert_writes_weights(file: Path, tmp_path: Path):
     )
 
 
+def test_convert_replaces_nothing_unasked(file: Path, tmp_path: Path):
+    begin = ["weights", "convert", str(file), "--to", "lama"]
+    own = file.rename(tmp_path / "own.safetensors")
+    result = CliRunner().invoke(main, ["weights", "convert", str(own), "--to", "lama"])
+    assert result.exit_code == 2
+    assert "would be replaced" in result.stderr
+    own.rename(file)
+    (tmp_path / "there.safetensors").write_text("mine")
+    result = CliRunner().invoke(main, [*begin, "-o", str(tmp_path / "there.safetensors")])
+    assert result.exit_code == 1
+    assert (tmp_path / "there.safetensors").read_text() == "mine"
+
+
 def test_convert_runs_nothing(tmp_path: Path):
     path = tmp_path / "trap.ckpt"
     torch.save({"state_dict": {"a": torch.rand(2)}, "trap": Trap(tmp_path / "sprung")}, path)
