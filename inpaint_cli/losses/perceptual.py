@@ -63,6 +63,12 @@ class VGG(nn.Module):
                 found[name] = x
         return [found[tap] for tap in self.taps]
 
+    def perceptual(self, filled: Tensor, truth: Tensor) -> Tensor:
+        """`perceptual` of the features of two images; only `filled` gets a gradient."""
+        with torch.no_grad():
+            true = self(truth)
+        return perceptual(self(filled), true)
+
 
 def vgg(network: Network, taps: Sequence[str], source: Source) -> VGG | None:
     """The network that a task's settings ask for; None for "none"."""

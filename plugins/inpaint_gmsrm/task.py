@@ -24,7 +24,7 @@ from inpaint_cli.losses.adversarial import (
     r1,
 )
 from inpaint_cli.losses.divergence import kl
-from inpaint_cli.losses.perceptual import Source, label, perceptual, vgg
+from inpaint_cli.losses.perceptual import Source, label, vgg
 from inpaint_cli.losses.reconstruction import l1
 
 from .critic import ResidualCritic
@@ -193,9 +193,7 @@ class GMSRMTask(Task):
             fake = self.scores(out.image, batch)
             terms["adversarial"] = config.adversarial * hinge_generator(fake)
         if self.vgg is not None:
-            with torch.no_grad():
-                true = self.vgg(batch.image)
-            terms["perceptual"] = config.perceptual * perceptual(self.vgg(out.image), true)
+            terms["perceptual"] = config.perceptual * self.vgg.perceptual(out.image, batch.image)
         return terms
 
     def scores(self, image: Tensor, batch: Batch) -> Tensor:

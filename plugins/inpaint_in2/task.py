@@ -22,7 +22,7 @@ from inpaint_cli.losses.adversarial import (
     logistic_generator,
     r1,
 )
-from inpaint_cli.losses.perceptual import Source, label, perceptual, vgg
+from inpaint_cli.losses.perceptual import Source, label, vgg
 from inpaint_cli.losses.reconstruction import l1
 
 EPOCH = 4667  # steps: 28,000 faces, 3 on each of two GPUs
@@ -93,9 +93,7 @@ class IN2Task(Task):
             terms["adversarial"] = config.adversarial * logistic_generator(fake)
             terms["feature_matching"] = config.feature_matching * matched
         if self.vgg is not None:
-            with torch.no_grad():
-                true = self.vgg(truth)
-            terms["perceptual"] = config.perceptual * perceptual(self.vgg(out), true)
+            terms["perceptual"] = config.perceptual * self.vgg.perceptual(out, truth)
         if config.pixels:
             terms["pixels"] = config.pixels * l1(out, truth, batch.mask, visible=0, by_area=True)
         return terms

@@ -21,7 +21,7 @@ from inpaint_cli.losses.adversarial import (
     logistic_generator,
     r1,
 )
-from inpaint_cli.losses.perceptual import Source, label, perceptual, vgg
+from inpaint_cli.losses.perceptual import Source, label, vgg
 from inpaint_cli.losses.reconstruction import l1
 
 
@@ -85,7 +85,5 @@ class LaMaTask(Task):
             terms["adversarial"] = config.adversarial * logistic_generator(fake)
             terms["feature_matching"] = config.feature_matching * matched
         if self.vgg is not None:
-            with torch.no_grad():
-                true = self.vgg(truth)
-            terms["perceptual"] = config.perceptual * perceptual(self.vgg(out), true)
+            terms["perceptual"] = config.perceptual * self.vgg.perceptual(out, truth)
         return terms
