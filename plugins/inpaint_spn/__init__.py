@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from inpaint_cli.api.architectures import Architecture, Sizes
+from inpaint_cli.pictures import pixels
 
 from .clusters import clusters
 from .model import SemanticPriorNet
@@ -45,12 +46,12 @@ class SPN(Architecture):
     ) -> Sequence[tuple[NDArray[np.uint8], str]]:
         """The clusters of the priors, coarse to fine (figure 10), and the picture itself."""
         out = net(visible, mask)
-        filled = torch.where(mask > 0, out.image, visible)[0].clamp(0, 1).permute(1, 2, 0)
+        filled = torch.where(mask > 0, out.image, visible)[0]
         pictures = [
             (clusters(prior[0]), "prior, {} x {}".format(*prior.shape[:1:-1]))
             for prior in reversed(out.priors)
         ]
-        return [*pictures, ((filled.cpu().numpy() * 255).round().astype("uint8"), "filled")]
+        return [*pictures, (pixels(filled), "filled")]
 
 
 class SPNP(SPN):
