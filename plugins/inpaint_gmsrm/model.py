@@ -288,10 +288,10 @@ class Moments(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         x = F.leaky_relu(self.conv(x), 0.2)
         if isinstance(self.last, nn.Linear):
-            told = self.last(x.mean((2, 3)))[..., None, None]  # N 2 1 1
+            moments = self.last(x.mean((2, 3)))[..., None, None]  # N 2 1 1
         else:
-            told = self.last(x)  # N 2 H W
-        mean, log_variance = told.chunk(2, 1)
+            moments = self.last(x)  # N 2 H W
+        mean, log_variance = moments.chunk(2, 1)
         return mean, log_variance.clamp(-10, 10)
 
 

@@ -105,11 +105,11 @@ class INRB(nn.Module):
 
     def block(self, a: Tensor, y: Sampling, x: Sampling, head: nn.Module | None) -> Tensor:
         """Some rows [N, rows, W, outputs]."""
-        told = self.ensemble(a, y, x)
-        cell = told.new_tensor([y.step, x.step])
-        hidden = told.shape[-1]  # the cell is one for all: its share joins the bias
+        features = self.ensemble(a, y, x)
+        cell = features.new_tensor([y.step, x.step])
+        hidden = features.shape[-1]  # the cell is one for all: its share joins the bias
         bias = self.first.bias + self.first.weight[:, hidden:] @ cell.to(self.first.weight)
-        out = self.last(F.gelu(F.linear(told, self.first.weight[:, :hidden], bias)))
+        out = self.last(F.gelu(F.linear(features, self.first.weight[:, :hidden], bias)))
         return out if head is None else head(out)
 
     def ensemble(self, a: Tensor, y: Sampling, x: Sampling) -> Tensor:

@@ -30,21 +30,21 @@ def explain(net: MDRNet, visible: Tensor, mask: Tensor) -> list[tuple[Any, str]]
     regions = trace.regions[0].cpu().numpy().repeat(4, 0).repeat(4, 1)
     tinted = (coarse * 0.45 + COLOURS[regions] * 0.55).astype(np.uint8)
     how = "by a fixed template (no face parser)" if net.settings.parser == "template" else "parsed"
-    told: list[tuple[Any, str]] = [(coarse, "coarse face"), (tinted, f"regions, {how}")]
+    pictures: list[tuple[Any, str]] = [(coarse, "coarse face"), (tinted, f"regions, {how}")]
     if trace.weights is not None:
         weights, present = trace.weights[0].cpu(), trace.present[0].cpu()
-        told.append((chart(net, weights, present), "weight of each memory slot, by region"))
+        pictures.append((chart(net, weights, present), "weight of each memory slot, by region"))
     filled = torch.where(mask[0] > 0, trace.image[0], visible[0])
-    return [*told, (pixels(filled), "filled")]
+    return [*pictures, (pixels(filled), "filled")]
 
 
 def chart(net: MDRNet, weights: Tensor, present: Tensor) -> Image.Image:
     """A row a region, a column a slot, brighter the more it answers; the row's own range."""
     line, left, cell = 22, 150, 24
-    told = names(net.settings.merge)
-    page = Image.new("RGB", (left + cell * weights.shape[1] + 8, line * len(told) + 8), "white")
+    regions = names(net.settings.merge)
+    page = Image.new("RGB", (left + cell * weights.shape[1] + 8, line * len(regions) + 8), "white")
     draw, font = ImageDraw.Draw(page), ImageFont.load_default(12)
-    for row, name in enumerate(told):
+    for row, name in enumerate(regions):
         y = 4 + row * line
         draw.rectangle((4, y + 4, 16, y + 16), tuple(COLOURS[row].tolist()))
         draw.text((22, y + 3), name, "black" if present[row] else "gray", font)

@@ -220,10 +220,10 @@ class SPNPTask(SPNTask):
             filled = self.vgg(net.image)
             with torch.no_grad():
                 true = [repeated(t, self.samples) for t in self.vgg(batch.image)]
-            told = perceptual(filled, true, form=config.perceptual_form)
-            terms["perceptual"] = config.perceptual * told
-            told = diversity(filled, batch.mask, form=config.diversity_form)
-            terms["diversity"] = config.diversity * told
+            distance = perceptual(filled, true, form=config.perceptual_form)
+            terms["perceptual"] = config.perceptual * distance
+            alike = diversity(filled, batch.mask, form=config.diversity_form)
+            terms["diversity"] = config.diversity * alike
         return terms
 
     def critics_view(self, batch: Batch, image: Tensor) -> dict[str, Tensor]:
