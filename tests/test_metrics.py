@@ -176,6 +176,12 @@ def test_psnr_of_equals_is_infinite_or_capped_and_pools_errors():
     assert PSNR(pooling="set").average(scores) == pytest.approx(-10 * math.log10((1e-2 + 1e-3) / 2))
 
 
+def test_images_without_a_score_do_not_count():
+    assert PSNR().over([20.0, math.nan, 30.0]) == 25
+    assert math.isnan(PSNR().over([math.nan]))
+    assert math.isnan(PSNR().over([]))
+
+
 def test_forms_of_l1_and_regions():
     truth = np.full((8, 8, 3), 100, np.uint8)
     filled = truth.copy()

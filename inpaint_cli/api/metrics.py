@@ -6,7 +6,7 @@ gathers, averages, bins and bootstraps.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -44,6 +44,12 @@ class ImageMetric(Metric):
     def average(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """One number for the set from [..., N] scores without NaN."""
         return scores.mean(-1)
+
+    def over(self, scores: Sequence[float] | NDArray[np.float64]) -> float:
+        """One number for the set from the scores of all its images; NaN where none has one."""
+        known = np.asarray(scores, np.float64)
+        known = known[~np.isnan(known)]
+        return float(self.average(known)) if known.size else float("nan")
 
 
 @dataclass(frozen=True)

@@ -71,15 +71,7 @@ class Validation:
                 rows.append((n, row(Batch(image, mask), filled, self.collection.names[n], given)))
         every = [given for _, given in sorted(gather_object(scores), key=lambda item: item[0])]
         shown = [cells for _, cells in sorted(gather_object(rows), key=lambda item: item[0])]
-        return {
-            k: averaged(m, [given[k] for given in every]) for k, m in self.metrics.items()
-        }, shown
-
-
-def averaged(metric: ImageMetric, scores: Sequence[float]) -> float:
-    """One number from the scores of all images that have one."""
-    known = np.array([score for score in scores if not np.isnan(score)])
-    return float(metric.average(known)) if known.size else float("nan")
+        return {k: m.over([given[k] for given in every]) for k, m in self.metrics.items()}, shown
 
 
 def row(batch: Batch, filled: Tensor, name: str, scores: Mapping[str, float]) -> list[Any]:
