@@ -1,4 +1,4 @@
-"""Write files whole or not at all."""
+"""Write files whole or not at all, pictures in the format that their suffix stands for."""
 
 import os
 import re
@@ -7,9 +7,25 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import InpaintError
+from .errors import ImageError, InpaintError
 
 RANDOM = re.compile("[a-z0-9_]{8}")  # what mkstemp puts into names
+SUFFIXES = {  # of pictures, and the formats that they stand for
+    suffix: format
+    for format, suffixes in {
+        "JPEG": ".jpg .jpeg .jpe .jfif .mpo",
+        "PNG": ".png .apng",
+        "WEBP": ".webp",
+        "TIFF": ".tif .tiff",
+        "BMP": ".bmp .dib",
+        "GIF": ".gif",
+        "TGA": ".tga",
+        "PPM": ".ppm .pgm .pbm .pnm .pfm",
+        "JPEG2000": ".jp2 .j2k .jpx .j2c .jpf .jpc",
+        "AVIF": ".avif",
+    }.items()
+    for suffix in suffixes.split()
+}
 
 
 @contextmanager
@@ -56,6 +72,13 @@ def free(path: Path, *, overwrite: bool) -> None:
         raise InpaintError(f"{path} is a folder; give the name of a file")
     if path.exists() and not overwrite:
         raise InpaintError(f"{path} exists already; give another name or --overwrite")
+
+
+def picture_format(path: Path) -> str:
+    """The format for which the suffix of `path` stands; raises `ImageError` where that is none."""
+    if (suffix := path.suffix.lower()) not in SUFFIXES:
+        raise ImageError(f"{path} has no suffix of a picture; use one of {', '.join(SUFFIXES)}")
+    return SUFFIXES[suffix]
 
 
 def unwritable(path: Path, error: OSError) -> InpaintError:

@@ -73,6 +73,8 @@ def test_a_folder_by_two_models_in_the_order_given(files):
         (["--mask", "p/one_mask.png", "telea", "tela"], 1, "did you mean 'telea'"),
         (["--mask", "p/one_mask.png", "telea", "ns", "telea"], 1, "both called telea"),
         (["--mask", "p/one_mask.png", "telea", "-o", "p/one.jpg"], 1, "exists already"),
+        (["--mask", "p/one_mask.png", "telea", "-o", "sheet"], 1, "sheet has no suffix of a"),
+        (["--mask", "p/one_mask.png", "telea", "-o", "sheet.xyz"], 1, "use one of .jpg"),
     ],
 )
 def test_what_cannot_be_is_said_before_anything_is_filled(files, args, code, sentence):
@@ -93,3 +95,11 @@ def test_a_sheet_shows_the_hole_at_native_scale(shape):
     rows, columns = around(hole)
     assert rows.stop - rows.start == min(shape[0], CELL)
     assert columns.stop - columns.start == min(shape[1], CELL)
+
+
+@pytest.mark.parametrize("output", ["sheet", "sheet.xyz"])
+def test_explain_too_asks_for_a_suffix_before_any_work(files, output):
+    args = ["explain", "p/one.jpg", "--mask", "p/one_mask.png", "--model", "telea", "-o", output]
+    result = CliRunner().invoke(main, args, catch_exceptions=False)
+    assert result.exit_code == 1
+    assert f"{output} has no suffix of a picture" in result.stderr

@@ -73,9 +73,10 @@ def command(
         )
     if mask not in (None, "alpha") and not Path(mask).exists():
         raise click.BadParameter(f"there is no '{mask}'", param_hint="'--mask'")
-    from ..files import free
+    from ..files import free, picture_format
 
     output = output or photo.with_name(f"{photo.stem}.compare.png")
+    picture_format(output)  # before any work
     free(output, overwrite=overwrite)
 
     from ..engine.compare import METRICS, compare

@@ -40,9 +40,10 @@ def command(
     """
     if mask is None and not settings["regions"]:
         raise click.UsageError("say where the hole is: --mask FILE or --region X,Y,W,H")
-    from ..files import free
+    from ..files import free, picture_format
 
     output = output or photo.with_name(f"{photo.stem}.explained.png")
+    picture_format(output)  # before any work
     free(output, overwrite=overwrite)
 
     from ..engine.explain import explain

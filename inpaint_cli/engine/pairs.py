@@ -12,7 +12,7 @@ from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
 from ..errors import DataError
-from ..images.write import SUFFIXES
+from ..files import SUFFIXES
 
 MASK = re.compile(r"(.+)[-_]mask\d*|mask\d*[-_](.+)|mask", re.IGNORECASE)  # cat_mask001, mask-cat
 

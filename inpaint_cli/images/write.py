@@ -12,28 +12,12 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
 from ..errors import ImageError
-from ..files import replacing
+from ..files import picture_format, replacing
 from .deep import encode_png, encode_ppm, encode_tiff
 from .jpeg import splice
 from .photo import GRAY, LUMA, WITH_ALPHA, Float, Hole, Photo, picture
 from .read import colours_of, read_photo
 
-SUFFIXES = {
-    suffix: format
-    for format, suffixes in {
-        "JPEG": ".jpg .jpeg .jpe .jfif .mpo",
-        "PNG": ".png .apng",
-        "WEBP": ".webp",
-        "TIFF": ".tif .tiff",
-        "BMP": ".bmp .dib",
-        "GIF": ".gif",
-        "TGA": ".tga",
-        "PPM": ".ppm .pgm .pbm .pnm .pfm",
-        "JPEG2000": ".jp2 .j2k .jpx .j2c .jpf .jpc",
-        "AVIF": ".avif",
-    }.items()
-    for suffix in suffixes.split()
-}
 WRITES = {  # the modes that each format can hold
     format: set(modes.split())
     for format, modes in {
@@ -70,11 +54,8 @@ def write_photo(
     Without a suffix the format stays the photo's. `quality` (1 to 100) replaces what a lossy
     file would take over from its source.
     """
-    if (suffix := path.suffix.lower()) and suffix not in SUFFIXES:
-        raise ImageError(
-            f"{path}: pictures are not written as '{suffix}'; use one of {', '.join(SUFFIXES)}"
-        )
-    data, notes = encode(photo, SUFFIXES.get(suffix, photo.format), quality=quality)
+    format = picture_format(path) if path.suffix else photo.format
+    data, notes = encode(photo, format, quality=quality)
     with replacing(path, overwrite=overwrite) as temporary:
         temporary.write_bytes(data)
     return notes
