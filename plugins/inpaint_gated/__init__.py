@@ -14,7 +14,9 @@ from .task import GatedTask
 
 
 class GatedSettings(Settings):
-    width: PositiveInt = 24  # channels of the first layer, after gating; deep ones have 4 times it
+    width: PositiveInt = (
+        24  # channels of the first layer after gating; four times as many deep down
+    )
 
 
 class Gated(Architecture):

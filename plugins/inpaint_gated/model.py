@@ -78,7 +78,7 @@ class ContextualAttention(nn.Module):
 
     Features are compared at half their size by 3 x 3 patches, the keys of unit length; the softmax
     has the factor 10; patches of 4 x 4 at full size are put in place and averaged. Scores are
-    float32 and made for some rows of queries at a time, at most `budget` of them.
+    float32 and made for a few rows of queries at a time, at most `budget` of them.
     """
 
     def __init__(self, budget: int = 2**24) -> None:
@@ -98,7 +98,7 @@ class ContextualAttention(nn.Module):
         queries = F.unfold(small, 3, padding=1)[0].T.view(h, w, -1)  # h w 9C
         keys = F.normalize(queries.view(h * w, -1), dim=1, eps=1e-4)
         share = F.avg_pool2d(F.max_pool2d(mask, 2), 3, 1, 1, count_include_pad=False).view(-1)
-        barred = share > share.min()  # keys with hole in them, unless all have
+        barred = share > share.min()  # keys with pixels of the hole, unless all have some
         framed = F.pad(x, (1, 1, 1, 1), mode="replicate")  # zeros would be copied into the hole
         patches = F.unfold(framed, 4, stride=2)[0].T  # hw 16C
         rows = max(1, self.budget // (h * w * w) - 2)
@@ -116,7 +116,7 @@ class ContextualAttention(nn.Module):
 
 
 def propagate(scores: Tensor) -> Tensor:
-    """Sum each score [h, w, H, W] with those of neighbours whose keys are neighbours likewise."""
+    """Add to each score [h, w, H, W] those of neighbouring queries for keys shifted alike."""
     across = scores.clone()
     across[:, 1:, :, 1:] += scores[:, :-1, :, :-1]
     across[:, :-1, :, :-1] += scores[:, 1:, :, 1:]

@@ -1,4 +1,4 @@
-"""GM-SRM: a generative memory, learned from the data beforehand, guides the filling."""
+"""GM-SRM: a generative memory, trained on the data first, guides the fill."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -14,11 +14,11 @@ from inpaint_cli.pictures import pixels
 from .model import GMSRMNet, GMSRMSettings, Query
 from .task import GMSRMTask
 
-PICTURES, SAMPLES = 2, 5  # by the memory alone, and fillings whose differences `explain` shows
+PICTURES, SAMPLES = 2, 5  # by the memory alone, and fills whose differences `explain` shows
 
 
 class GMSRM(Architecture):
-    """A generative memory, learned beforehand, is asked what belongs into the hole."""
+    """Asks a generative memory, trained first, what belongs in the hole."""
 
     settings = GMSRMSettings
     task = GMSRMTask
@@ -44,7 +44,7 @@ class GMSRM(Architecture):
     def explain(
         net: GMSRMNet, visible: Tensor, mask: Tensor
     ) -> Sequence[tuple[NDArray[np.uint8], str]]:
-        """What the memory alone makes of the photo, the filling, and where fillings differ."""
+        """What the memory alone makes of the photo, the fill, and where several fills differ."""
         rows = []
         if net.settings.memory:
             pictures = [(net(visible, mask, Query()).image[0] + 1) / 2 for _ in range(PICTURES)]

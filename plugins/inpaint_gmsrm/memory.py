@@ -1,6 +1,6 @@
 """The generative memory: StyleGAN2's synthesis network, shown an encoder's features (figure 3).
 
-It knows codes, features and noise; where they come from is the network's around it.
+It is given codes, features and noise by the network around it.
 """
 
 from collections.abc import Sequence
@@ -20,8 +20,8 @@ def modulated(
 
     Demodulated, the filters of each sample have norm 1 (StyleGAN2, eq. 1 and 3). Both forms give
     the same: `grouped` scales the weights of each sample, `scaled` its input and its output. None
-    takes the faster one (benchmarks/gmsrm.py): weights where a single picture has more numbers
-    than they have, which spares it two passes over that picture.
+    takes the faster one (benchmarks/gmsrm.py): `grouped` for a single picture with more numbers
+    than the weights have, which saves two passes over it.
     """
     (n, inputs, height, width), (outputs, _, k, _) = x.shape, weight.shape
     style = style * (inputs * k * k) ** -0.5  # equalised: a weight starts as N(0, 1)
@@ -70,7 +70,7 @@ class StyledConv(Modulation):
 
 
 class ToRGB(Modulation):
-    """A picture from features, on top of that of the level below; only pre-training needs it."""
+    """A picture from features, added to that of the level below; only pre-training needs it."""
 
     def __init__(self, inputs: int, code: int) -> None:
         super().__init__(inputs, 3, 1, code)
@@ -115,7 +115,7 @@ class Memory(nn.Module):
             Level(below[n], feature, width, code, lowest=n == 0)
             for n, (feature, width) in enumerate(zip(features, widths, strict=True))
         )
-        self.register_buffer("steps", torch.zeros((), dtype=torch.long))  # that it was trained
+        self.register_buffer("steps", torch.zeros((), dtype=torch.long))  # it was trained for
 
     def level(self, n: int) -> Level:
         level = self.levels[n]
@@ -123,7 +123,7 @@ class Memory(nn.Module):
         return level
 
     def start(self, feature: Tensor) -> Tensor:
-        """The learned constant in the size of the deepest feature, one for each of the batch."""
+        """The learned constant at the size of the deepest feature, once for each image."""
         size = feature.shape[-2:]
         constant = self.constant
         if size != constant.shape[-2:]:
@@ -132,5 +132,5 @@ class Memory(nn.Module):
 
 
 def up2(x: Tensor) -> Tensor:
-    """Twice the size; but for the border, StyleGAN2's filter of 1, 3, 3, 1."""
+    """Twice the size; except at the border, StyleGAN2's filter of 1, 3, 3, 1."""
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)

@@ -3,7 +3,7 @@
 Equation numbers are of the paper, which contradicts itself in places; equations 6 and 7 are
 followed where algorithm 1 has another order. Levels go from the deepest up; at the size of
 training, 2^(L + 1), level i is 2^(i + 1) pixels wide. E is the encoder's feature of a level, P the
-memory's, G what the decoder has when it comes there.
+memory's, G the decoder's on arriving there.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ class Widths:
     code_hidden: int
     moments_hidden: int
     head: int
-    levels: int  # where the settings say nothing
+    levels: int  # by default
 
 
 WIDTHS: dict[Width, Widths] = {
@@ -65,14 +65,14 @@ class GMSRMSettings(Settings):
     """The whole network; the switches are those of table IV: Base, GM-BM and GM-CSV lack some."""
 
     width: Width = "full"  # 83.6 M parameters; small: 20.9 M; tiny, for tests: 0.4 M
-    levels: int | None = Field(default=None, ge=3)  # 7 for 256 pixels, 5 for 64; the deepest go
+    levels: int | None = Field(default=None, ge=3)  # 7 for 256 pixels, 5 for 64: less deep
     memory: bool = True  # False: Base
     noise: Literal["conditional", "random", "none"] = "conditional"  # GM-BM: random
     moments: Literal["scalar", "spatial"] = "scalar"  # of conditional noise: one a level, or a map
     progressive: bool = True  # GM-BM, GM-CSV: False; the code of the deepest level serves all
     temperature: NonNegativeFloat = 1.0  # of conditional noise; 0: always the same picture
     padding: Padding = "zeros"  # of encoder, decoder and head
-    attention: Pooling = "after"  # what it pools: behind the norm, as printed, or before it
+    attention: Pooling = "after"  # whether it pools after the norm, as printed, or before it
 
     @model_validator(mode="after")
     def reachable(self) -> Self:
@@ -93,7 +93,7 @@ class GMSRMSettings(Settings):
 
 
 class Out(NamedTuple):
-    """A filled picture, and of each level what its noise was drawn from."""
+    """A filled picture, and for each level what its noise was drawn from."""
 
     image: Tensor  # N 3 H W, 0..1
     moments: Sequence[tuple[Tensor, Tensor]]  # mean and log variance, [N, 1, 1, 1] or maps
@@ -103,7 +103,7 @@ class Out(NamedTuple):
 class Query(NamedTuple):
     """How the memory is asked for a picture of its own, in its pre-training."""
 
-    keep: Tensor | None = None  # [N, 1, 1, 1], 0 where it is to see no feature of an image
+    keep: Tensor | None = None  # [N, 1, 1, 1], 0 for images whose features it must not see
     detached: bool = False  # no gradient into the features that it sees
 
 
@@ -197,14 +197,14 @@ class GMSRMNet(nn.Module):
     def noises(
         self, like: Tensor, moments: tuple[Tensor, Tensor] | None, count: int
     ) -> Sequence[Tensor | None]:
-        """Noise [N, 1, H, W], or [1, 1, H, W] for all of a batch that is not learned from.
+        """Noise [N, 1, H, W] in training, else one [1, 1, H, W] for the whole batch.
 
-        That is drawn on the CPU: the same on every device, whatever else is in the batch.
+        The latter is drawn on the CPU: the same on every device, whatever else is in the batch.
         """
         if self.settings.noise == "none":
             return [None] * count
         shape = 1, *like.shape[-2:]
-        if self.encoder.training:  # the net as a whole is not: part of it may be frozen
+        if self.encoder.training:  # not `self.training`: other parts may be frozen
             drawn = [torch.randn(len(like), *shape, device=like.device) for _ in range(count)]
         else:
             drawn = [torch.randn(1, *shape).to(like.device) for _ in range(count)]

@@ -1,6 +1,6 @@
-"""How GM-SRM learns: the memory in a game of its own, then, frozen, all around it.
+"""How GM-SRM learns: the memory against a critic of its own; then, with it frozen, the rest.
 
-The paper says of the first stage that it is StyleGAN's; what is StyleGAN2's here is a [choice].
+The paper says that the first stage is StyleGAN's; what is StyleGAN2's here is a [choice].
 Its eq. 13 as printed has no gradient: the hinge loss takes its place [choice].
 """
 
@@ -38,7 +38,7 @@ class GMSRMTaskSettings(Settings):
     """Weights and forms of the losses; those of the memory's own training come last."""
 
     reconstruction: NonNegativeFloat = 1.0
-    hole: NonNegativeFloat = 10.0  # gamma: what a pixel of the hole counts
+    hole: NonNegativeFloat = 10.0  # gamma: weight of a pixel in the hole
     by_area: bool = False  # each region's mean over itself, not over the picture
     perceptual: NonNegativeFloat = 0.1
     vgg: Source = "imagenet"
@@ -51,7 +51,7 @@ class GMSRMTaskSettings(Settings):
     memory_sees: Literal["visible", "image"] = "visible"
     r1: NonNegativeFloat = 10.0  # gamma; 0: without
     r1_every: PositiveInt = 16
-    path: NonNegativeFloat = 2.0  # length of paths; 0: without
+    path: NonNegativeFloat = 2.0  # of path lengths; 0: without
     path_every: PositiveInt = 4
     drop: Share = 0.0  # how often the memory is shown no features, but the code alone
     visible: NonNegativeFloat = 0.0  # L1 of visible pixels
@@ -80,9 +80,7 @@ class GMSRMTask(Task):
         self.critic = edgeconnect(3 + settings.critic_sees_mask, width=settings.critic)
         taps = [f"relu{n}_1" for n in range(1, 6)]
         self.vgg = vgg("vgg19", taps, settings.vgg) if settings.perceptual else None
-        self.untrained: tuple[
-            Memory, ...
-        ] = ()  # what to look at; a tuple: no second home in states
+        self.untrained: tuple[Memory, ...] = ()  # to be checked; a tuple is left out of states
         if net.settings.memory:
             self.untrained = (net.memory,)
             self.memory_critic = ResidualCritic(net.memory.widths[::-1])
@@ -128,7 +126,7 @@ class GMSRMTask(Task):
         return self.net(batch.visible, batch.mask)
 
     def shown(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """What the memory's codes and features are of."""
+        """What the memory's codes and features are made from."""
         if self.config.memory_sees == "visible":
             return batch.visible, batch.mask
         return batch.image, torch.zeros_like(batch.mask)

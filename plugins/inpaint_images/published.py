@@ -1,7 +1,7 @@
 """Published data sets, each with the split that the literature reports on.
 
-Given is the folder, zip file or list that holds the whole set, as its authors hand it out or with
-everything else around it: images are found by their names, and counted.
+Each is given the folder, zip file or list that holds the whole set, as its authors hand it out or
+with anything else around it: images are found by their names, and counted.
 """
 
 import re
@@ -27,7 +27,7 @@ class Published(Stored):
         raise NotImplementedError
 
     def counted(self, root: Path, names: Sequence[str], count: int) -> Sequence[str]:
-        """`names`, if they are `count`; a part of a data set is not that data set."""
+        """`names`, if there are `count` of them; a part of a data set is not that data set."""
         if len(names) == count:
             return names
         raise DataError(
@@ -36,7 +36,7 @@ class Published(Stored):
         )
 
     def numbered(self, root: Path, names: Sequence[str], count: int) -> Sequence[str]:
-        """The images called 0 to `count` - 1, in that order, whatever the zeros before."""
+        """The images called 0 to `count` - 1, in that order, with any number of leading zeros."""
         numbers = {int(s): n for n in names if (s := PurePosixPath(n).stem).isdecimal()}
         ordered = [numbers[n] for n in range(count) if n in numbers]
         return self.counted(root, ordered, count)

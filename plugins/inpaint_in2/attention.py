@@ -58,7 +58,7 @@ class Group:
 def tiled(
     height: int, width: int, kernel: int, tile: int, device: torch.device
 ) -> tuple[Sequence[Group], Tensor]:
-    """The groups of a map, and where in their queries, end to end, each pixel comes first."""
+    """The groups of a map, and each pixel's first place among their queries, laid end to end."""
     span = 2 * kernel - 1
     groups = []
     with torch.inference_mode(False):  # what is kept must serve training too

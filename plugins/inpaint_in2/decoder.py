@@ -25,7 +25,7 @@ class Sampling:
     step: float  # feature pixels from sample to sample: the paper's cell (eq. 3)
     near: Sequence[Tensor]  # twice [n]: which feature
     offset: Sequence[Tensor]  # twice [n]: from it to the sample, in feature pixels
-    weight: Sequence[Tensor]  # twice [n]: of it, by the area across; the two sum to 1
+    weight: Sequence[Tensor]  # twice [n]: of that feature, by the area across; the two sum to 1
 
     def rows(self, some: slice) -> "Sampling":
         """The samples `some` only."""
@@ -73,11 +73,11 @@ class INRB(nn.Module):
     ) -> Tensor:
         """Features [N, C, h, w] to [N, outputs, *size], through `head` if there is one.
 
-        Everything but the convolution is pointwise: rows are made in blocks, so that nothing
-        hidden ever has the full size. In training what is inside a block is computed twice.
+        Everything but the convolution is pointwise: rows are made in blocks, so that no
+        hidden layer ever has the full size. In training, what is inside a block is computed twice.
         """
         x = F.pad(x, (1, 1, 1, 1), mode="replicate")
-        x = a = self.features(x).permute(0, 2, 3, 1)  # N h w hidden; its input may go
+        x = a = self.features(x).permute(0, 2, 3, 1)  # N h w hidden; its input may be freed
         sides = zip(a.shape[1:3], size, step, strict=True)
         y, x_ = (sampling(n, samples, s, a.device) for n, samples, s in sides)
         parts = [slice(top, top + self.rows) for top in range(0, size[0], self.rows)]
@@ -98,7 +98,7 @@ class INRB(nn.Module):
     def learning(
         self, a: Tensor, y: Sampling, x: Sampling, head: nn.Module | None, *, once: bool
     ) -> Tensor:
-        """`block` with gradients; what is inside it is kept, or made again when they are."""
+        """`block` with gradients, for which what is inside is kept if `once`, else made again."""
         if once:
             return self.block(a, y, x, head)
         return checkpoint(self.block, a, y, x, head, use_reentrant=False, preserve_rng_state=False)

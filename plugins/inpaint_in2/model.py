@@ -3,7 +3,7 @@
 Zhao, Yang and Fu, "Learning Position-Aware Implicit Neural Network for Real-World Face
 Inpainting", arXiv 2401.10537. No code was published; what the paper leaves open and is decided
 here is marked [choice]. The defaults have 15,491,483 parameters (paper: 15.5 M). Table 7 has four
-steps: `dpb`, `attention` and `pyramid` are its last three, the first is how the data is cut.
+steps: `dpb`, `attention` and `pyramid` are its last three; the first is how the data is cropped.
 """
 
 from itertools import pairwise
@@ -31,17 +31,17 @@ class IN2Settings(Settings):
     attention: bool = True  # False: Fourier convolutions in its place (table 7)
     pyramid: bool = True  # False: a decoder of one layer (table 7)
     fourier_blocks: NonNegativeInt = 1  # in each block of the encoder
-    ratio: Annotated[float, Field(gt=0, lt=1)] = 0.75  # of channels that are global
+    ratio: Annotated[float, Field(gt=0, lt=1)] = 0.75  # share of channels that are global
     downsampling: Literal[3, 4] = 4  # kernel of the strided convolutions
     groups: PositiveInt = 2
     depth: PositiveInt = 4  # attention blocks in a group
     heads: PositiveInt = 8
     kernel: PositiveInt = 7  # of neighbourhood attention
     bias: bool = True  # of relative positions; only without it can `natten` be used
-    mlp: PositiveInt = 4  # hidden channels of the MLPs in the body, times its own
-    alpha: NonNegativeFloat = 0.03  # what channel attention counts in the body (eq. 1)
+    mlp: PositiveInt = 4  # hidden channels of the body's MLPs, as a multiple of its own
+    alpha: NonNegativeFloat = 0.03  # weight of channel attention in the body (eq. 1)
     residual: bool = True  # around attention, as in HAT; eq. 1 has none
-    compress: PositiveInt = 2  # of channels inside channel attention
+    compress: PositiveInt = 2  # by which channel attention divides its channels
     form: Form = "implicit"
     grid: Grid = "anchored"  # normalised: literal coordinates, which drift at odd sizes
     rows: PositiveInt = 32  # of the picture that the decoder makes at a time
@@ -54,7 +54,7 @@ class ChannelAttention(nn.Module):
     def __init__(self, channels: int, *, compress: int = 2) -> None:
         super().__init__()
         inner = max(channels // compress, 1)
-        squeezed = max(8, channels // 30)  # [choice] two ReLUs, as HAT has for 64, may both be dead
+        squeezed = max(8, channels // 30)  # [choice] HAT's 2 for 64 channels may both be dead ReLUs
         self.convs = nn.Sequential(
             nn.Conv2d(channels, inner, 3, padding=1),
             nn.GELU(),

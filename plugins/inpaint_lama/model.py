@@ -22,7 +22,7 @@ class LaMaSettings(Settings):
     width: PositiveInt = 64  # channels of the first layer
     blocks: PositiveInt = 18  # residual blocks of two Fourier convolutions each
     downsamplings: PositiveInt = 3
-    ratio: Annotated[float, Field(gt=0, lt=1)] = 0.75  # of channels that are global
+    ratio: Annotated[float, Field(gt=0, lt=1)] = 0.75  # share of channels that are global
 
 
 class FourierNet(nn.Module):

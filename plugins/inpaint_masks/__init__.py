@@ -4,7 +4,7 @@ They draw with OpenCV without anti-aliasing, between whole pixels inside the pic
 that leave it are clipped differs between OpenCV 4 and 5), and round every sine and cosine to a
 coarse grid first (`brush.unit`), so that processors whose mathematics differ in the last digit
 still draw the same bits. What is left to rely on is numpy's random stream, which numpy keeps
-stable but for announced changes; manifests note the versions and a hash of each mask.
+stable except for announced changes; manifests note the versions and a hash of each mask.
 
 Published families keep their parameters, with the defects mended that were copied along with
 them: width and height swapped (lopsided on pictures that are not square), flips computed and

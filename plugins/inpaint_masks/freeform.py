@@ -39,7 +39,7 @@ class Bounds(NamedTuple):
 class CoModGAN(Masks):
     """Many strokes and boxes, most of the picture, as in CoModGAN (Zhao et al. 2021)."""
 
-    small: ClassVar[Bounds] = Bounds(10, 5, 20)  # to a short side of 384
+    small: ClassVar[Bounds] = Bounds(10, 5, 20)  # for short sides up to 384
     large: ClassVar[Bounds] = Bounds(10, 5, 20)
 
     def sketch(self, height: int, width: int, rng: np.random.Generator) -> Mask:

@@ -24,7 +24,7 @@ COS, SIN = (
 
 
 class Irregular(Masks):
-    """Brush strokes that reach any share of the picture; 1-60 % unless told otherwise."""
+    """Brush strokes that cover any share of the picture, by default 1-60 %."""
 
     def sketch(self, height: int, width: int, rng: np.random.Generator) -> Mask:
         return painted(height, width, rng, ratio=self.ratio or (0.01, 0.6), border=self.border)
@@ -33,8 +33,8 @@ class Irregular(Masks):
 class PConv(Masks):
     """Irregular masks in the bins of the partial-convolution test set (Liu et al. 2018).
 
-    Its masks were traced from occlusions and are not free to copy; these follow its bins, each
-    as likely, half of them without touching the border.
+    Its masks were traced from occlusions and are not free to copy; these follow its bins, all
+    equally likely, and half of them do not touch the border.
     """
 
     bins: tuple[Ratio, ...] = (
@@ -110,7 +110,7 @@ def clearance(height: int, width: int, target: int) -> int:
 def shorten(
     part: NDArray[np.uint8], before: NDArray[np.uint8], start: tuple[int, int], surplus: int
 ) -> None:
-    """Take off `surplus` pixels of what `part` has and `before` had not, farthest from `start`."""
+    """Take off `surplus` pixels that `part` has and `before` had not, the farthest from `start`."""
     if surplus:
         gained = np.flatnonzero(part != before)
         y = gained // part.shape[1]
@@ -124,9 +124,9 @@ def shorten(
 def segments(
     height: int, width: int, rng: np.random.Generator, share: float, at_edge: bool
 ) -> Iterator[tuple[tuple[int, int], tuple[int, int], int, int]]:
-    """Endless (start, end, length, brush width): strokes of some segments, anywhere, any way.
+    """Endless (start, end, length, brush width): strokes of several segments in any direction.
 
-    Brushes are broader, the larger the `share` that they have to cover. Whole numbers only.
+    The larger the `share` to be covered, the broader the brushes. Whole numbers only.
     """
     side = min(height, width)
     thin, thick = max(1, side // 40), max(2, round(side * (0.02 + 0.24 * math.sqrt(share))))
@@ -143,7 +143,7 @@ def segments(
                 left = 2 + d % 7
             else:
                 heading = (heading + (a - (1 << 15)) // 40) % HEADINGS  # to 72 degrees either way
-                length = (side * (32768 + b) >> 18) + 3  # an eighth to three of the side
+                length = (side * (32768 + b) >> 18) + 3  # an eighth to three eighths of the side
                 u, v = x + (length * COS[heading] >> 14), y + (length * SIN[heading] >> 14)
                 # lines that leave the picture are clipped differently by OpenCV 4 and 5
                 end = min(max(u, 0), width - 1), min(max(v, 0), height - 1)

@@ -25,7 +25,7 @@ class Law(NamedTuple):
 class LaMa(Masks):
     """Strokes or boxes, never both, as LaMa is trained with at 256 pixels."""
 
-    small: ClassVar[Law] = Law((1, 6), 100, 200, 1 / 2, (1, 4), (30, 150), 10)  # to 384 pixels
+    small: ClassVar[Law] = Law((1, 6), 100, 200, 1 / 2, (1, 4), (30, 150), 10)  # up to 384 pixels
     large: ClassVar[Law] = small
 
     def sketch(self, height: int, width: int, rng: np.random.Generator) -> Mask:

@@ -19,7 +19,7 @@ class Mixture(Masks):
         Irregular(kind="irregular"),
         Boxes(kind="boxes"),
     )
-    weights: tuple[NonNegativeFloat, ...] = ()  # one for each of `of`; none: all alike
+    weights: tuple[NonNegativeFloat, ...] = ()  # one for each of `of`; none: all equal
 
     @model_validator(mode="after")
     def matching(self) -> Self:

@@ -58,7 +58,7 @@ class Outpaint(Masks):
     """Margins around the picture, for growing a photo beyond its frame."""
 
     sides: tuple[Side, ...] = ("left", "right", "top", "bottom")
-    margin: Ratio = (0.04, 0.25)  # shares of the picture's side, drawn for each side anew
+    margin: Ratio = (0.04, 0.25)  # shares of the picture's side, drawn anew for each side
 
     def sketch(self, height: int, width: int, rng: np.random.Generator) -> Mask:
         mask = np.zeros((height, width), np.bool_)

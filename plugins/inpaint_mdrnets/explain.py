@@ -39,7 +39,7 @@ def explain(net: MDRNet, visible: Tensor, mask: Tensor) -> list[tuple[Any, str]]
 
 
 def chart(net: MDRNet, weights: Tensor, present: Tensor) -> Image.Image:
-    """A row a region, a column a slot, brighter the more it answers; the row's own range."""
+    """A row for each region, a column for each slot, the bluer the more of the row's range."""
     line, left, cell = 22, 150, 24
     regions = names(net.settings.merge)
     page = Image.new("RGB", (left + cell * weights.shape[1] + 8, line * len(regions) + 8), "white")

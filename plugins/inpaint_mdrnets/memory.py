@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 
 def pool(features: Tensor, regions: Tensor, weight: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The mean feature of each region, and of how many cells it is.
+    """The mean feature of each region, and how many cells it has.
 
     Features [N, C, h, w], regions [N, h, w] and weights of 0 or 1 [N, 1, h, w] give
     [N, count, C] and [N, count]. A region without a cell has the mean 0.
@@ -31,7 +31,7 @@ def spread(vectors: Tensor, regions: Tensor) -> Tensor:
 class Memory(nn.Module):
     """`slots` vectors for each of `regions`, in buffers; no gradient reaches them.
 
-    In training mode each call of `update` counts as one of the paper's; eval leaves all as it is.
+    In training mode each call of `update` is one of the paper's; in eval mode it changes nothing.
     """
 
     entries: Tensor  # R m C
@@ -76,8 +76,8 @@ class Memory(nn.Module):
 
         [choice] Nothing depends on the order of samples: slots are assigned by the memory as it
         was, and each moves towards the mean of the values assigned to it. While a region has
-        empty slots, values are stored there as they come, and what is too much is dropped: from
-        random slots a few would win everything.
+        empty slots, values are stored there as they come, and those left over are dropped: if slots
+        began at random, a few would win everything.
         """
         query, value = gathered(query.float()), gathered(value.float())
         valid = gathered(valid.float()) > 0  # N R

@@ -126,7 +126,7 @@ class GatedBlock(nn.Module):
 
 
 class Refinement(nn.Module):
-    """GRN: gated convolutions of P and the hole, told by SPADE what belongs where [choice]."""
+    """GRN: gated convolutions of P and the hole, guided by SPADE to what belongs where [choice]."""
 
     def __init__(self, width: int, condition: int) -> None:
         super().__init__()
@@ -195,7 +195,7 @@ class MDRNet(nn.Module):
     def forward(
         self, visible: Tensor, mask: Tensor, part: Literal["all", "coarse", "parser"] = "all"
     ) -> Tensor | tuple[Tensor | None, ...]:
-        """Y and the way to it; of a part: R, or what the parser's heads are made of."""
+        """Y and the way to it; for a part, R or what the parser gives."""
         if part == "coarse":
             return self.coarse(visible, mask)
         if part == "parser":

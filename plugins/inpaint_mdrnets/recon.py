@@ -1,4 +1,4 @@
-"""The reconstruction network, whose inner features tell how regions go together, and that loss."""
+"""The reconstruction network, whose inner features say how regions go together, and its loss."""
 
 from typing import Literal
 

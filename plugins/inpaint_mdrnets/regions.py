@@ -1,7 +1,7 @@
 """Face parsing: which of 14 regions each pixel belongs to, by a network or by a fixed map.
 
 BiSeNet (Yu et al., ECCV 2018) on a ResNet-18, whose stride-8 features stand for the spatial path,
-in the layout and with the names of the public face checkpoint. Its regions are 19; [choice] they
+in the layout and with the names of the public face checkpoint. It has 19 regions; [choice] they
 are merged into 14 by one of two groupings.
 """
 
@@ -19,7 +19,7 @@ Merge = Literal["A", "B"]
 Order = Literal["bisenet", "celebamask-hq", "fasseg"]
 
 REGIONS = 14
-ORDERS: dict[Order, tuple[str, ...]] = {  # whose number means what, in words
+ORDERS: dict[Order, tuple[str, ...]] = {  # what the numbers in label maps mean
     "bisenet": (
         *("background", "skin", "left brow", "right brow", "left eye", "right eye", "glasses"),
         *("left ear", "right ear", "earring", "nose", "mouth", "upper lip", "lower lip"),
@@ -67,7 +67,7 @@ def names(merge: Merge) -> list[str]:
 class Template(nn.Module):
     """No parser: one map of an aligned face, whatever the picture shows.
 
-    Where no weights of a parser are to be had; runs, weights and tables say so. A region that
+    For use where no parser's weights are available; runs, weights and tables say so. A region that
     the map leaves out (glasses, jewellery, hats) stays empty.
     """
 
@@ -279,7 +279,7 @@ Parser = BiSeNet | Template
 def ohem(logits: Sequence[Tensor], truth: Tensor) -> Tensor:
     """The sum over heads of the mean cross-entropy of hard pixels (Shrivastava et al., CVPR 2016).
 
-    Hard are those whose class has a probability below 0.7, and at least 1/16 of all. Logits
+    Hard pixels are those whose class has a probability below 0.7, and at least 1/16 of all. Logits
     [N, C, h, w] are brought to the size of `truth` [N, H, W].
     """
     total = logits[0].new_zeros(())

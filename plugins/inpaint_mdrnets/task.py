@@ -1,4 +1,4 @@
-"""How MDRNets learn: coarse, finetune, parser and recon in any order, then fill upon them.
+"""How MDRNets learn: coarse, finetune, parser and recon in any order, then fill on top of them.
 
 Weights that the paper does not give are [choice]: those of partial convolutions for the terms
 that it shares, 0.1 for the critic and the regions, 1 for InCo2.
@@ -146,7 +146,7 @@ class MDRNetsTask(Task):
         config, truth, parser = self.config, batch.image, self.parsers[0]
         pasted, hole = composite(batch, out.image), grid_hole(batch.mask)
         terms = irregular(out.image, truth, batch.mask, self.vgg, config)
-        terms["hole_of_grid"] = hole.mean()  # a share: thin holes grow on it
+        terms["hole_of_grid"] = hole.mean()  # as a share; thin holes grow on the grid
         if out.weights is not None:
             terms["memory_entropy"] = entropy(out.weights.detach(), out.present)
         if self.critic is not None:
@@ -176,7 +176,7 @@ def composite(batch: Batch, out: Tensor) -> Tensor:
 
 
 def entropy(weights: Tensor, present: Tensor) -> Tensor:
-    """The mean over regions that there are of what a read [N, R, m] mixes, in nats."""
+    """How much a read [N, R, m] mixes slots: its entropy in nats, the mean over present regions."""
     each = -torch.xlogy(weights, weights).sum(-1)
     return (each * present).sum() / present.sum()
 

@@ -1,7 +1,7 @@
 """Fills a hole with pieces of the rest of the photo: what `fill` uses without any weights.
 
-It needs to have seen what it draws: repeats texture, continues edges, removes objects; knows no
-faces and no meaning.
+It draws only what the photo shows: it repeats texture, continues edges and removes objects, but
+knows nothing of faces or meaning.
 """
 
 from typing import TYPE_CHECKING

@@ -1,10 +1,10 @@
 """Exemplar-based filling from coarse to fine: match every patch, let the matches vote, repeat.
 
-The energy is that of Wexler et al. 2007, every patch that touches the hole should look like one
-that is wholly visible, lowered by their alternation of matching and voting; matches spread as in
+The energy is that of Wexler et al. 2007 (every patch that touches the hole should look like one
+that is wholly visible), lowered by their alternation of matching and voting; matches spread as in
 Barnes et al. 2009, all patches at once instead of in scan order. From Newson et al. 2014 come the
 onion-peel start and the texture channels, without which averaged patches draw in ever smoother
-ones. Ours: patches are compared by their principal components, 20 numbers for 245.
+ones. Ours: patches are compared by their principal components, 20 numbers instead of 245.
 
 A patch is named by the flat index of its top left pixel, so that `patch + offset` is a pixel of
 it; H W stand for the size of a scale, C for its channels (RGB and two of texture).

@@ -19,7 +19,7 @@ class PConvSettings(Settings):
 
 
 class PConv(Architecture):
-    """U-Net of partial convolutions; no critic, soft but sound."""
+    """U-Net of partial convolutions, trained without a critic: soft fills."""
 
     settings = PConvSettings
     task = PConvTask

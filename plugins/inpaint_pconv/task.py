@@ -11,7 +11,7 @@ from inpaint_cli.losses.perceptual import label
 
 
 class PConvTask(Task):
-    """`finetune` freezes the encoder's batch norm: its statistics are taken over zeros of holes."""
+    """`finetune` freezes the encoder's batch norm, whose statistics include the zeros in holes."""
 
     net: PartialUNet
     settings = Weights

@@ -29,7 +29,7 @@ from .torchscript import is_torchscript, tensors
 
 
 class Masked(nn.Module):
-    """Calls a network the way its descriptor says, a photo at a time."""
+    """Calls a network the way its descriptor says, one photo at a time."""
 
     def __init__(self, descriptor: MaskedImageModelDescriptor[nn.Module]) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class Masked(nn.Module):
 
 
 class Spandrel(Format):
-    """LaMa and what else spandrel knows that fills holes: .safetensors, .pth, .ckpt, .pt."""
+    """LaMa and whatever else spandrel knows that fills holes: .safetensors, .pth, .ckpt, .pt."""
 
     @staticmethod
     def read(path: Path) -> Foreign:
@@ -94,13 +94,13 @@ def described(path: Path) -> ModelDescriptor:
 
 
 def generator(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Without what LaMa's own checkpoints keep beside the generator, and a wrapper's prefix."""
+    """`state` without what LaMa's checkpoints keep beside the generator, and a wrapper's prefix."""
     plain = {name.removeprefix("model."): tensor for name, tensor in state.items()}
     return {name: plain[name] for name in plain if name.startswith("generator.")} or state
 
 
 def state(path: Path) -> dict[str, Tensor]:
-    """The tensors of the file at `path` by name, whatever of the usual formats it has."""
+    """The tensors of the file at `path` by name, in any of the usual formats."""
     try:
         if path.suffix == ".safetensors":
             return load_file(path)

@@ -1,4 +1,4 @@
-"""SPN: filling guided by semantic priors learned at several scales (Zhang et al., 2023)."""
+"""SPN: fills guided by semantic priors learned at several scales (Zhang et al., 2023)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -20,7 +20,7 @@ TINY = {"width": 8, "blocks": 1, "dense_blocks": 1}
 
 
 class SPN(Architecture):
-    """A pyramid of semantic priors, learned from a classifier's features, guides the filling."""
+    """A pyramid of semantic priors, learned from a classifier's features, guides the fill."""
 
     settings = SPNSettings
     task = SPNTask
@@ -55,7 +55,7 @@ class SPN(Architecture):
 
 
 class SPNP(SPN):
-    """SPN that draws its priors: a different picture for each seed."""
+    """SPN with priors drawn at random: a different fill for each seed."""
 
     settings = SPNPSettings
     task = SPNPTask

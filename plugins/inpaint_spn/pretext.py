@@ -133,7 +133,7 @@ class Blur(nn.Module):
 
 
 class Squeeze(nn.Module):
-    """Each channel times what the means of all channels say of it."""
+    """Each channel scaled by what the means of all channels say of it."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

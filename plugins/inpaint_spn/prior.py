@@ -28,7 +28,7 @@ class DenseBlock(nn.Module):
         self.fuse = Conv(channels + layers * growth, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        if torch.is_grad_enabled():  # which need each input as it was
+        if torch.is_grad_enabled():  # gradients need each input as it was
             seen = x
             for conv in self.convs:
                 seen = torch.cat([seen, F.relu(conv(seen), inplace=True)], 1)

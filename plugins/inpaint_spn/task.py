@@ -1,8 +1,8 @@
 """How SPN learns: priors from a pretext model, pictures from pixels and a critic.
 
 Equation and table numbers are of the paper. Where the authors' code differs from it, `code` forms
-are the defaults and the paper's can be chosen. The pretext model is shown the batch's image
-enlarged twice, as files in their first size are not at hand here [choice].
+are the defaults and the paper's can be chosen. The pretext model is shown the batch's image at
+twice its size, since the files at their original size are not at hand here [choice].
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -43,9 +43,9 @@ class SPNTaskSettings(Settings):
     pretext_file: Path | None = None  # of tresnet_l
     target_norm: Literal["auto", "channel", "none"] = "auto"  # auto: none for tresnet_l
     prior: NonNegativeFloat = 1.0
-    alpha: NonNegativeFloat = 3.0  # what a hole counts more, of priors
+    alpha: NonNegativeFloat = 3.0  # extra weight of the hole in the loss of the priors
     image: NonNegativeFloat = 10.0
-    delta: NonNegativeFloat = 2.0  # what a hole counts more, of pixels; the paper says 4
+    delta: NonNegativeFloat = 2.0  # extra weight of the hole in the loss of pixels; the paper: 4
     adversarial: NonNegativeFloat = 1.0
     gan: Literal["bce", "hinge"] = "bce"
     critic: PositiveInt = 64  # channels of its first layer
@@ -62,9 +62,9 @@ class Prediction:
 class SPNTask(Task):
     """`finish` goes without the loss of the priors (the authors' last epochs).
 
-    The heads that turn priors into features of the pretext model hold still there, as Adam without
-    momentum would let them; the optimisers begin anew, of which Adam with beta 0.9 forgets its
-    past in twenty steps anyway [choice].
+    The heads that turn priors into features of the pretext model hold still there, as under Adam
+    without momentum; the optimisers begin anew: Adam with beta 0.9 forgets its past in twenty
+    steps anyway [choice].
     """
 
     net: SemanticPriorNet
@@ -261,7 +261,7 @@ class Scale(nn.Module):
         self.register_buffer("seen", torch.zeros(2 * channels + 2))  # as `sums` gives it
 
     def sums(self, target: Tensor) -> Tensor:
-        """Per channel the means of the images and of their squares, summed; images, once more."""
+        """Sums over images of each channel's mean and mean square; the number of images, twice."""
         x = target.float()
         images = x.new_full((2,), len(x))
         return torch.cat([x.mean((2, 3)).sum(0), x.square().mean((2, 3)).sum(0), images])
@@ -276,7 +276,7 @@ class Scale(nn.Module):
 
 
 def repeated(x: Tensor, samples: int) -> Tensor:
-    """As often as there are samples, in their order; no copy of a single one."""
+    """`x` once for each sample, end to end; not copied for a single one."""
     return x if samples == 1 else x.repeat(samples, 1, 1, 1)
 
 
