@@ -14,9 +14,7 @@ from .task import GatedTask
 
 
 class GatedSettings(Settings):
-    width: PositiveInt = (
-        24  # channels of the first layer after gating; four times as many deep down
-    )
+    width: PositiveInt = 24  # channels of the first layer after gating; 4 times as many deep down
 
 
 class Gated(Architecture):
