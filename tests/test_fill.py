@@ -183,6 +183,16 @@ def test_tiles_of_one_colour_are_that_colour():
     assert (fill_photo(net, photo_of(flat), hole).photo.pixels == 77).all()
 
 
+def test_what_may_not_be_cut_is_shown_at_once_and_shrunk():
+    ramp = np.repeat(np.linspace(0, 255, 200).astype(np.uint8)[None, :, None], 150, 0).repeat(3, 2)
+    hole, net = box(150, 200, at=(20, 20), side=(110, 160)), Mean()
+    filled = fill_photo(model(net, Sizes(window=64, context=16, tiles=False)), photo_of(ramp), hole)
+    assert net.shown == [(48, 64)]
+    assert len(filled.windows) == 1
+    assert np.array_equal(filled.photo.pixels[~hole], ramp[~hole])
+    assert (filled.photo.pixels[hole] != ramp[hole]).any()
+
+
 class Constant(nn.Module):
     def forward(self, visible, mask):
         return torch.full_like(visible, 77 / 255)

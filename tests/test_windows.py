@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inpaint_cli.api.architectures import Sizes
+from inpaint_cli.api.architectures import WHOLE, Sizes
 from inpaint_cli.engine.windows import Box, merged, plan, rounded
 
 SIZES = st.builds(
@@ -170,3 +170,14 @@ def test_odd_photos(shape):
 
 def test_no_hole_no_windows():
     assert plan(np.zeros((5, 5), np.bool_), Sizes()) == []
+
+
+def test_what_may_not_be_cut_is_one_window_however_large():
+    hole = np.zeros((900, 700), np.bool_)
+    hole[100:800, 100:600] = True
+    (region,) = plan(hole, Sizes(window=256, context=32, tiles=False))
+    assert len(region.windows) == 1
+    assert region.windows[0] == region.box
+    hole[110:, :] = False
+    (region,) = plan(hole, Sizes(window=256, context=WHOLE, tiles=False))
+    assert region.windows == (Box(0, 0, 900, 700),)

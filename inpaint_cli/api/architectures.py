@@ -19,13 +19,18 @@ Losses = Mapping[str, Tensor]
 Precision = Literal["full", "bf16", "fp16"]
 
 
+WHOLE = 2**20  # as context: all of any photo
+
+
 @dataclass(frozen=True)
 class Sizes:
     """Which image sizes a network takes, and how much of a photo it needs to see.
 
     The engine pads to the next size that fits and crops the result; a large photo is worked on
     in windows of at most `window` pixels a side, cut around the hole with `context` pixels or
-    more of the photo on every side.
+    more of the photo on every side. Holes too large for one window are cut into `tiles`; a network
+    that must see them whole, as one that looks for a face, says False, and is shown all at once,
+    shrunk to `window`.
     """
 
     multiple: int = 1
@@ -33,6 +38,7 @@ class Sizes:
     square: bool = False
     window: int = 512
     context: int = 64
+    tiles: bool = True
 
     def fit(self, height: int, width: int) -> tuple[int, int]:
         """The smallest size that holds [height, width] and that the network takes."""

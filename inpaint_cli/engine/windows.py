@@ -71,6 +71,7 @@ def plan(hole: NDArray[np.bool_], sizes: Sizes, limit: int | None = None) -> lis
     `limit` is `sizes.window` unless given, and is never less than the network's minimum. Each
     hole gets `sizes.context` pixels around it, or half the side of a square of its area where
     that is more. A photo that fits is one window where cutting would save less than 3/4 of it.
+    Without `sizes.tiles` a region is one window however large it is.
     """
     limit = rounded(limit or sizes.window, sizes)
     if not hole.any():
@@ -81,7 +82,8 @@ def plan(hole: NDArray[np.bool_], sizes: Sizes, limit: int | None = None) -> lis
     area = (again[:, 2:] - again[:, :2]).prod(1).sum()
     if max(hole.shape) <= limit and 4 * area >= hole.size:
         return [region([0, 0, *hole.shape], hole, sizes, limit)]
-    return [region(box, hole, sizes, limit) for box in again.tolist()]
+    side = limit if sizes.tiles else max(hole.shape)
+    return [region(box, hole, sizes, side) for box in again.tolist()]
 
 
 def rounded(limit: int, sizes: Sizes) -> int:

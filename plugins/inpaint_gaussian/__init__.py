@@ -29,7 +29,8 @@ class Gaussian(Architecture):
 
     @staticmethod
     def sizes(settings: GaussianSettings) -> Sizes:
-        return Sizes(window=2048, context=1024)  # whole photos: a face is found by its surroundings
+        # a face is found by its surroundings; in tiles there might be several
+        return Sizes(window=16384, context=1024, tiles=False)
 
     @staticmethod
     def explain(net: GaussianFill, visible: Tensor, mask: Tensor) -> Sequence[tuple[Any, str]]:

@@ -12,8 +12,9 @@ from torch.nn import functional as F
 
 from .gaussian import Gaussian
 
+WHOLE = (1.0, 0.5, 0.5)
 USUAL = (  # frames of aligned faces, tried first
-    (1.0, 0.5, 0.5),  # the whole photo: the crop of CelebA, which is learned from
+    WHOLE,  # the crop of CelebA, which is learned from
     (0.71, 0.6, 0.5),  # the looser crop of CelebA-HQ and FFHQ
 )
 SIDES = (1.1, 0.95, 0.8, 0.68, 0.57, 0.47, 0.38, 0.3, 0.24)  # of frames tried in a search
@@ -43,10 +44,9 @@ def cells(canvas: Tensor, frames: Tensor, side: int, beyond: str = "zeros") -> T
     return F.avg_pool2d(views(canvas, frames, PIXELS * side, beyond), PIXELS)
 
 
-def inverse(frame: Tensor) -> Tensor:
-    """The whole photo as a frame of what `frame` [3] shows."""
-    side, y, x = frame
-    return torch.stack([1 / side, 0.5 + (0.5 - y) / side, 0.5 + (0.5 - x) / side])
+def within(part: Tensor, frame: Tensor) -> Tensor:
+    """A `part` [3] of a photo as a frame of what `frame` [3] of it shows."""
+    return torch.cat([part[:1], part[1:] - frame[1:] + frame[0] / 2]) / frame[0]
 
 
 def find(

@@ -1,6 +1,7 @@
 """Finds the face, guesses it by a Gaussian and then a network, and joins the guess to the photo."""
 
 from functools import partial
+from types import EllipsisType
 
 import torch
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
@@ -10,10 +11,12 @@ from torch.nn import functional as F
 from inpaint_cli.api.settings import Settings
 from inpaint_cli.layers.spreading import spread
 
-from .frames import believed, find, inverse, views
+from .frames import WHOLE, believed, find, views, within
 from .gaussian import Gaussian, Noise, Pictures
 from .network import ResidualUNet
 
+Near = tuple[EllipsisType, slice, slice]  # rows and columns of pictures [..., H, W]
+EVERYWHERE: Near = (..., slice(None), slice(None))
 enlarged = partial(F.interpolate, mode="bicubic", align_corners=False)
 
 
@@ -67,21 +70,22 @@ class GaussianFill(nn.Module):
         """The filled photo [1, 3, H, W], less 0.5 like `visible`: the frames' fills, weighted."""
         if known.all():
             return visible
+        near = beside(known)
+        seen, there = visible[near], known[near]
         with exact(visible):
             frames, log_odds = self.found(visible, known)
-            whole = visible.new_tensor([1.0, 0.5, 0.5])
-            base = placed(self.expected(self.elsewhere(), visible, known), whole, visible)
+            around = self.expected(self.elsewhere(), visible, known)
+            base = placed(around, visible.new_tensor(WHOLE), visible, near)
         guesses = [
-            (weight, *self.guessed(frame, visible, known))
+            (weight, *self.guessed(frame, visible, known, near))
             for frame, weight in zip(frames, believed(log_odds), strict=True)
             if weight > 0
         ]
-        near = (..., *beside(known))
-        out, seen, there, base = visible.clone(), visible[near], known[near], base[near]
         with exact(visible):
             fill = torch.zeros_like(seen) if guesses else base + spread(seen - base, there)
             for weight, guess, inside in guesses:
-                fill = fill + weight * joined(seen, there, guess[near], inside[near], base)
+                fill = fill + weight * joined(seen, there, guess, inside, base)
+        out = visible.clone()
         out[near] = torch.where(there > 0, seen, fill)
         return out
 
@@ -91,12 +95,17 @@ class GaussianFill(nn.Module):
         noise = float(self.noise().detach().mean())
         return find(seen, share, self.taught(), self.elsewhere(), noise)
 
-    def guessed(self, frame: Tensor, visible: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
-        """The guess [1, 3, H, W] from what `frame` [3] shows of a photo, and where there is one."""
+    def guessed(
+        self, frame: Tensor, visible: Tensor, known: Tensor, near: Near = EVERYWHERE
+    ) -> tuple[Tensor, Tensor]:
+        """The guess [1, 3, H, W] from what `frame` [3] shows of a photo, and where there is one.
+
+        Both only `near` by.
+        """
         scale = max(1, round(self.sight / float(frame[0])))  # at which the frame has `sight` pixels
         seen, share = (views(squared(x, scale), frame[None], self.sight) for x in (visible, known))
-        guess = placed(self.guess(seen, share), frame, visible)
-        inside = placed(torch.ones_like(share), frame, visible, "zeros")
+        guess = placed(self.guess(seen, share), frame, visible, near)
+        inside = placed(torch.ones_like(share), frame, visible, near, "zeros")
         return guess, (inside > 0.99).float()
 
     def guess(self, seen: Tensor, share: Tensor) -> Tensor:
@@ -120,14 +129,24 @@ class GaussianFill(nn.Module):
         return gaussian.expected(colours, shares, self.noise())
 
 
-def placed(small: Tensor, frame: Tensor, photo: Tensor, beyond: str = "border") -> Tensor:
-    """`small` [1, C, S, S] put in `frame` [3] of a picture of the size of `photo` [1, 3, H, W]."""
-    height, width = photo.shape[-2:]
-    side = max(height, width)
-    top, left = (side - height) // 2, (side - width) // 2
+def placed(
+    small: Tensor, frame: Tensor, photo: Tensor, near: Near, beyond: str = "border"
+) -> Tensor:
+    """`small` [1, C, S, S] put in `frame` [3] of a picture of the size of `photo` [1, 3, H, W].
+
+    Only what is `near` by is made: in a large photo that is little.
+    """
+    sides = photo.shape[-2:]
+    ranges = [range(side)[part] for side, part in zip(sides, near[1:], strict=True)]
+    size = max(map(len, ranges))
+    middles = [
+        ((max(sides) - side) // 2 + part.start + size / 2) / max(sides)
+        for side, part in zip(sides, ranges, strict=True)
+    ]
+    square = frame.new_tensor([size / max(sides), *middles])  # that begins where `near` does
     smooth = enlarged(small, (4 * small.shape[-1],) * 2)
-    out = views(smooth, inverse(frame)[None], side, beyond)
-    return out[..., top : top + height, left : left + width]
+    out = views(smooth, within(square, frame)[None], size, beyond)
+    return out[..., : len(ranges[0]), : len(ranges[1])]
 
 
 def joined(visible: Tensor, known: Tensor, guess: Tensor, inside: Tensor, base: Tensor) -> Tensor:
@@ -137,7 +156,7 @@ def joined(visible: Tensor, known: Tensor, guess: Tensor, inside: Tensor, base: 
     return base + spread(settled - base, torch.maximum(known, inside))
 
 
-def beside(known: Tensor) -> tuple[slice, slice]:
+def beside(known: Tensor) -> Near:
     """The rows and columns of the hole, with as much around it as its fill depends on."""
     found = []
     for axis in (-2, -1):
@@ -145,7 +164,7 @@ def beside(known: Tensor) -> tuple[slice, slice]:
         first, last = int(hidden[0]), int(hidden[-1]) + 1
         room = 64 + (last - first) // 2
         found.append(slice(max(first - room, 0), last + room))
-    return found[0], found[1]
+    return ..., found[0], found[1]
 
 
 def exact(tensor: Tensor) -> torch.autocast:

@@ -5,14 +5,14 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from inpaint_cli.api.architectures import Architecture, Sizes
+from inpaint_cli.api.architectures import WHOLE, Architecture, Sizes
 
 from .model import IN2Net, IN2Settings
 from .task import IN2Task
 
 
 class IN2(Architecture):
-    """Sees where in a face it is: any size and proportions, each pixel from a function of place."""
+    """Faces of any size and proportions: each pixel is a function of its place."""
 
     settings = IN2Settings
     task = IN2Task
@@ -31,4 +31,5 @@ class IN2(Architecture):
 
     @staticmethod
     def sizes(settings: IN2Settings) -> Sizes:
-        return Sizes(minimum=16, window=2048, context=256)
+        # each place is told by how far it is from the borders
+        return Sizes(minimum=16, window=2048, context=WHOLE, tiles=False)

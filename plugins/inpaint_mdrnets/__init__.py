@@ -1,7 +1,7 @@
 """MDRNets: faces filled coarse to fine, by regions and a memory for each of them (ShowFace, 2022).
 
-Of the paper's printed text only; the supplement is not to be had. What it leaves open is decided
-in the modules, where it says [choice].
+Made from the paper's printed text only; its supplement is not available. What the text leaves open
+is decided in the modules, where it says [choice].
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from inpaint_cli.api.architectures import Architecture, Sizes
+from inpaint_cli.api.architectures import WHOLE, Architecture, Sizes
 
 from .explain import explain
 from .model import MDRNet, MDRNetSettings
@@ -40,9 +40,9 @@ class MDRNets(Architecture):
 
     @staticmethod
     def sizes(settings: MDRNetSettings) -> Sizes:
-        # regions are told from the whole face: no window is cut from a photo that fits
         step = max(2**settings.levels, 4 * settings.patch if settings.mrem else 4)
-        return Sizes(multiple=step, minimum=max(step, 8), window=2048, context=2048)
+        # regions are told from the whole face
+        return Sizes(step, max(step, 8), window=2048, context=WHOLE, tiles=False)
 
     @staticmethod
     def explain(net: MDRNet, visible: Tensor, mask: Tensor) -> Sequence[tuple[Any, str]]:

@@ -13,10 +13,11 @@ from torch import Tensor
 from inpaint_cli.api.architectures import Batch
 from inpaint_cli.cli import main
 from inpaint_cli.engine.weights import read
+from inpaint_cli.engine.windows import plan
 from inpaint_gaussian import Gaussian as Architecture
-from inpaint_gaussian.frames import NONE, believed, inverse, views
+from inpaint_gaussian.frames import NONE, WHOLE, believed, views, within
 from inpaint_gaussian.gaussian import COLOURS, TAILS, Gaussian, Pictures, along
-from inpaint_gaussian.model import GaussianFill, GaussianSettings, squared
+from inpaint_gaussian.model import EVERYWHERE, GaussianFill, GaussianSettings, placed, squared
 from inpaint_gaussian.network import ResidualUNet
 from inpaint_gaussian.task import GaussianTask, GaussianTaskSettings, Moments
 
@@ -103,7 +104,7 @@ def test_a_frame_shows_a_part_and_its_inverse_puts_it_back():
     frame = torch.tensor([[0.5, 0.25, 0.75]])  # the upper right quarter
     shown = views(photo, frame, 32)
     assert torch.allclose(shown, photo[..., :32, 32:], atol=1e-4)
-    back = views(shown, inverse(frame[0])[None], 64)
+    back = views(shown, within(torch.tensor(WHOLE), frame[0])[None], 64)
     assert torch.allclose(back[..., :32, 32:], photo[..., :32, 32:], atol=1e-4)
     assert (back[..., 33:, :] == 0).all()
 
@@ -177,7 +178,7 @@ def test_what_was_taught_is_found_in_a_larger_picture(frame: tuple[float, float,
     torch.manual_seed(0)
     task.after(Batch(discs, torch.zeros(400, 1, 32, 32)), None, lambda rows: rows)
     photo = 0.5 + 0.1 * torch.sin(torch.arange(256) / 9).expand(1, 3, 256, 256)
-    back = inverse(torch.tensor(frame))[None]
+    back = within(torch.tensor(WHOLE), torch.tensor(frame))[None]
     place, there = views(discs[:1], back, 256), views(torch.ones(1, 1, 32, 32), back, 256)
     visible = torch.ones(1, 1, 256, 256)
     visible[..., 100:150, 90:140] = 0
@@ -278,3 +279,20 @@ def test_both_stages_run_also_where_the_only_phase_is_lazy(tmp_path: Path):
     done = CliRunner().invoke(main, [*line, "--workers", "0"])
     assert done.exit_code == 0, done.output
     assert read(tmp_path / "run" / "weights.safetensors").name == "gaussian"
+
+
+def test_what_is_placed_near_the_hole_is_as_if_placed_everywhere():
+    small, photo = torch.rand(1, 2, 16, 16), torch.rand(1, 3, 60, 80)
+    frame = torch.tensor([0.6, 0.55, 0.4])
+    everywhere = placed(small, frame, photo, EVERYWHERE)
+    assert everywhere.shape == (1, 2, 60, 80)
+    for near in ((..., slice(5, 30), slice(33, 70)), (..., slice(0, 60), slice(70, 99))):
+        assert torch.allclose(placed(small, frame, photo, near), everywhere[near], atol=1e-4)
+
+
+def test_a_large_hole_is_seen_at_once():
+    """In tiles, each would be searched for a face of its own."""
+    hole = np.zeros((3000, 4000), np.bool_)
+    hole[900:2000, 1400:2500] = True
+    (region,) = plan(hole, Architecture.sizes(GaussianSettings()), limit=512)
+    assert len(region.windows) == 1
