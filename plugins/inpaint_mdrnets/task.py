@@ -137,10 +137,13 @@ class MDRNetsTask(Task):
         return {"l1": F.l1_loss(out, batch.image)}
 
     def critic_losses(self, batch: Batch, out: Trace) -> Losses:
-        assert self.critic is not None
-        real, _ = self.critic(batch.image)
-        fake, _ = self.critic(composite(batch, out.image).detach())
+        pasted = composite(batch, out.image).detach()
+        real, fake = self.scores(batch.image), self.scores(pasted)
         return {"logistic": logistic_critic(real, fake) / 2}
+
+    def scores(self, image: Tensor) -> Tensor:
+        assert self.critic is not None
+        return self.critic(2 * image - 1)[0]
 
     def losses(self, batch: Batch, out: Trace) -> Losses:
         config, truth, parser = self.config, batch.image, self.parsers[0]
@@ -150,7 +153,7 @@ class MDRNetsTask(Task):
         if out.weights is not None:
             terms["memory_entropy"] = entropy(out.weights.detach(), out.present)
         if self.critic is not None:
-            terms["adversarial"] = config.adversarial * logistic_generator(self.critic(pasted)[0])
+            terms["adversarial"] = config.adversarial * logistic_generator(self.scores(pasted))
         if not (self.recon or config.semantic):
             return terms
         regions = parser.regions(truth)

@@ -540,6 +540,17 @@ def test_terms_of_the_last_stage():
     assert at_truth["inco2"] == 0
 
 
+def test_the_critic_sees_pictures_from_minus_one_to_one():
+    task, batch, seen = made(), example(), []
+    task.critic.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    out = task.predict(batch)
+    task.critic_losses(batch, out)
+    task.losses(batch, out)
+    filled = torch.where(batch.mask > 0, out.image, batch.image)
+    expected = (2 * image - 1 for image in (batch.image, filled, filled))
+    assert all(torch.equal(a, b) for a, b in zip(seen, expected, strict=True))
+
+
 def test_what_is_logged_beside_the_losses():
     """The hole on the grid, and how much a read of the memory mixes."""
     weights = torch.tensor([[[0.25] * 4, [1, 0, 0, 0], [0.5, 0.5, 0, 0]]])
