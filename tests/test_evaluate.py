@@ -520,6 +520,12 @@ def test_protocols_are_listed():
     assert "give RESULTS and TRUTH" in invoke(code=2).output
 
 
+def test_a_table_in_columns_of_characters():
+    table = report.Table(["", "seconds"], [["telea", "0.1"], ["ns", "12"]])
+    assert table.text() == "       seconds\ntelea      0.1\nns          12"
+    assert table.text(str.ljust) == "       seconds\ntelea  0.1\nns     12"
+
+
 def test_a_report_escapes_what_it_shows_and_fetches_nothing(tmp_path):
     curves = report.Curves({"a<b": [(0, 1), (1, math.nan), (2, 100)]}, logarithmic=True)
     parts = [

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from .types import fill_options, hole_options, run_options
+from .types import fill_options, hole_options, mask_path, run_options
 
 PATH = click.Path(exists=True, path_type=Path)
 
@@ -67,12 +67,7 @@ def command(
     given --truth, PSNR (dB), SSIM and mean absolute error (L1, %) in the hole, and how far the
     seam stands out (%); of PSNR and SSIM more is better, of all else less.
     """
-    if mask is None and not settings["regions"]:
-        raise click.UsageError(
-            "say where the hole is: --mask FILE, --mask alpha or --region X,Y,W,H"
-        )
-    if mask not in (None, "alpha") and not Path(mask).exists():
-        raise click.BadParameter(f"there is no '{mask}'", param_hint="'--mask'")
+    options = fill_options(settings, "--mask", mask)
     from ..files import free, picture_format
 
     output = output or photo.with_name(f"{photo.stem}.compare.png")
@@ -80,14 +75,14 @@ def command(
     free(output, overwrite=overwrite)
 
     from ..engine.compare import METRICS, compare
+    from ..engine.report import Table
 
     lines = compare(
         photo,
-        None if mask in (None, "alpha") else Path(mask),
+        mask_path("--mask", mask),
         models,
-        options=fill_options(settings),
+        options=options,
         truth=truth,
-        opaque=mask == "alpha",
         page=output,
         results=results,
         tell=lambda note: click.echo(note, err=True),
@@ -97,17 +92,16 @@ def command(
         click.echo(json.dumps(told, indent=2, ensure_ascii=False))
     else:
         scores = [*METRICS] if truth else []
-        rows = [["model", "seconds", "MB", *scores]]
-        for line in lines:
-            numbers = [
+        rows = [
+            [
+                line.model,
                 number(line.seconds, 3),
                 number(line.memory, 0),
                 *(number(line.scores[name], 3) for name in scores),
             ]
-            rows.append([line.model, *numbers])
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        for name, *rest in rows:
-            click.echo("  ".join([name.ljust(widths[0]), *map(str.rjust, rest, widths[1:])]))
+            for line in lines
+        ]
+        click.echo(Table(["model", "seconds", "MB", *scores], rows).text())
         click.echo(output)
     if any(line.failed for line in lines):
         raise click.exceptions.Exit(1)

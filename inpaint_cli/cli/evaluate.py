@@ -140,7 +140,7 @@ def command(
         return
     if compare:
         notes, table = scorecard.compare(*both(paths, "--compare takes two result.json"))
-        click.echo(scorecard.text(table))
+        click.echo(table.text())
         tell(notes)
         return
 
@@ -177,9 +177,9 @@ def command(
         click.echo(json.dumps(scorecard.data(result), indent=1))
         return
     click.echo(f"{title} by {plan.name} ({plan.fingerprint})")
-    click.echo(scorecard.text(scorecard.table(result)))
+    click.echo(scorecard.table(result).text())
     for table in scorecard.beside(result, beside) if beside or not output else []:
-        click.echo(f"\n{table.caption}\n{scorecard.text(table)}")
+        click.echo(f"\n{table.caption}\n{table.text()}")
     for path in written:
         click.echo(path)
 

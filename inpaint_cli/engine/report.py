@@ -7,7 +7,7 @@ lie inside it, and everything that is not markup of the template is escaped.
 import base64
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +49,15 @@ class Table:
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
     caption: str = ""
+
+    def text(self, justify: Callable[[str, int], str] = str.rjust) -> str:
+        """The cells in columns of characters; `justify` is for all columns but the first."""
+        lines = [self.head, *self.rows]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        return "\n".join(
+            "  ".join([name.ljust(widths[0]), *map(justify, cells, widths[1:])]).rstrip()
+            for name, *cells in lines
+        )
 
 
 @dataclass(frozen=True)

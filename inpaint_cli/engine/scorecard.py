@@ -152,19 +152,6 @@ def beside(result: Result, only: str | None = None) -> list[report.Table]:
     return tables
 
 
-def text(table: report.Table) -> str:
-    """A table in columns of characters."""
-    lines = [list(table.head), *map(list, table.rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if n == 0 else cell.rjust(width)
-            for n, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
-
-
 def ranking(result: Result) -> str:
     """The metric by which images are called the worst: the first that scores images."""
     metrics = result.plan.metrics
