@@ -139,7 +139,7 @@ def main() -> None:
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
         *rows,
     ]
-    record("data", "\n".join(table))
+    record("data", "Loading of training images", "\n".join(table))
 
 
 if __name__ == "__main__":

@@ -50,7 +50,8 @@ def main() -> None:
             rows.append(
                 f"| {name} | {large:.2f} | {small:.2f} | {large / small:.2f} | {peak:.2f} |"
             )
-    record("fill", "\n".join([__doc__ or "", *rows]))
+    command = " ".join(["python benchmarks/fill.py", *sys.argv[1:]])
+    record("fill", "Time and memory of a fill", "\n".join([__doc__ or "", *rows]), command=command)
 
 
 def pictures(folder: Path):
@@ -74,7 +75,7 @@ def pictures(folder: Path):
 
 
 def model(name: str, folder: Path) -> tuple[str | None, Path | None]:
-    """What `open_model` is to be told; weights are made where they are needed."""
+    """The arguments of `open_model`; weights are made where they are needed."""
     architecture = registry.load("architectures", name)
     if not architecture.needs_weights:
         return name, None

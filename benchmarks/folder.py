@@ -85,8 +85,8 @@ def command(root: Path, *args: str) -> tuple[float, float, dict]:
                     used[each.pid] = sum(each.cpu_times()[:2])
             sleep(0.05)
         assert process.stdout is not None
-        told = json.load(process.stdout)
-    return perf_counter() - start, sum(used.values()), told
+        report = json.load(process.stdout)
+    return perf_counter() - start, sum(used.values()), report
 
 
 def finished(root: Path) -> None:
@@ -125,8 +125,8 @@ if __name__ == "__main__":
         assert again[2]["kept"] == MANY
     record(
         "folder",
-        f"""## Folder jobs, `python benchmarks/folder.py`
-
+        "Folder jobs",
+        f"""
 {COUNT} JPEG photos of {SIDE} px with `telea`, on {os.cpu_count()} cores:
 
 | | seconds | ratio | bar |

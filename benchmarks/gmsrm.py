@@ -62,9 +62,9 @@ def layers(device: str, batch: int) -> list[str]:
         torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
         timed = [partial(waited, run, device) for run in runs]
         grouped, scaled, best = paired(*timed, rounds=3)
-        told = " | ".join(f"{seconds * 1e3:.2f}" for seconds in (grouped, scaled, best))
+        cells = " | ".join(f"{seconds * 1e3:.2f}" for seconds in (grouped, scaled, best))
         ratio = best / min(grouped, scaled)
-        rows.append(f"| {batch} | {side} | {inputs} to {outputs} | {told} | {ratio:.2f}x |")
+        rows.append(f"| {batch} | {side} | {inputs} to {outputs} | {cells} | {ratio:.2f}x |")
     return rows
 
 
@@ -81,8 +81,8 @@ def whole(device: str) -> list[str]:
             waited(lambda: net(image * (1 - mask), mask), device)
 
     times = paired(*(partial(run, form) for form in ("grouped", "scaled", None)), rounds=3)
-    told = " | ".join(f"{seconds * 1e3:.0f}" for seconds in times)
-    return [f"| 1 | 256 | the network | {told} | {times[2] / min(times[:2]):.2f}x |"]
+    cells = " | ".join(f"{seconds * 1e3:.0f}" for seconds in times)
+    return [f"| 1 | 256 | the network | {cells} | {times[2] / min(times[:2]):.2f}x |"]
 
 
 def peaks() -> list[str]:
@@ -90,13 +90,13 @@ def peaks() -> list[str]:
     rows = []
     for side in SIDES:
         code = PEAK.format(side=side)
-        told = subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-c", code],
             check=True,
             capture_output=True,
             cwd=Path(__file__).parent,
         )
-        rows.append(f"| {side} x {side}, in one piece | {float(told.stdout):.0f} |")
+        rows.append(f"| {side} x {side}, in one piece | {float(done.stdout):.0f} |")
     rows.append(f"| 1024 x 1024, by `fill` | {peak('gmsrm', 1024):.0f} |")
     return rows
 
@@ -105,8 +105,6 @@ def main(device: str = "cpu") -> None:
     torch.manual_seed(0)
     torch.set_num_threads(2)
     lines = [
-        f"## GM-SRM, {device}",
-        "",
         "Inference, float32, medians of interleaved runs.",
         "",
         "| batch | side | channels | grouped, ms | scaled, ms | best, ms | best / faster |",
@@ -118,7 +116,13 @@ def main(device: str = "cpu") -> None:
         lines += whole(device)
     if device == "cpu":
         lines += ["", "| picture | added by a forward, MiB |", "| --- | --: |", *peaks()]
-    record("gmsrm" if device == "cpu" else f"gmsrm-{device}", "\n".join(lines))
+    cpu = device == "cpu"
+    record(
+        "gmsrm" if cpu else f"gmsrm-{device}",
+        f"GM-SRM, {device}",
+        "\n".join(lines),
+        command="python benchmarks/gmsrm.py" + ("" if cpu else f" {device}"),
+    )
 
 
 if __name__ == "__main__":

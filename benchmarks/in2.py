@@ -1,7 +1,7 @@
 """IN2 beside Big LaMa, its neighbourhood attention beside other forms of it, and its peak memory.
 
-`python benchmarks/in2.py` takes some minutes on two cores; random weights, float32. Memory is the
-rise of a process's peak over the loaded network and its input.
+Random weights, float32. Memory is the rise of a process's peak over the loaded network and its
+input. Takes some minutes on two cores.
 """
 
 import subprocess
@@ -116,14 +116,14 @@ def latency(side: int, device: str, rounds: int) -> list[str]:
 
 def memory(side: int, rows: int) -> str:
     """GiB."""
-    told = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", PROBE, str(side), str(rows)],
         check=True,
         capture_output=True,
         text=True,
         cwd=Path(__file__).parent,
     )
-    return f"{float(told.stdout):.2f}"
+    return f"{float(done.stdout):.2f}"
 
 
 def lines(*rows: list[str]) -> list[str]:
@@ -134,7 +134,7 @@ def lines(*rows: list[str]) -> list[str]:
 def main() -> None:
     torch.manual_seed(0)
     torch.set_num_threads(2)
-    page = ["## IN2\n", __doc__ or ""]
+    page = [__doc__ or ""]
     with torch.inference_mode():
         for device in ("cpu", "cuda")[: 1 + torch.cuda.is_available()]:
             page += [f"Latency, {device} (the paper: 20 ms to 13 ms of a smaller LaMa, 1.5):\n"]
@@ -147,7 +147,7 @@ def main() -> None:
     rows = [[f"{side} x {side}", memory(side, IN2Settings().rows)] for side in (512, 1024, 2048)]
     rows.append(["1024 x 1024, decoder in one piece", memory(1024, 10**6)])
     page += ["Peak memory, CPU:\n", *lines(["input", "GiB"], *rows)]
-    record("in2", "\n".join(page))
+    record("in2", "IN2", "\n".join(page))
 
 
 if __name__ == "__main__":

@@ -72,8 +72,8 @@ def main() -> None:
     lines = ["| what: against | theirs, ms | ours, ms | speed-up |", "| --- | --: | --: | --: |"]
     for what, peer, own in rows:
         lines.append(f"| {what} | {peer * 1e3:.1f} | {own * 1e3:.1f} | {peer / own:.2f}x |")
-    title = "## Layers\n\nForward, float32, two threads, medians of interleaved runs.\n\n"
-    record("layers", title + "\n".join(lines))
+    head = "Forward, float32, two threads, medians of interleaved runs.\n\n"
+    record("layers", "Layers", head + "\n".join(lines))
 
 
 if __name__ == "__main__":

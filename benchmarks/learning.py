@@ -80,7 +80,7 @@ class Test:
 
     title: str
     protocol: Mapping[str, Any]
-    masks: str = ""  # what `inpaint masks gen` is told; "": the masks of DATA
+    masks: str = ""  # arguments of `inpaint masks gen`; "": the masks of DATA
     photos: str = "faces-test"
     shown: int = 6  # rows of the sheet
     cell: int = 192  # pixels of the sheet for a picture
@@ -255,25 +255,26 @@ class Bench:
         return run / "weights.safetensors"
 
     def masks(self, test: str) -> Path:
-        told, folder = self.study.tests[test].masks, self.out / f"masks-{test}"
-        if told and not folder.exists():
-            inpaint("masks", "gen", *shlex.split(told), "-o", str(folder))
-        return folder if told else self.data / "masks"
+        arguments, folder = self.study.tests[test].masks, self.out / f"masks-{test}"
+        if arguments and not folder.exists():
+            inpaint("masks", "gen", *shlex.split(arguments), "-o", str(folder))
+        return folder if arguments else self.data / "masks"
 
     def protocol(self, test: str, **more: Any) -> Path:
         path = self.out / f"protocol-{test}.yaml"
-        told = {"summary": self.study.tests[test].title, **self.study.tests[test].protocol, **more}
+        of = self.study.tests[test]
         metrics = {name: settings for name, (_, _, settings) in METRICS.items()}
+        keys = {"summary": of.title, **of.protocol, **more, "metrics": metrics}
         with replacing(path) as temporary:
-            temporary.write_text(yaml.safe_dump({**told, "metrics": metrics}), "utf-8")
+            temporary.write_text(yaml.safe_dump(keys), "utf-8")
         return path
 
     def scores(self, variant: str, test: str) -> list[dict[str, Any]]:
         """What `inpaint eval` finds for each image."""
-        told = self.study.variants[variant]
+        chosen = self.study.variants[variant]
         folder = self.out / f"scores-{test}-{variant.replace(' ', '-')}"
         if not (folder / "result.json").exists():
-            line = ["eval", "--weights", str(self.weights(told.training)), *told.options]
+            line = ["eval", "--weights", str(self.weights(chosen.training)), *chosen.options]
             line += ["--data", str(self.data / self.study.tests[test].photos)]
             line += ["--masks", str(self.masks(test)), "--protocol", str(self.protocol(test))]
             inpaint(*line, "--features", "none", "--device", "cpu", "-o", str(folder))
@@ -281,11 +282,11 @@ class Bench:
 
     def cases(self, variant: str, test: str, **more: Any) -> Filling:
         """The very photos, holes and fills that were scored."""
-        told = self.study.variants[variant]
-        resize = dict(zip(told.options[::2], told.options[1::2], strict=True)).get("--resize")
+        chosen = self.study.variants[variant]
+        resize = dict(zip(chosen.options[::2], chosen.options[1::2], strict=True)).get("--resize")
         return of_model(
             None,
-            str(self.weights(told.training)),
+            str(self.weights(chosen.training)),
             self.data / self.study.tests[test].photos,
             self.masks(test),
             (),
@@ -316,12 +317,12 @@ class Bench:
 
     def sheet(self, test: str) -> Path:
         """Some of the photos: the hole, what each variant made, the truth."""
-        told = self.study.tests[test]
+        of = self.study.tests[test]
         found = {name: self.scores(name, test) for name in self.study.variants}
         fills = {name: self.cases(name, test) for name in self.study.variants}
         count = len(next(iter(found.values())))
         rows = []
-        for n in np.linspace(0, count - 1, told.shown).astype(int):
+        for n in np.linspace(0, count - 1, of.shown).astype(int):
             row = []
             for name, cases in fills.items():
                 psnr = found[name][n]["psnr-hole"]
@@ -329,7 +330,7 @@ class Bench:
             case = next(iter(fills.values()))[n]
             hole, truth = case.mask[0, 0].numpy(), pixels(case.truth[0])
             rows.append([(sheets.overlay(truth, hole), "hole"), *row, (truth, "truth")])
-        page = sheets.sheet(rows, cell=told.cell, heading=f"{self.study.title}: {told.title}")
+        page = sheets.sheet(rows, cell=of.cell, heading=f"{self.study.title}: {of.title}")
         page.save(self.out / f"sheet-{test}.png")
         return self.out / f"sheet-{test}.png"
 
@@ -345,9 +346,9 @@ class Bench:
                 hole, truth = case.mask.float(), pixels(case.truth[0])
                 sow(0, n)
                 with torch.inference_mode():
-                    told = architecture.explain(model.net, case.truth * (1 - hole), hole)
+                    pictures = architecture.explain(model.net, case.truth * (1 - hole), hole)
                 shown = sheets.overlay(truth, case.mask[0, 0].numpy())
-                rows.append([(shown, training), *told[:count], (truth, "truth")])
+                rows.append([(shown, training), *pictures[:count], (truth, "truth")])
         page = self.out / "sheet-explained.png"
         sheets.sheet(rows, cell=192, heading=self.study.title).save(page)
         return page
@@ -415,16 +416,21 @@ def main() -> None:
     study, out = STUDIES[options.system], options.out
     out.mkdir(parents=True, exist_ok=True)
     bench = Bench(study, options.data, out)
-    text = [f"## {study.title}", ""]
-    for test, told in study.tests.items():
-        count = len(bench.scores(next(iter(study.variants)), test))
-        text += [f"{told.title}: {count} cases{told.made}.", "", *bench.tables(test)]
-        bench.sheet(test)
+    text: list[str] = []
+    for name, test in study.tests.items():
+        count = len(bench.scores(next(iter(study.variants)), name))
+        text += [f"{test.title}: {count} cases{test.made}.", "", *bench.tables(name)]
+        bench.sheet(name)
     text += [*bench.spreads(next(iter(study.tests))), ""]
     if study.explained:
         bench.explained(next(iter(study.tests)))
     text += [f"Trained as below, {HOW}", "", *bench.commands()]
-    record(f"learning-{options.system}", "\n".join(text))
+    record(
+        f"learning-{options.system}",
+        study.title,
+        "\n".join(text),
+        command=f"OMP_NUM_THREADS=1 python benchmarks/learning.py {options.system} DATA -o FOLDER",
+    )
 
 
 if __name__ == "__main__":

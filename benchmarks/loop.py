@@ -81,14 +81,14 @@ def main() -> None:
             f"| {one / other:.3f} |"
         )
     table = [
-        f"Training loop against the bare forward, backward and step, {SIZE} px, batch {BATCH}, one "
+        f"Our step against the bare forward, backward and step, {SIZE} px, batch {BATCH}, one "
         f"thread, medians of {ROUNDS} interleaved rounds of {STEPS} steps (goal: at most 1.03)",
         "",
         "| networks | ours ms/step | bare ms/step | ratio |",
         "| --- | ---: | ---: | ---: |",
         *rows,
     ]
-    record("loop", "\n".join(table))
+    record("loop", "Training loop", "\n".join(table))
 
 
 if __name__ == "__main__":

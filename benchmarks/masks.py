@@ -87,7 +87,7 @@ def main() -> None:
     ]
     record(
         "masks",
-        "## Masks with a hole of 40 to 60 %\n\n"
+        "Masks with a hole of 40 to 60 %",
         f"{SIZE}x{SIZE}, one core, medians of {ROUNDS} interleaved rounds of {MASKS} accepted "
         "masks, each law drawing from one running generator.\n\n"
         "| law | accepted masks/s | draws a mask | time against ours |\n"

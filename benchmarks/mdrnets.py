@@ -63,13 +63,13 @@ def main() -> None:
         cells = (side // 4) ** 2
         own, full = cells * 256 * 4 / 2**20, (cells // 16) ** 2 * 4 / 2**20
         lines.append(f"| {side} x {side} | {own:.0f} | {full:.0f} | {float(done.stdout):.0f} |")
-    title = (
-        "## MDRNets\n\nForward at the paper's width, float32, two threads, medians of interleaved "
+    head = (
+        "Forward at the paper's width, float32, two threads, medians of interleaved "
         "runs. The correlation\nholds at most 64 MiB of similarities at once, whatever the size; "
         "the rest of what it adds are its\npatches, which grow with the picture as the features "
         "do.\n\n"
     )
-    record("mdrnets", title + "\n".join(lines))
+    record("mdrnets", "MDRNets", head + "\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -41,10 +41,10 @@ def main() -> None:
     runs: dict[str, list[list[float]]] = {"given back": [], "kept": []}
     for _ in range(ROUNDS):
         for how, taken in runs.items():
-            told = subprocess.run(
+            done = subprocess.run(
                 [sys.executable, "-c", PROBE, how], check=True, capture_output=True, text=True
             )
-            taken.append([float(part) for part in told.stdout.split()])
+            taken.append([float(part) for part in done.stdout.split()])
     rows = [
         "| freed memory is | user (s) | kernel (s) | wall (s) |",
         "| --- | ---: | ---: | ---: |",
@@ -54,7 +54,7 @@ def main() -> None:
         rows.append(f"| {how} | {user:.2f} | {kernel:.2f} | {wall:.2f} |")
     ratio = median(sum(k[:2]) / sum(g[:2]) for g, k in zip(*runs.values(), strict=True))
     rows.append(f"\nProcessor time kept / given back, median of pairs: {ratio:.2f}")
-    record("memory", "\n".join([__doc__ or "", *rows]))
+    record("memory", "Freed memory", "\n".join([__doc__ or "", *rows]))
 
 
 if __name__ == "__main__":

@@ -128,8 +128,8 @@ if __name__ == "__main__":
     )
     chosen = sys.argv[1:] or list(parts)
     rows = [row for name in chosen for row in parts[name]()]
-    table = "\n".join(["## Metrics", "", head, *rows])
+    table = "\n".join([head, *rows])
     if chosen == list(parts):
-        record("metrics", table)
+        record("metrics", "Metrics", table)
     else:
         print(table)

@@ -64,7 +64,12 @@ def main() -> None:
             texture = scores[name][-1][:2]
             row.append((bytes_of(filled), f"{name} {texture[0]:.2f} {texture[1]:.2f}"))
         rows.append([*row, (bytes_of(image), "truth")])
-    record("patchmatch", "\n\n".join([quality(scores), timing(nets, masks)]))
+    record(
+        "patchmatch",
+        "Fills without weights",
+        "\n\n".join([quality(scores), timing(nets, masks)]),
+        command="python benchmarks/patchmatch.py SCENES MASKS",
+    )
     if given.sheet:
         given.sheet.mkdir(parents=True, exist_ok=True)
         for n in range(0, len(rows), 8):

@@ -23,14 +23,12 @@ from inpaint_spn.model import Generator, SemanticPriorNet, SpadeResidual
 from inpaint_spn.prior import DenseBlock, PriorLearner, Widening
 from inpaint_spn.regions import BasicNorm
 
-USUAL = """## SPN
-
+USUAL = """\
 The full network (50.6 M parameters), float32, two threads, medians of interleaved runs, each row
 in a process of its own; equal within 1e-4. Memory is handled as glibc does by itself.
 """
-KEPT = """## SPN where freed memory is kept
-
-As above, but glibc holds what is freed for the next tensor, as `inpaint fill` asks it to.
+KEPT = """\
+As for SPN above, but glibc keeps freed memory for the next tensor, as `inpaint fill` asks it to.
 """
 WINDOWS = "Filling a photo of 1024 x 1024 in windows of 512 adds {:.0f} MiB at its peak."
 
@@ -172,9 +170,12 @@ def main(kept: str = "", case: str = "") -> None:
     for case in ("step", "256", "512"):
         command = [sys.executable, __file__, kept, case]
         lines.append(subprocess.run(command, check=True, stdout=PIPE, text=True).stdout.strip())
-    if not kept:
+    if kept:
+        title, command = "SPN where freed memory is kept", "python benchmarks/spn.py kept"
+        record("spn-kept", title, "\n".join([KEPT, *lines]), command=command)
+    else:
         lines += ["", WINDOWS.format(peak("spn", 1024))]
-    record("spn-kept" if kept else "spn", "\n".join([KEPT if kept else USUAL, *lines]))
+        record("spn", "SPN", "\n".join([USUAL, *lines]))
 
 
 if __name__ == "__main__":

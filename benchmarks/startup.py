@@ -45,8 +45,8 @@ with tempfile.TemporaryDirectory() as folder:
 
 record(
     "startup",
-    f"""## Start-up, `python benchmarks/startup.py`
-
+    "Start-up",
+    f"""
 | command | median of 21 | to the bare group | bar |
 | --- | ---: | ---: | ---: |
 | a bare click group of {len(COMMANDS)} commands, `--help` | {bare * 1000:.0f} ms | 1.00 | |

@@ -35,10 +35,15 @@ def held(line: str = "VmHWM") -> float:
     return int(account.partition(f"{line}:")[2].split()[0]) / 1024
 
 
-def record(name: str, text: str) -> None:
-    """Print `text`, and make it the section of RESULTS.md that belongs to the script `name`."""
-    print(text)
-    section = f"<!-- {name} -->\n\n{text.strip()}\n\n<!-- /{name} -->"
+def record(name: str, title: str, text: str, *, command: str = "") -> None:
+    """Print `text`, and make it the section `name` of RESULTS.md, below `title` and `command`.
+
+    That is the command that measured it: `python benchmarks/NAME.py` if nothing else is given.
+    """
+    command = command or f"python benchmarks/{name}.py"
+    body = f"## {title}\n\nMeasured with `{command}`.\n\n{text.strip()}"
+    print(body)
+    section = f"<!-- {name} -->\n\n{body}\n\n<!-- /{name} -->"
     page = RESULTS.read_text("utf-8") if RESULTS.exists() else "# Benchmark results\n"
     old = re.compile(rf"<!-- {name} -->.*<!-- /{name} -->", re.DOTALL)
     if old.search(page):
