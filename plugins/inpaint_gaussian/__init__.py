@@ -29,7 +29,7 @@ class Gaussian(Architecture):
 
     @staticmethod
     def sizes(settings: GaussianSettings) -> Sizes:
-        # a face is found by its surroundings; in tiles there might be several
+        # a face is found by its surroundings; tiles might each find another one
         return Sizes(window=16384, context=1024, tiles=False)
 
     @staticmethod

@@ -98,9 +98,9 @@ class GaussianFill(nn.Module):
     def guessed(
         self, frame: Tensor, visible: Tensor, known: Tensor, near: Near = EVERYWHERE
     ) -> tuple[Tensor, Tensor]:
-        """The guess [1, 3, H, W] from what `frame` [3] shows of a photo, and where there is one.
+        """The guess [1, 3, h, w] from what `frame` [3] shows of a photo, and where there is one.
 
-        Both only `near` by.
+        Both are for the rows and columns `near` only.
         """
         scale = max(1, round(self.sight / float(frame[0])))  # at which the frame has `sight` pixels
         seen, share = (views(squared(x, scale), frame[None], self.sight) for x in (visible, known))
@@ -134,7 +134,7 @@ def placed(
 ) -> Tensor:
     """`small` [1, C, S, S] put in `frame` [3] of a picture of the size of `photo` [1, 3, H, W].
 
-    Only what is `near` by is made: in a large photo that is little.
+    Only the rows and columns `near` are made, which are few in a large photo.
     """
     sides = photo.shape[-2:]
     ranges = [range(side)[part] for side, part in zip(sides, near[1:], strict=True)]
@@ -143,7 +143,7 @@ def placed(
         ((max(sides) - side) // 2 + part.start + size / 2) / max(sides)
         for side, part in zip(sides, ranges, strict=True)
     ]
-    square = frame.new_tensor([size / max(sides), *middles])  # that begins where `near` does
+    square = frame.new_tensor([size / max(sides), *middles])  # begins where `near` does
     smooth = enlarged(small, (4 * small.shape[-1],) * 2)
     out = views(smooth, within(square, frame)[None], size, beyond)
     return out[..., : len(ranges[0]), : len(ranges[1])]

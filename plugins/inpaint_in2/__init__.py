@@ -31,5 +31,5 @@ class IN2(Architecture):
 
     @staticmethod
     def sizes(settings: IN2Settings) -> Sizes:
-        # each place is told by how far it is from the borders
+        # a place is known by its distance from the borders
         return Sizes(minimum=16, window=2048, context=WHOLE, tiles=False)

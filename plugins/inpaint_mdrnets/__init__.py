@@ -41,7 +41,7 @@ class MDRNets(Architecture):
     @staticmethod
     def sizes(settings: MDRNetSettings) -> Sizes:
         step = max(2**settings.levels, 4 * settings.patch if settings.mrem else 4)
-        # regions are told from the whole face
+        # regions are found in the whole face
         return Sizes(step, max(step, 8), window=2048, context=WHOLE, tiles=False)
 
     @staticmethod
