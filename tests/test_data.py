@@ -343,6 +343,12 @@ def test_bad_images_are_listed_and_stop_a_training(folder, plan, tmp_path):
             take(feed(broken, plan, workers=workers)("one", 0), 2)
 
 
+def test_masks_that_are_gone_stop_a_training_without_a_word_on_images(folder, plan):
+    nowhere = registry.load("masks", "files")(path="nowhere")
+    told = Pictures(Collection.at(FILES(), folder), nowhere, plan.data, (0,))[Sample(0, 0, (8, 8))]
+    assert told == "there is no nowhere to take masks from; check the name"
+
+
 def test_validation_samples_never_change(folder, plan):
     collection = Collection.at(FILES(), folder)
     whole = list(fixed(collection, BOXES, plan, 5))

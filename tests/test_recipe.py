@@ -8,7 +8,7 @@ import yaml
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from toy import RECIPE, install
+from toy import RECIPE, install, photos
 
 from inpaint_cli import recipe, registry
 from inpaint_cli.api.stages import Optimizer, Schedule, Stage, overlaid
@@ -121,6 +121,46 @@ def test_errors_say_what_to_do(toys, args, told):
     result = inpaint("train", args[0], toys, *args[1:], "--dry-run")
     assert result.exit_code == 1
     assert told in result.output, result.output
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("metrics: [psrn]", "metrics.0.kind: no metric named 'psrn'; did you mean 'psnr'?"),
+        ("metrics: [{kind: psnr, regoin: hole}]", "metrics.0.regoin: no setting named 'regoin'"),
+        ("metrics: [ssim, fid]", "metrics.1: 'fid' scores whole sets: see `inpaint eval`"),
+        ("keep: {best: psnr}", "keep.best: no metric of this recipe named 'psnr'; did you mean"),
+        ("masks: {kind: files, path: nowhere}", "masks: there is no nowhere to take masks from"),
+        ("masks: {kind: half, ratio: [0.9, 1]}", "masks: 'half' at 32x32 gave no mask with"),
+        ("val_masks: {kind: files, path: none}", "val_masks: there is no none to take masks from"),
+    ],
+)
+def test_metrics_and_masks_are_checked_before_anything_is_written(
+    toys, tmp_path, monkeypatch, line, told
+):
+    """By lint, by a dry run and by a training."""
+    monkeypatch.chdir(tmp_path)
+    photos(tmp_path / "photos", 6)
+    key = line.partition(" ")[0]
+    lines = [other for other in RECIPE.splitlines() if not other.startswith(key)]
+    toys.write_text("\n".join([*lines, line]))
+    train = ("train", "toy", toys, "--data", "photos", "--workers", "0", "--run", "run")
+    for args in (("recipes", "lint", toys), (*train, "--dry-run"), train):
+        result = inpaint(*args)
+        assert result.exit_code == 1
+        assert f"{toys}:{len(lines) + 1}: {told}" in result.output
+    assert not Path("run").exists()
+    assert inpaint("recipes", "show", toys).exit_code == 0
+
+
+def test_a_recipe_is_shown_where_its_masks_do_not_lie(toys):
+    toys.write_text(RECIPE.replace("{kind: boxes}", "{kind: files, path: nowhere}"))
+    assert "path: nowhere" in inpaint("recipes", "show", toys, "--arch", "toy").output
+
+
+def test_lint_names_the_line_of_an_unknown_architecture(toys):
+    toys.write_text(RECIPE.replace("  toy:", "  tou:"))
+    assert f"{toys}:13: architectures.tou: no arch" in inpaint("recipes", "lint", toys).output
 
 
 def test_settings_are_laid_over_the_tasks_own(toys):

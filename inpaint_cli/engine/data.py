@@ -202,6 +202,9 @@ class Pictures(Dataset[tuple[Tensor, ...] | str]):
         )
         try:
             image = self.collection.decode(sample.index, enough=enough)
+        except InpaintError as error:
+            return f"{error} (--check-data lists all that are bad)"
+        try:
             which = sample.n // self.data.per_mask
             hole = self.masks.draw(*sample.shape, np.random.default_rng([*self.key, which, 1]))
             tensors = where(image), torch.from_numpy(hole.astype(np.uint8))[None]
@@ -343,7 +346,7 @@ class Feed:
             batch = next(batches)
             self.waited += time.perf_counter() - begin
             if isinstance(batch, str):
-                raise DataError(f"{batch} (--check-data lists all that are bad)")
+                raise DataError(batch)
             yield on_device(batch, self.accelerator.device)
 
     def samples(

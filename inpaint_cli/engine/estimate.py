@@ -10,7 +10,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from ..api.architectures import Batch
 from ..recipe import Recipe, Source, dump
-from .build import Built, build
+from .build import Built, build, rehearse
 from .data import Collection
 
 FLOAT = 4  # bytes
@@ -20,6 +20,7 @@ MOMENTS = {"adam": 2, "adamw": 2, "sgd": 1}  # numbers that an optimiser keeps a
 def outline(name: str, recipe: Recipe, source: Source, data: Path | None = None) -> str:
     """The resolved recipe, under comments that say what training by it takes."""
     built = build(name, recipe, source)
+    rehearse(built.recipe, built.inputs, source)
     images = len(Collection.at(built.inputs.train, data).names) if data else None
     told = [f"# {line}" for line in (*networks(built), *steps(built, images), *room(built))]
     return "\n".join([*told, dump(built.recipe).rstrip()])

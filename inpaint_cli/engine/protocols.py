@@ -20,7 +20,7 @@ from ..api.metrics import Metric
 from ..api.settings import Settings
 from ..errors import RecipeError, unknown
 from ..recipe import Named, Source, tree
-from ..registry import found, load, origin
+from ..registry import found, origin
 
 ALL = "all"  # the column of the whole set
 NETWORKS = ("published", "random", "none")  # what --features takes
@@ -158,16 +158,15 @@ def read(name: str, *, features: str = "published") -> Plan:
     protocol = source.check(Protocol, tree(path, source))
     metrics, left_out, versions = {}, [], {}
     for label, asked in protocol.metrics.items():
-        schema = load("metrics", asked.kind)
-        settings = {key: value for key, value in asked.model_dump().items() if key != "kind"}
-        if "weights" in schema.model_fields:
+        metric: Metric = source.plugin("metrics", asked, ("metrics", label))
+        if "weights" in type(metric).model_fields:
             if features == "none":
                 left_out.append(label)
                 continue
-            settings["weights"] = features
-        metrics[label] = source.check(schema, settings, ("metrics", label))
+            metric = metric.model_copy(update={"weights": features})
+        metrics[label] = metric
         owner, _, release = origin(found("metrics")[asked.kind][0]).rpartition(" ")
-        versions |= {owner: release, **{name: version(name) for name in schema.uses}}
+        versions |= {owner: release, **{name: version(name) for name in metric.uses}}
     if protocol.best in left_out or not metrics:
         raise RecipeError(f"{name} cannot do without networks; leave out --features none")
     return Plan(Path(name).stem, protocol, metrics, dict(sorted(versions.items())), left_out)

@@ -17,7 +17,7 @@ from ..errors import InpaintError, TrainingError
 from ..recipe import Recipe, Source
 from ..registry import found, origin
 from . import checkpoint, models, validate, weights
-from .build import Built, build
+from .build import Built, build, rehearse
 from .checkpoint import Folder
 from .data import Collection, Feed, bad
 from .devices import device
@@ -62,9 +62,10 @@ def run(name: str, recipe: Recipe, source: Source, options: Options) -> Outcome:
     A cut run that is resumed ends with the same bits as one that was never cut.
     """
     built = build(name, recipe, source, steps=options.steps)
+    rehearse(built.recipe, built.inputs, source)
     accelerator = accelerator_for(built.recipe)
     train_set = Collection.at(built.inputs.train, options.data)
-    validation = validate.of(built, source, train_set, options.val_data)
+    validation = validate.of(built, train_set, options.val_data)
     folder = Folder(options.folder or Path("runs") / run_name(built, source))
     state = latest(folder, options)
     built = skipping(built, state["skipped"]) if state else initialised(built, options)

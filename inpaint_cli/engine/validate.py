@@ -15,10 +15,8 @@ from torch import Tensor, nn
 from ..api.architectures import Batch, Sizes
 from ..api.masks import Masks
 from ..api.metrics import ImageMetric
-from ..errors import RecipeError
 from ..pictures import pixels
-from ..recipe import Named, Recipe, Source
-from ..registry import load
+from ..recipe import Recipe
 from . import report
 from .build import Built
 from .checkpoint import Folder
@@ -82,30 +80,8 @@ def row(batch: Batch, filled: Tensor, name: str, scores: Mapping[str, float]) ->
     return [(pixels(picture[0]), caption) for picture, caption in cells]
 
 
-def metrics_of(recipe: Recipe, source: Source) -> dict[str, ImageMetric]:
-    """The metrics that a recipe names, each under its name and what sets it apart."""
-    metrics = {}
-    for n, asked in enumerate(recipe.metrics):
-        named = Named(kind=asked) if isinstance(asked, str) else asked
-        settings = {key: value for key, value in named.model_dump().items() if key != "kind"}
-        schema = load("metrics", named.kind)
-        metric: Any = source.check(schema, settings, ("metrics", n))
-        if not isinstance(metric, ImageMetric):
-            raise source.error(
-                ("metrics", n), f"'{named.kind}' scores whole sets: see `inpaint eval`"
-            )
-        metrics["-".join([named.kind, *map(str, settings.values())])] = metric
-    return metrics
-
-
-def of(built: Built, source: Source, train: Collection, root: Path | None) -> Validation:
+def of(built: Built, train: Collection, root: Path | None) -> Validation:
     """The validation that `built` asks for; without validation data it shows training images."""
-    metrics = metrics_of(built.recipe, source)
-    best = built.recipe.keep.best
-    if best is not None and best not in metrics:
-        raise RecipeError(
-            f"keep.best is '{best}', which is not among the metrics: {', '.join(metrics)}"
-        )
     collection, count = train, SHOWN
     if built.inputs.val is not None:
         collection, count = (
@@ -113,7 +89,8 @@ def of(built: Built, source: Source, train: Collection, root: Path | None) -> Va
             built.recipe.data.val_count,
         )
     sizes = built.architecture.sizes(built.model)
-    return Validation(collection, built.inputs.val_masks, metrics, sizes, built.recipe, count)
+    masks = built.inputs.val_masks
+    return Validation(collection, masks, built.metrics, sizes, built.recipe, count)
 
 
 def report_on(folder: Folder, built: Built) -> None:
