@@ -374,12 +374,53 @@ def test_results_measured_alike_are_compared_image_by_image(tmp_path):
         Image.fromarray(near.round().astype(np.uint8)).save(path)
     two, found = run(paths, plan_of_house())
     scorecard.write(replace(two, title="better"), found, tmp_path / "two")
-    _, table = scorecard.compare(tmp_path / "one/result.json", tmp_path / "two/result.json")
-    rows = {row[0]: row for row in table.rows}
-    assert rows["psnr"][-1] == rows["l1"][-1] == "better"
-    assert float(rows["psnr"][3]) == pytest.approx(6, abs=0.3)
-    _, same = scorecard.compare(tmp_path / "one/result.json", tmp_path / "one/result.json")
-    assert {row[-1] for row in same.rows} == {"-"}
+    files = tmp_path / "one/result.json", tmp_path / "two/result.json"
+    found = scorecard.compare(*files)
+    assert found.titles == ("ours", "better")
+    assert found.metrics["psnr"].clear == found.metrics["l1"].clear == "better"
+    psnr = found.metrics["psnr"]
+    assert psnr.second - psnr.first == pytest.approx(6, abs=0.3)
+    assert psnr.low < psnr.second - psnr.first < psnr.high
+    assert [row[-1] for row in found.table().rows if row[0] == "psnr"] == ["better"]
+    told = json.loads(invoke("--compare", *files, "--json").stdout)
+    assert told["titles"] == ["ours", "better"]
+    assert told["images"] == 5
+    assert told["metrics"]["psnr"]["difference"] == psnr.second - psnr.first
+    assert told["metrics"]["psnr"]["clear"] == "better"
+    same = scorecard.compare(files[0], files[0])
+    assert {metric.clear for metric in same.metrics.values()} == {None}
+    assert {row[-1] for row in same.table().rows} == {"-"}
+
+
+def test_scores_that_are_zero_infinite_or_missing_are_compared_as_they_are(tmp_path):
+    paths = folders(tmp_path / "a", count=2)
+    for path in paths[0].iterdir():  # without an error
+        Image.open(paths[1] / path.name).save(path)
+    result, found = run(paths, plan_of_house())
+    scorecard.write(result, found, tmp_path / "one", worst=0)
+    file = tmp_path / "one/result.json"
+    told = json.loads(file.read_text())
+    told["table"]["ssim"]["all"]["value"] = None
+    told["table"]["psnr"]["all"]["value"] = "inf"
+    file.write_text(json.dumps(told))
+    metrics = scorecard.compare(file, file).metrics
+    assert (metrics["l1"].first, metrics["l1"].second) == (0, 0)
+    assert metrics["psnr"].first == math.inf
+    assert math.isnan(metrics["ssim"].first)
+    told = json.loads(invoke("--compare", file, file, "--json").stdout)["metrics"]
+    assert (told["l1"]["first"], told["l1"]["difference"]) == (0, 0)
+    assert (told["psnr"]["first"], told["psnr"]["difference"]) == ("inf", None)
+    assert told["ssim"]["first"] is None
+
+
+@pytest.mark.parametrize("key", ["title", "seed", "content", "conventions", "images"])
+def test_a_result_with_a_part_missing_is_refused(tmp_path, key):
+    result, _ = run(folders(tmp_path / "a", count=1), plan_of_house())
+    told = scorecard.data(result)
+    del told[key]
+    (tmp_path / "result.json").write_text(json.dumps(told))
+    with pytest.raises(DataError, match=r"result\.json is not a whole result\.json"):
+        scorecard.compare(tmp_path / "result.json", tmp_path / "result.json")
 
 
 def plan_of_house():
@@ -401,7 +442,7 @@ def test_results_that_were_not_measured_alike_are_refused(tmp_path):
         scorecard.compare(files[0], files[1])
     with pytest.raises(DataError, match="different photos or holes"):
         scorecard.compare(files[0], files[2])
-    with pytest.raises(DataError, match=r"is no result\.json"):
+    with pytest.raises(DataError, match=r"is not a whole result\.json"):
         scorecard.compare(files[0], tmp_path / "one/images.csv")
 
 
@@ -517,6 +558,9 @@ def test_published_rows_stand_beside_ours(tmp_path):
 
 def test_protocols_are_listed():
     assert "mdrnets-table1" in invoke("--list").stdout
+    listed = json.loads(invoke("--list", "--json").stdout)
+    assert [protocol["name"] for protocol in listed] == protocols.names()
+    assert all(protocol["summary"] for protocol in listed)
     assert "give RESULTS and TRUTH" in invoke(code=2).output
 
 

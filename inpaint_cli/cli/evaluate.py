@@ -135,13 +135,22 @@ def command(
     from ..engine import protocols, scorecard
 
     if listing:
-        for name in protocols.names():
-            click.echo(f"{name:16}{protocols.read(name).protocol.summary}")
+        summaries = {name: protocols.read(name).protocol.summary for name in protocols.names()}
+        if as_json:
+            rows = [{"name": name, "summary": line} for name, line in summaries.items()]
+            click.echo(json.dumps(rows, indent=1))
+            return
+        for name, line in summaries.items():
+            click.echo(f"{name:16}{line}")
         return
     if compare:
-        notes, table = scorecard.compare(*both(paths, "--compare takes two result.json"))
+        comparison = scorecard.compare(*both(paths, "--compare takes two result.json"))
+        if as_json:
+            click.echo(json.dumps(comparison.data(), indent=1))
+            return
+        table = comparison.table()
         click.echo(table.text())
-        tell(notes)
+        tell([table.caption])
         return
 
     from ..engine import cases, evaluate

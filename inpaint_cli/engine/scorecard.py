@@ -4,6 +4,7 @@ import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,14 @@ from ..api.metrics import ImageMetric
 from ..errors import DataError
 from ..files import replacing
 from ..pictures import pixels
+from ..recipe import differences
 from ..registry import load
 from . import report, statistics
 from .cases import Cases
 from .evaluate import Result, Value
 from .protocols import ALL, holds
 
+PARTS = {"title", "fingerprint", "content", "seed", "conventions", "table", "images"}
 CONFIDENCE = "in brackets, the bounds of 95 % of re-drawn sets"
 
 
@@ -87,6 +90,15 @@ def plain(value: float) -> float | str | None:
     return value if math.isfinite(value) else None if math.isnan(value) else str(value)
 
 
+def number(value: float | str | None) -> float:
+    """What `plain` was given."""
+    return math.nan if value is None else float(value)
+
+
+def word(value: float, form: str = ".4g") -> str:
+    return "-" if math.isnan(value) else f"{value:{form}}"
+
+
 def remarks(result: Result) -> list[str]:
     """What a reader of the numbers must know."""
     plan = result.plan
@@ -107,9 +119,7 @@ def named(label: str, result: Result) -> str:
 
 
 def shown(value: Value, *, bounds: bool) -> str:
-    if math.isnan(value.value):
-        return "-"
-    text = f"{value.value:.4g}"
+    text = word(value.value)
     if bounds and not math.isnan(value.low):
         text += f" [{value.low:.4g}, {value.high:.4g}]"
     return text
@@ -210,64 +220,92 @@ def parts_of(result: Result, page: Image.Image) -> list[report.Part]:
     return parts
 
 
-def compare(first: Path, second: Path) -> tuple[list[str], report.Table]:
-    """Notes, and the differences of two results of one test set under one protocol.
+@dataclass(frozen=True)
+class Difference:
+    """A metric of two results; the bounds of the second less the first, where images are scored."""
+
+    first: float
+    second: float
+    low: float = math.nan
+    high: float = math.nan
+    clear: str | None = None  # the title of the one that is better beyond chance
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two results of one test set by one protocol, image by image."""
+
+    titles: tuple[str, str]
+    images: int
+    metrics: Mapping[str, Difference]
+
+    def table(self) -> report.Table:
+        head = ["", *self.titles, "difference", "95 %", "clear"]
+        rows = []
+        for label, d in self.metrics.items():
+            bounds = "-" if math.isnan(d.low) else f"[{d.low:+.4g}, {d.high:+.4g}]"
+            values = word(d.first), word(d.second), word(d.second - d.first, "+.4g")
+            rows.append([label, *values, bounds, d.clear or "-"])
+        caption = f"paired over {self.images} images; clear: which is better beyond chance"
+        return report.Table(head, rows, caption)
+
+    def data(self) -> dict[str, Any]:
+        """All of it as plain values."""
+        metrics = {
+            label: {
+                "first": plain(d.first),
+                "second": plain(d.second),
+                "difference": plain(d.second - d.first),
+                "low": plain(d.low),
+                "high": plain(d.high),
+                "clear": d.clear,
+            }
+            for label, d in self.metrics.items()
+        }
+        return {"titles": self.titles, "images": self.images, "metrics": metrics}
+
+
+def compare(first: Path, second: Path) -> Comparison:
+    """The differences of two results of one test set under one protocol.
 
     Raises `DataError` where they cannot be compared, naming what differs.
     """
     a, b = (opened(path) for path in (first, second))
     if a["fingerprint"] != b["fingerprint"]:
-        where = ", ".join(differing(a["conventions"], b["conventions"])) or "the fingerprint"
+        differing = differences(a["conventions"], b["conventions"])
+        where = ", ".join(f"{key}: {one} or {other}" for key, one, other in differing)
         raise DataError(
-            f"{first} and {second} were not measured alike ({where}); evaluate both by one protocol"
+            f"{first} and {second} were not measured alike ({where or 'the fingerprint'});"
+            " evaluate both by one protocol"
         )
     if a["content"] != b["content"]:
         raise DataError(
             f"{first} and {second} are of different photos or holes; evaluate both on one test set"
         )
-    head = ["", a["title"], b["title"], "difference", "95 %", "clear"]
-    rows = []
-    for label, told in a["metrics"].items():
-        values = [float(r["table"][label][ALL]["value"] or "nan") for r in (a, b)]
-        row = [label, *(f"{v:.4g}" for v in values), f"{values[1] - values[0]:+.4g}"]
-        kind = a["conventions"]["metrics"][label]
-        schema = load("metrics", kind["kind"])
-        if not issubclass(schema, ImageMetric):
-            rows.append([*row, "", ""])
-            continue
-        metric = schema(**{key: value for key, value in kind.items() if key != "kind"})
-        scores = np.array(
-            [
-                [float(i[label] if i[label] is not None else "nan") for i in r["images"]]
-                for r in (b, a)
-            ]
-        )
-        theirs, ours = scores[:, np.isfinite(scores).all(0)]
-        low, high = statistics.difference(theirs, ours, metric.average, a["seed"])
-        better = (low > 0) if told["better"] == "higher" else (high < 0)
-        worse = (high < 0) if told["better"] == "higher" else (low > 0)
-        clear = b["title"] if better else a["title"] if worse else "-"
-        rows.append([*row, f"[{low:+.4g}, {high:+.4g}]", clear])
-    notes = [f"paired over {len(a['images'])} images; clear: which is better beyond chance"]
-    return notes, report.Table(head, rows)
+    metrics = {label: difference(label, a, b) for label in a["conventions"]["metrics"]}
+    return Comparison((a["title"], b["title"]), len(a["images"]), metrics)
+
+
+def difference(label: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> Difference:
+    first, second = (number(result["table"][label][ALL]["value"]) for result in (a, b))
+    settings = dict(a["conventions"]["metrics"][label])
+    metric = load("metrics", settings.pop("kind"))(**settings)
+    if not isinstance(metric, ImageMetric):
+        return Difference(first, second)
+    scores = np.array([[number(image[label]) for image in result["images"]] for result in (a, b)])
+    ours, theirs = scores[:, np.isfinite(scores).all(0)]
+    low, high = statistics.difference(theirs, ours, metric.average, a["seed"])
+    clear = None
+    if low > 0 or high < 0:
+        clear = b["title"] if (low > 0) == (metric.better == "higher") else a["title"]
+    return Difference(first, second, low, high, clear)
 
 
 def opened(path: Path) -> dict[str, Any]:
     try:
-        told = json.loads(path.read_text("utf-8"))
-        assert {"fingerprint", "content", "table", "images", "conventions"} <= told.keys()
-    except (OSError, ValueError, AttributeError, AssertionError) as error:
-        raise DataError(f"{path} is no result.json that `inpaint eval -o` wrote") from error
-    return told
-
-
-def differing(a: Mapping[str, Any], b: Mapping[str, Any], at: str = "") -> Sequence[str]:
-    """The keys, with dots, at which two trees of plain values differ."""
-    found = []
-    for key in dict.fromkeys([*a, *b]):
-        one, other = a.get(key), b.get(key)
-        if isinstance(one, dict) and isinstance(other, dict):
-            found += differing(one, other, f"{at}{key}.")
-        elif one != other:
-            found.append(f"{at}{key}: {one} or {other}")
-    return found
+        result = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        result = None
+    if not isinstance(result, dict) or not result.keys() >= PARTS:
+        raise DataError(f"{path} is not a whole result.json; give two of `inpaint eval -o`")
+    return result
