@@ -19,6 +19,7 @@ Merge = Literal["A", "B"]
 Order = Literal["bisenet", "celebamask-hq", "fasseg"]
 
 REGIONS = 14
+CROP = 448 / 512  # of the side of a picture: what BiSeNet is trained on
 ORDERS: dict[Order, tuple[str, ...]] = {  # what the numbers in label maps mean
     "bisenet": (
         *("background", "skin", "left brow", "right brow", "left eye", "right eye", "glasses"),
@@ -212,7 +213,7 @@ class Auxiliary(nn.Module):
 
 
 class BiSeNet(nn.Module):
-    """Images are RGB in 0..1, and brought to `size` pixels a side, in which it was trained."""
+    """Images are RGB in 0..1, and brought to `size` pixels a side; in training they are crops."""
 
     mean: Tensor
     std: Tensor
@@ -231,8 +232,8 @@ class BiSeNet(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Logits of all classes at a stride of 8, and what the two auxiliary heads read."""
-        size = (self.size, self.size)
-        x = F.interpolate(image, size, mode="bilinear", align_corners=False, antialias=True)
+        side = round(CROP * self.size) if self.training else self.size
+        x = F.interpolate(image, (side, side), mode="bilinear", align_corners=False, antialias=True)
         spatial, at8, at16 = self.cp((x - self.mean) / self.std)
         return self.conv_out(self.ffm(spatial, at8)), at8, at16
 

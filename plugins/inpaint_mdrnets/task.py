@@ -23,7 +23,7 @@ from inpaint_cli.losses.perceptual import label
 
 from .model import MDRNet, Trace, at_grid, grid_hole
 from .recon import Reconstruction, inco2
-from .regions import ORDERS, Auxiliary, BiSeNet, Order, lookup, ohem
+from .regions import CROP, ORDERS, Auxiliary, BiSeNet, Order, lookup, ohem
 
 ADAM = Optimizer(lr=2e-4, betas=(0.9, 0.99))
 
@@ -113,7 +113,9 @@ class MDRNetsTask(Task):
         if self.stage in ("coarse", "finetune"):
             return self.net(batch.visible, batch.mask, "coarse")
         if self.stage == "parser":
-            return self.net(jittered(batch.image), batch.mask, "parser")
+            grid = crops(batch.image)
+            image = sampled(jittered(batch.image), grid, "bilinear")
+            return *self.net(image, batch.mask, "parser"), grid
         if self.stage == "recon" and self.recon:
             return self.recon(batch.image)
         return self.net(batch.visible, batch.mask)
@@ -121,7 +123,7 @@ class MDRNetsTask(Task):
     def coarse_losses(self, batch: Batch, out: Tensor) -> Losses:
         return irregular(out, batch.image, batch.mask, self.vgg, self.config)
 
-    def parser_losses(self, batch: Batch, out: tuple[Tensor, Tensor, Tensor]) -> Losses:
+    def parser_losses(self, batch: Batch, out: tuple[Tensor, Tensor, Tensor, Tensor]) -> Losses:
         assert batch.labels is not None
         highest, order = int(batch.labels.max()), self.config.labels
         if highest >= len(ORDERS[order]):
@@ -129,8 +131,9 @@ class MDRNetsTask(Task):
                 f"a label map has class {highest}, but {order} has {len(ORDERS[order])} classes "
                 "from 0; say whose numbers they are with task.labels"
             )
-        logits, at8, at16 = out
-        truth = self.classes[batch.labels]  # pyright: ignore[reportIndexIssue]
+        logits, at8, at16, grid = out
+        labels = sampled(batch.labels[:, None].float(), grid, "nearest")[:, 0].long()
+        truth = self.classes[labels]  # pyright: ignore[reportIndexIssue]
         return {"ohem": ohem([logits, *self.auxiliary(at8, at16)], truth)}
 
     def recon_losses(self, batch: Batch, out: Tensor) -> Losses:
@@ -199,3 +202,20 @@ def jittered(image: Tensor) -> Tensor:
     image = mean + factors[1] * (image - mean)
     gray = image.mean(1, keepdim=True)
     return (gray + factors[2] * (image - gray)).clamp(0, 1)
+
+
+def crops(image: Tensor) -> Tensor:
+    """Where a crop of each picture [N, 3, H, W] lies, for `sampled`: [N, H, W, 2].
+
+    Of the picture times 0.75 to 2 as much as `CROP` of its sides holds, or all of it.
+    """
+    scale, *place = torch.rand(3, len(image), device=image.device)
+    share = (CROP / (0.75 + 1.25 * scale)).clamp(max=1)
+    where = torch.zeros(len(image), 2, 3, device=image.device)
+    for axis in (0, 1):
+        where[:, axis, axis], where[:, axis, 2] = share, (1 - share) * (2 * place[axis] - 1)
+    return F.affine_grid(where, list(image.shape), align_corners=False)
+
+
+def sampled(image: Tensor, grid: Tensor, mode: Literal["bilinear", "nearest"]) -> Tensor:
+    return F.grid_sample(image, grid, mode, "border", align_corners=False)

@@ -43,7 +43,7 @@ from inpaint_mdrnets.regions import (
     names,
     ohem,
 )
-from inpaint_mdrnets.task import MDRNetsTask, MDRNetsTaskSettings, entropy
+from inpaint_mdrnets.task import MDRNetsTask, MDRNetsTaskSettings, crops, entropy, sampled
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 HOUSE = protocols.read("house").protocol
@@ -211,6 +211,36 @@ def test_a_parser_of_the_wrong_class_count_is_refused(tmp_path):
     (tmp_path / "junk.pth").write_bytes(b"junk")
     with pytest.raises(WeightsError, match="not a checkpoint of a BiSeNet"):
         made({"parser_weights": tmp_path / "junk.pth"}, **BISENET)
+
+
+def test_the_parser_learns_from_crops_of_scaled_pictures():
+    """448 of 512 pixels of a picture times 0.75 to 2; its label map is cropped alike."""
+    torch.manual_seed(0)
+    at = (torch.arange(64) + 0.5) / 64
+    image = torch.stack([at.expand(64, 64), at[:, None].expand(64, 64)]).expand(500, -1, -1, -1)
+    grid = crops(image)
+    near = sampled(image, grid, "bilinear")  # which says where it was: x, y
+    numbers = sampled((8 * image).floor(), grid, "nearest")
+    assert ((8 * near).floor() == numbers).float().mean() > 0.95  # but for the borders
+    low, high = near[..., 0, 0], near[..., -1, -1]
+    share = (high - low) * 64 / 63
+    assert torch.allclose(share[:, 0], share[:, 1], atol=0.02)
+    assert [share.min(), share.max()] == pytest.approx([7 / 16, 1], abs=0.02)
+    assert (share[:, 0] > 0.99).float().mean() == pytest.approx(0.1, abs=0.05)  # 7/8 and below
+    assert [low.min(), low.max()] == pytest.approx([0, 9 / 16], abs=0.06)
+
+
+def test_the_parser_looks_at_seven_eighths_in_training():
+    task = made(**BISENET)
+    seen = []
+    task.net.parser.cp.register_forward_pre_hook(lambda _, given: seen.append(given[0].shape))
+    task.stage, batch = "parser", example()
+    *_, grid = task.predict(batch)
+    task.net.parser.eval()(batch.image)
+    assert seen == [(2, 3, 56, 56), (2, 3, 64, 64)]
+    learned = torch.stack(list(task.parser_losses(batch, task.predict(batch)).values()))
+    assert grid.shape == (2, 32, 32, 2)
+    assert learned.isfinite().all()
 
 
 def test_hard_pixels_are_those_below_the_threshold():
@@ -699,7 +729,7 @@ def test_heads_of_the_parser_learn_faster_and_norms_do_not_decay():
 def test_the_parser_learns_regions():
     task = made({"labels": "fasseg"}, **BISENET)
     batch = example(n=4)
-    plan = steps(task, 25, only="parser", kind="adam", lr=1e-3, schedule=Schedule(warmup=0))
+    plan = steps(task, 80, only="parser", kind="adam", lr=1e-2, schedule=Schedule(warmup=0))
     for _ in train(task, plan, lambda *_: repeat(batch), accelerator()):
         pass
     found = task.net.parser.regions(batch.image)
