@@ -528,6 +528,24 @@ def test_masks_are_dealt_a_bin_at_a_time(tmp_path):
         cases.dealt(files, 4, plan(bins=("[90, 95)",), per_bin=True).protocol, seed=0)
 
 
+def test_a_mask_that_is_missing_among_named_ones_is_told(tmp_path):
+    _, truth, masks = folders(tmp_path, count=3)
+    (masks / "1.png").unlink()
+    args = ["--model", "telea", "--data", truth, "--masks", masks, "--features", "none"]
+    assert "no mask of 1.png, though other photos have theirs" in invoke(*args, code=1).output
+    (masks / "0.png").rename(masks / "a.png")
+    (masks / "2.png").rename(masks / "b.png")
+    assert "dealt by seed 0" in invoke(*args, "-o", tmp_path / "out", "--worst", "0").output
+
+
+@pytest.mark.parametrize("option", ["--data", "--resize", "--size"])
+def test_options_of_a_model_do_not_go_with_results(tmp_path, option):
+    paths = folders(tmp_path, count=1)
+    value = tmp_path if option == "--data" else 64
+    told = invoke(*paths[:2], option, value, "--features", "none", code=2).output
+    assert f"{option} goes with --model or --weights" in told
+
+
 def test_missing_weights_stop_with_the_sentence_and_random_ones_are_labelled(tmp_path, monkeypatch):
     results, truth, masks = folders(tmp_path, count=2, side=64)
     monkeypatch.setenv("INPAINT_OFFLINE", "1")

@@ -25,7 +25,7 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     "--resize",
     type=click.IntRange(1),
     metavar="SIDE",
-    help="Stretch them to SIDE x SIDE for the model and its fills back, as papers do for others.",
+    help="Show the model each photo stretched to SIDE x SIDE, and stretch its fill back.",
 )
 @click.option(
     "--protocol",
@@ -40,14 +40,15 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     type=click.Choice(["published", "random", "none"]),
     default="published",
     show_default=True,
-    help="What networks inside metrics run on; random ones are labelled, none leaves them out.",
+    help="Weights of the networks inside metrics such as FID: published, random (marked in the"
+    " table), or none to skip these metrics.",
 )
 @click.option(
     "--weights-dir",
     type=FOLDER,
     help="Where the published weights of such networks lie.",
 )
-@click.option("--offline", is_flag=True, help="Never download them.")
+@click.option("--offline", is_flag=True, help="Never download such weights.")
 @click.option("--beside", metavar="SET", help="Print the paper's rows on this data set too.")
 @click.option(
     "-o",
@@ -64,7 +65,7 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     metavar="N",
     help="How many of the worst images to show.",
 )
-@click.option("--title", help="What to call the evaluated; default: its folder or model.")
+@click.option("--title", help="Name of what is evaluated; default: its folder or model.")
 @click.option("--compare", is_flag=True, help="Compare two result.json, given instead of folders.")
 @click.option(
     "--device",
@@ -79,7 +80,7 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     default=0,
     show_default=True,
     metavar="N",
-    help="Of fills, of masks that are drawn or dealt, and of intervals.",
+    help="Seed for fills, for masks drawn or dealt at random, and for confidence intervals.",
 )
 @click.option(
     "--size",
@@ -174,6 +175,9 @@ def command(
         )
         title = title or (model or Path(weights or "").stem) + (f", {resize}" if resize else "")
     else:
+        for option, value in {"--data": data, "--resize": resize, "--size": size}.items():
+            if value is not None:
+                raise click.UsageError(f"{option} goes with --model or --weights")
         results, truth = both(paths, "give RESULTS and TRUTH, or --model or --weights with --data")
         found = cases.paired(results, truth, masks, plan.protocol)
         title = title or results.resolve().name

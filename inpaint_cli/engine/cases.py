@@ -278,10 +278,15 @@ def filling(
             pairs.key(path.relative_to(masks).as_posix()): path for path in files if path != masks
         }
         named = [own.get(pairs.key(name)) for name in photos.names]
-        if len(files) == 1:
-            cases = [(photo, files[0]) for photo in numbers]
-        elif all(named):
+        if all(named):
             cases = list(enumerate(named))
+        elif any(named):
+            raise DataError(
+                f"{masks} has no mask of {photos.names[named.index(None)]}, though other photos"
+                " have theirs; add it, or rename the masks to have them dealt out"
+            )
+        elif len(files) == 1:
+            cases = [(photo, files[0]) for photo in numbers]
         else:
             cases = dealt(files, len(photos.names), protocol, seed)
             notes.append(

@@ -78,7 +78,8 @@ class Result:
 def place(device: str) -> torch.device:
     """Where this process computes; several processes with "auto" take a device each."""
     state = PartialState(cpu=device == "cpu")
-    found = state.device or torch.device("cpu") if device == "auto" else devices.device(device)
+    own = state.device or torch.device("cpu")
+    found = own if device == "auto" else devices.device(device)
     if found.type == "cpu":
         devices.keep_memory()
     return found
