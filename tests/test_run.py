@@ -1,6 +1,7 @@
 """What surrounds the loop: cut anywhere and resumed, by signals or by SIGKILL, to the same bits."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -19,10 +20,10 @@ from toy import RECIPE, ToyTask, install, photos
 from inpaint_cli import recipe
 from inpaint_cli.cli import main
 from inpaint_cli.engine import run, weights
-from inpaint_cli.engine.checkpoint import Folder, initialise, read_state
+from inpaint_cli.engine.checkpoint import Folder, initialise, read_state, write_state
 from inpaint_cli.engine.ema import Average
 from inpaint_cli.engine.launch import command
-from inpaint_cli.engine.progress import lines
+from inpaint_cli.engine.progress import Log, lines
 from inpaint_cli.errors import InpaintError, TrainingError, WeightsError
 from inpaint_cli.recipe import Ema
 
@@ -243,6 +244,48 @@ def test_a_new_run_begins_from_weights(toys, capsys):
     assert go(toys, "part", resume=True).done == 6  # still without the stage that was skipped
     with pytest.raises(InpaintError, match="toy has no part 'nose'"):
         go(toys, "other", init=["nose=p.safetensors"])
+
+
+def test_a_full_disk_is_told_in_a_sentence(tmp_path):
+    net, small = torch.nn.Linear(100, 100), tmp_path / "small.safetensors"
+    weights.write(small, "toy", recipe.Ema(), torch.nn.Linear(10, 10))
+    path, before = tmp_path / "new", resource.getrlimit(resource.RLIMIT_FSIZE)
+    writers = [
+        lambda: write_state(path, net.state_dict()),
+        lambda: weights.write(path, "toy", recipe.Ema(), net),
+        lambda: weights.export(small, path, half=False, notes={}),
+    ]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, before[1]))
+    with Log(tmp_path / "log.jsonl", done=0, steps=1) as log:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (300, before[1]))
+        try:
+            for write in writers:
+                with pytest.raises(InpaintError, match=r"new cannot .*File too large"):
+                    write()
+            log.note("train", 1, {"long": "x" * 300})
+            with pytest.raises(InpaintError, match=r"log.jsonl cannot .*File too large"):
+                log.note("train", 2, {})
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert {path.name for path in tmp_path.iterdir()} == {"small.safetensors", "log.jsonl"}
+
+
+def test_a_log_that_is_begun_again_is_never_half_a_log(tmp_path, monkeypatch):
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"event": "train", "step": 1}\n{"event": "train", "step": 2}\n')
+    whole = path.read_text()
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        Log(path, done=1, steps=2)
+    assert path.read_text() == whole
+    monkeypatch.undo()
+    with Log(path, done=1, steps=2) as log:
+        log.note("train", 2, {"again": True})
+    assert [line["step"] for line in lines(path)] == [1, 2]
 
 
 def test_weights_that_do_not_fit_are_refused():

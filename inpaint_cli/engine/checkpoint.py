@@ -59,8 +59,11 @@ class Folder:
 
 def write_state(path: Path, state: Mapping[str, Any]) -> None:
     """Write `state` whole or not at all."""
-    with replacing(path) as temporary:
-        torch.save(dict(state), temporary)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        try:
+            torch.save(dict(state), file)
+        except RuntimeError as error:  # torch's writer hides the cause, such as a full disk
+            raise (error.__context__ or error) from None
 
 
 def read_state(path: Path) -> dict[str, Any]:

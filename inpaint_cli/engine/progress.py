@@ -10,6 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from ..errors import InpaintError
+from ..files import replacing, unwritable
 
 
 def say(text: str) -> None:
@@ -27,8 +28,9 @@ class Log:
         self.file = self.board = None
         if writes:
             kept = [line for line in lines(path) if line.get("step", 0) <= done]
-            path.write_text("".join(json.dumps(line) + "\n" for line in kept), "utf-8")
-            self.file = path.open("a", encoding="utf-8")
+            with replacing(path) as temporary:
+                temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), "utf-8")
+            self.file = path.open("ab", buffering=0)
             self.board = board(path.parent) if tensorboard else None
         self.bar = tqdm(
             total=steps, initial=done, unit="step", dynamic_ncols=True, disable=not writes
@@ -49,8 +51,11 @@ class Log:
     def note(self, event: str, step: int, values: Mapping[str, Any]) -> None:
         """Write one event, which is on the disk when this returns."""
         if self.file:
-            self.file.write(json.dumps({"event": event, "step": step, **values}) + "\n")
-            self.file.flush()
+            line = json.dumps({"event": event, "step": step, **values}) + "\n"
+            try:
+                self.file.write(line.encode())
+            except OSError as error:
+                raise unwritable(Path(self.file.name), error) from error
         if self.board:
             for name, value in flat(values):
                 self.board.add_scalar(f"{event}/{name}", value, step)

@@ -74,8 +74,6 @@ def write(
 
     `notes` go into the header as they are: recipe, step, licence, summary, ...
     """
-    from safetensors.torch import save_file
-
     points = registry.found("architectures").get(architecture, [])
     header = {
         **(notes or {}),
@@ -87,8 +85,19 @@ def write(
     }
     # copied, because tied weights share memory, which the format does not know
     tensors = {k: v.detach().cpu().clone().contiguous() for k, v in net.state_dict().items()}
+    save(tensors, path, header)
+
+
+def save(tensors: dict[str, Tensor], path: Path, header: dict[str, str]) -> None:
+    """Write a safetensors file whole or not at all."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
     with replacing(path) as temporary:
-        save_file(tensors, temporary, header)
+        try:
+            save_file(tensors, temporary, header)
+        except SafetensorError as error:  # such as of a full disk
+            raise OSError(str(error)) from error
 
 
 def export(source: Path, target: Path, *, half: bool, notes: Mapping[str, str]) -> Contents:
@@ -96,8 +105,6 @@ def export(source: Path, target: Path, *, half: bool, notes: Mapping[str, str]) 
 
     `half` stores its real numbers in 16 bits; networks are built in 32 bits all the same.
     """
-    from safetensors.torch import save_file
-
     contents = inspect(source)
     if not contents.ours:
         raise WeightsError(f"{source} has no header of inpaint; `inpaint weights convert` first")
@@ -108,8 +115,7 @@ def export(source: Path, target: Path, *, half: bool, notes: Mapping[str, str]) 
         tensors = {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
         if wide := [k for k, v in tensors.items() if v.is_floating_point() and v.isinf().any()]:
             raise WeightsError(f"{few(wide)} of {source} do not fit into 16 bits; leave out --half")
-    with replacing(target) as temporary:
-        save_file(tensors, temporary, {**contents.header, **notes})
+    save(tensors, target, {**contents.header, **notes})
     return inspect(target)
 
 
