@@ -22,7 +22,7 @@ def test_a_member_is_read_back(tmp_path: Path):
     path = packed(tmp_path / "a.zip")
     assert archives.members(path) == ["a.png"]
     assert archives.member(path, "a.png") == TEXT
-    with pytest.raises(DataError, match="holds no b.png"):
+    with pytest.raises(DataError, match=r"holds no b\.png"):
         archives.member(path, "b.png")
 
 

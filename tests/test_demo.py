@@ -16,6 +16,9 @@ def test_the_demo_prints_four_pictures_that_are_there(tmp_path):
     hole = np.asarray(mask)
     assert changed[hole].any()
     assert not changed[~hole].any()
+    again = CliRunner().invoke(main, ["demo", "-o", str(tmp_path / "out")])
+    assert again.exit_code == 1
+    assert "--overwrite" in again.stderr
 
 
 def opened(path: str) -> Image.Image:

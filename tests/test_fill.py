@@ -346,6 +346,23 @@ def test_transparent_pixels_are_the_hole_and_become_opaque():
     save("p.png", photo)
     assert INVOKE(main, ["fill", "p.png", "--mask", "alpha"]).exit_code == 0
     assert (read("p.filled.png")[..., 3] == 255).all()
+    both = ["--mask", "alpha", "--region", "20,10,5,4", "--overwrite", "--json"]
+    result = INVOKE(main, ["fill", "p.png", *both])
+    assert json.loads(result.stdout)["results"][0]["hole"] == 6 * 8 + 5 * 4
+
+
+def test_a_name_that_ends_in_a_slash_is_a_folder(pair):
+    args = ["fill", "p.png", "--mask", "m.png", "-o", "new/"]
+    assert INVOKE(main, args).stdout == "new/p.filled.png\n"
+
+
+def test_a_card_that_is_there_is_not_replaced_unasked(pair):
+    Path("x.png.card.json").write_text("mine")
+    args = ["fill", "p.png", "--mask", "m.png", "-o", "x.png", "--card"]
+    result = INVOKE(main, args)
+    assert result.exit_code == 1
+    assert "x.png.card.json exists already" in result.stderr
+    assert not Path("x.png").exists()
 
 
 def test_masks_of_another_size(pair):
@@ -394,7 +411,8 @@ def test_a_hole_that_is_everything_is_refused(pair, extra):
         (["p.png", "--mask", "m.png", "-o", "p.png", "--overwrite"], 2, "the photo itself"),
         (["p.png", "--mask", "m.png", "-o", "m.png"], 1, "m.png exists already"),
         (["p.png", "--mask", "m.png", "-o", "m.png/x.png"], 1, "m.png/x.png cannot be written"),
-        (["p.png", "--mask", "m.png", "-o", "x.xyz"], 1, "x.xyz"),
+        (["p.png", "--mask", "m.png", "-o", "x.xyz"], 1, "x.xyz has no suffix of a picture"),
+        (["p.png", "--mask", "alpha", "--mask-invert"], 2, "--mask-invert is for a mask file"),
         (["p.png", "--mask", "m.png", "-n", "2"], 2, "fills a hole in one way only"),
         (["p.png", "--mask", "m.png", "-n", "2", "-o", "-"], 2, "stdout takes one photo"),
         (["p.png", "--mask", "m.png", "--json", "-o", "-"], 2, "stdout is taken"),
@@ -419,7 +437,6 @@ def test_nothing_is_overwritten_unless_asked(pair):
     again = INVOKE(main, args)
     assert again.exit_code == 1
     assert "p.filled.png exists already" in again.stderr
-    assert INVOKE(main, [*args, "--overwrite"]).exit_code == 0
 
 
 def test_several_samples_differ_and_repeat(pair):

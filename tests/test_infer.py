@@ -378,8 +378,8 @@ def test_one_mask_for_all_and_regions_without_any(files):
 @pytest.mark.parametrize(
     ("args", "code", "sentence"),
     [
-        (["photos", "-o", "out"], 2, "say where the holes are"),
-        (["photos", "-o", "out", "--masks", "nowhere"], 2, "no 'nowhere'"),
+        (["photos", "-o", "out"], 2, "say where the hole is"),
+        (["photos", "-o", "out", "--masks", "nowhere"], 2, "no file 'nowhere'"),
         (["nowhere", "-o", "out", "--masks", "masks"], 2, "does not exist"),
         (["empty", "-o", "out", "--masks", "masks"], 1, "no photo in empty"),
         (["photos", "-o", "out", "--masks", "empty"], 1, "has no mask"),
@@ -437,3 +437,12 @@ def test_two_launched_processes_fill_each_photo_once(files, whole):
     assert sorted(json.loads(line)["name"] for line in lines) == sorted([*NAMES, "bad.png"])
     assert tree(files / "out") == whole
     assert infer().stdout == f"out: 0 filled, {COUNT} kept, 2 failed\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names must be UTF-8 there")
+def test_a_name_that_is_not_utf_8_is_filled_and_remembered(files):
+    os.rename(b"photos/b/01.png", b"photos/b/caf\xe9.png")
+    os.rename(b"masks/b/01.png", b"masks/b/caf\xe9.png")
+    assert infer("--card").exit_code == 0
+    assert len(ledger.entries(files / "out")) == COUNT
+    assert "12 kept" in infer("--card").stdout

@@ -95,6 +95,16 @@ def test_a_manifest_settles_the_polarity_that_shapes_cannot(tmp_path):
     assert "--mask-invert" in only(tmp_path).text
 
 
+@pytest.mark.parametrize("name", ["there.png", "sheet", "sheet.xyz"])
+def test_a_sheet_replaces_nothing_and_is_a_picture(tmp_path, name):
+    save(tmp_path / "a.png", SOUND)
+    (tmp_path / "there.png").write_text("mine")
+    args = ["masks", "check", str(tmp_path / "a.png"), "-o", str(tmp_path / name)]
+    assert CliRunner().invoke(main, args).exit_code == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "there.png"]
+    assert (tmp_path / "there.png").read_text() == "mine"
+
+
 @pytest.mark.parametrize(
     ("size", "says"),
     [((40, 60), "turn the mask"), ((120, 80), "--mask-resize"), ((60, 60), "make the mask anew")],

@@ -15,7 +15,7 @@ from PIL import Image
 from inpaint_cli.api.masks import areas, on_border
 from inpaint_cli.cli import main
 from inpaint_cli.engine.masks import generate, generator, kinds, numbered, read_manifest, rebuild
-from inpaint_cli.errors import DataError, InpaintError, RecipeError
+from inpaint_cli.errors import DataError, RecipeError
 
 BUILT_IN = [row["kind"] for row in kinds() if row["kind"] != "files"]
 
@@ -305,6 +305,14 @@ def test_an_interrupted_set_has_no_manifest_and_no_strays(tmp_path, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         generate(numbered(masks, 5, (8, 8), seed=0), masks, tmp_path / "m")
     assert not contents(tmp_path / "m")
+
+
+def test_masks_never_replace_the_photos_they_are_for(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    before = contents(tmp_path)
+    result = run("masks", "gen", "--images", str(tmp_path), "-o", str(tmp_path), "--overwrite")
+    assert result.exit_code == 2
+    assert contents(tmp_path) == before
 
 
 # the command

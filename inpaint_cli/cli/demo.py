@@ -12,12 +12,13 @@ import click
     show_default=True,
     help="The folder for the pictures.",
 )
-def command(output: Path) -> None:
+@click.option("--overwrite", is_flag=True, help="Replace the pictures of an earlier demo.")
+def command(output: Path, overwrite: bool) -> None:
     """Fill a photo that is there already, for a first look.
 
     Writes a photo, a mask, the photo filled, and a sheet that shows all three; prints their paths.
     """
     from ..engine.demo import demo
 
-    paths = demo(output, lambda note: click.echo(note, err=True))
+    paths = demo(output, overwrite=overwrite, report=lambda note: click.echo(note, err=True))
     click.echo("\n".join(map(str, paths)))

@@ -3,12 +3,12 @@ from typing import Any
 
 import click
 
-from .types import FILE, fill_options, hole_options, model_options, run_options
+from .types import FILE, fill_options, hole_options, mask_path, model_options, run_options
 
 
 @click.command()
 @click.argument("photo", type=FILE)
-@click.option("--mask", type=FILE, help="White where the hole is.")
+@click.option("--mask", metavar="FILE|alpha", help="White where the hole is.")
 @hole_options
 @model_options
 @run_options
@@ -22,7 +22,7 @@ from .types import FILE, fill_options, hole_options, model_options, run_options
 @click.option("--overwrite", is_flag=True, help="Replace a sheet of the same name.")
 def command(
     photo: Path,
-    mask: Path | None,
+    mask: str | None,
     model: str | None,
     weights: str | None,
     output: Path | None,
@@ -38,8 +38,7 @@ def command(
 
     What is shown is up to the model; of a large photo, the largest window that it works on.
     """
-    if mask is None and not settings["regions"]:
-        raise click.UsageError("say where the hole is: --mask FILE or --region X,Y,W,H")
+    options = fill_options(settings, "--mask", mask)
     from ..files import free, picture_format
 
     output = output or photo.with_name(f"{photo.stem}.explained.png")
@@ -49,5 +48,5 @@ def command(
     from ..engine.explain import explain
     from ..engine.models import open_model
 
-    explain(open_model(model, weights), photo, mask, output, options=fill_options(settings))
+    explain(open_model(model, weights), photo, mask_path("--mask", mask), output, options=options)
     click.echo(output)

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from .types import fill_options, hole_options, model_options, run_options
+from .types import fill_options, hole_options, mask_path, model_options, run_options
 
 
 @click.command()
@@ -86,24 +86,17 @@ def command(
     new, missing or changed. FOLDER/ledger.jsonl says how each photo ended. A photo that fails
     stops nothing: it is listed at the end, and the exit code is 1.
     """
-    if masks is None and not settings["regions"]:
-        raise click.UsageError(
-            "say where the holes are: --masks FOLDER, --masks FILE, --masks alpha or --region"
-        )
-    if masks not in (None, "alpha") and not Path(masks).exists():
-        raise click.BadParameter(f"there is no '{masks}'", param_hint="'--masks'")
-
+    options = fill_options(settings, "--masks", masks)
     from ..engine import folder
 
     job = folder.Job(
         photos,
-        None if masks in (None, "alpha") else Path(masks),
+        mask_path("--masks", masks),
         output,
-        fill_options(settings),
+        options,
         model,
         weights,
         only,
-        opaque=masks == "alpha",
         overwrite=overwrite,
         verify=verify,
         card=card,
@@ -151,7 +144,7 @@ def show(job: Any, retry_failed: bool, as_json: bool) -> None:
     else:
         rows = [("photo", "mask", f"in {job.output}")]
         for item in items:
-            mask = item.pair.mask or "alpha" * job.opaque
+            mask = item.pair.mask or ("alpha" if job.options.alpha else "")
             rows.append((str(item.pair.photo), str(mask), item.state))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         for row in rows:

@@ -80,7 +80,7 @@ def command() -> None:
     "--per-bin", type=click.IntRange(1), help="How many masks for each of --bins.  [default: 100]"
 )
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
-@click.option("--overwrite", is_flag=True, help="Replace the masks in a folder that has some.")
+@click.option("--overwrite", is_flag=True, help="Replace an earlier set and its sheet.")
 @click.option("--sheet", type=PATH, help="Also make a picture of some of them, to look at.")
 def gen(
     kind: str,
@@ -119,7 +119,14 @@ def gen(
         raise click.UsageError("--per-bin needs --bins, such as --bins 1-10,10-20")
     if images and (count or per_bin):
         raise click.UsageError("--images makes one mask a photo; leave out --count and --per-bin")
+    if images and output.exists() and output.samefile(images):
+        raise click.UsageError(f"the masks would replace the photos of {images}: give another -o")
     from ..engine import masks
+    from ..files import free, picture_format
+
+    if sheet:
+        picture_format(sheet)  # before any work
+        free(sheet, overwrite=overwrite)
 
     ratios = bins or [ratio]
     generators = [masks.generator(kind, settings, ratio=r, border=border) for r in ratios]
@@ -147,10 +154,16 @@ def gen(
 @click.option(
     "-o", "--output", type=PATH, help="Also make a picture of them, over the photos if given."
 )
+@click.option("--overwrite", is_flag=True, help="Replace a picture of the same name.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: every mask and every finding.")
 @click.pass_context
 def check(
-    ctx: click.Context, path: Path, images: Path | None, output: Path | None, as_json: bool
+    ctx: click.Context,
+    path: Path,
+    images: Path | None,
+    output: Path | None,
+    overwrite: bool,
+    as_json: bool,
 ) -> None:
     """Check masks before any time is spent on them.
 
@@ -165,7 +178,11 @@ def check(
       inpaint masks check masks/ --images photos/ -o look.png
     """
     from ..engine import mask_check
+    from ..files import free, picture_format
 
+    if output:
+        picture_format(output)  # before any work
+        free(output, overwrite=overwrite)
     report = mask_check.check(path, images)
     if output:
         mask_check.contact_sheet(report, output)

@@ -56,8 +56,8 @@ def hole_options(command: Command) -> Command:
             type=click.IntRange(0),
             metavar="N",
             default=0,
-            help="Fade the fill in over N pixels, inside the band that --grow adds;"
-            " without --grow, of a band of N.",
+            help="Blend the fill into the photo over N pixels, inside the band that --grow adds (N"
+            " pixels if --grow is not given).",
         ),
         click.option(
             "--grow",
@@ -79,7 +79,7 @@ def hole_options(command: Command) -> Command:
             default=128,
             show_default=True,
             metavar="N",
-            help="Levels of the mask from N on, of 255, are hole.",
+            help="Mask levels of N and above (1 to 255) are the hole.",
         ),
         click.option("--mask-invert", "invert", is_flag=True, help="Black marks the hole."),
         click.option(
@@ -131,8 +131,27 @@ def run_options(command: Command) -> Command:
     return command
 
 
-def fill_options(given: Mapping[str, Any]) -> Options:
-    """What `hole_options` and `run_options` were given; feathering needs a band to do it in."""
+def fill_options(given: Mapping[str, Any], name: str, mask: str | None) -> Options:
+    """What `hole_options` and `run_options` were given, and the `mask` that the option `name` was.
+
+    Feathering needs a band to do it in.
+    """
     from ..engine.options import Options
 
-    return Options(**{**given, "grow": given["grow"] or given["feather"]})
+    alpha = mask == "alpha"
+    if mask is None and not given["regions"]:
+        raise click.UsageError(
+            f"say where the hole is: {name} FILE, {name} alpha or --region X,Y,W,H"
+        )
+    if given["invert"] and (alpha or mask is None):
+        raise click.UsageError("--mask-invert is for a mask file; give one, or leave it out")
+    return Options(**{**given, "alpha": alpha, "grow": given["grow"] or given["feather"]})
+
+
+def mask_path(name: str, mask: str | None) -> Path | None:
+    """The file or folder that the option `name` was given, if it was one."""
+    if mask is None or mask == "alpha":
+        return None
+    if not (path := Path(mask)).exists():
+        raise click.BadParameter(f"there is no file '{mask}'", param_hint=f"'{name}'")
+    return path

@@ -55,7 +55,6 @@ class Card:
     weights: Source | None
     options: Options
     sample: int
-    opaque: bool
     plugin: str
     inpaint: str
     torch: str
@@ -80,7 +79,6 @@ def write(
     *,
     options: Options,
     sample: int = 0,
-    opaque: bool = False,
     output: Path | None = None,
 ) -> Path:
     """Write the card of the photo that `written` tells of beside it, or beside `output`."""
@@ -102,7 +100,6 @@ def write(
         model.weights and Source.of(model.weights, path),
         replace(options, device=str(device), precision=written.precision),
         sample,
-        opaque,
         registry.origin(plugins[0]) if plugins else "",
         version("inpaint-cli"),
         torch.__version__,
@@ -113,7 +110,7 @@ def write(
         [*written.notes],
     )
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(asdict(card), indent=2, ensure_ascii=False) + "\n", "utf-8")
+        temporary.write_text(json.dumps(asdict(card), indent=2) + "\n", "utf-8")
     return path
 
 
@@ -178,7 +175,6 @@ def repeat(
             output,
             options=card.options,
             sample=card.sample,
-            opaque=card.opaque,
             overwrite=overwrite,
         )
     finally:

@@ -70,7 +70,6 @@ def compare(
     *,
     options: Options,
     truth: Path | None = None,
-    opaque: bool = False,
     page: Path,
     results: Path | None = None,
     tell: Callable[[str], None] = lambda told: None,
@@ -95,7 +94,7 @@ def compare(
         folder = results or Path(scratch)
         runs = {}
         for label, choice in labels.items():
-            begin = partial(beginning, choice, options, opaque, folder / label)
+            begin = partial(beginning, choice, options, folder / label)
             # two at least, lest it be this process: the next model's memory would not be its own
             ((_, run),) = spread(begin, [pairs], 2, preload=[f"{__package__}.fill"])
             if run is None:
@@ -144,7 +143,7 @@ def truth_of(pair: Pair, photos: Path, truth: Path) -> Path:
 
 
 def beginning(
-    choice: str, options: Options, opaque: bool, folder: Path
+    choice: str, options: Options, folder: Path
 ) -> Callable[[Sequence[Pair]], Run]:
     """Open a model, measuring from here on how much memory it takes."""
     import torch
@@ -170,7 +169,6 @@ def beginning(
                     hole,
                     result(folder, each),
                     options=options,
-                    opaque=opaque,
                     overwrite=True,
                 )
             except InpaintError as error:

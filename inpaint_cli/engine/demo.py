@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 from skimage import data
 
 from .. import images, sheets
-from ..files import replacing
+from ..files import free, replacing
 from .fill import fill_file
 from .models import open_model
 from .options import Options
@@ -27,7 +27,7 @@ SCRATCHES = (
 )
 
 
-def demo(folder: Path, report: Callable[[str], None]) -> list[Path]:
+def demo(folder: Path, *, overwrite: bool, report: Callable[[str], None]) -> list[Path]:
     """Write four pictures into `folder` and return their paths: photo, mask, result, sheet.
 
     The photo is scikit-image's cup of coffee (Rachel Michetti, CC0); the hole is the spoon on its
@@ -36,6 +36,8 @@ def demo(folder: Path, report: Callable[[str], None]) -> list[Path]:
     photo, mask, result, page = (
         folder / name for name in ("photo.png", "mask.png", "photo.filled.png", "sheet.png")
     )
+    for path in (photo, mask, result, page):
+        free(path, overwrite=overwrite)
     coffee = Image.fromarray(data.coffee())
     for path, picture in ((photo, coffee), (mask, drawn(coffee.size))):
         with replacing(path) as temporary:

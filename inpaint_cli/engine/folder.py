@@ -43,13 +43,12 @@ class Job:
     """What is asked for: plain values, which other processes can be told."""
 
     photos: Path
-    masks: Path | None  # a file for all, a folder, or None: the photos' alpha or only regions
+    masks: Path | None  # a file for all, a folder, or None: what the options say alone
     output: Path
     options: Options
     model: str | None = None
     weights: str | None = None
     only: Sequence[str] = ()
-    opaque: bool = False  # what is filled becomes opaque
     overwrite: bool = False
     verify: bool = False
     card: bool = False
@@ -58,7 +57,7 @@ class Job:
     def settings(self) -> str:
         """A hash of all that shapes the results besides photos and masks; the device does not."""
         shaping = replace(self.options, device="").to_dict()
-        told = json.dumps([identity(self.model, self.weights), self.opaque, shaping])
+        told = json.dumps([identity(self.model, self.weights), shaping])
         return sha256(told.encode()).hexdigest()
 
 
@@ -386,7 +385,6 @@ def make(job: Job, options: Options, model: Any, item: Item) -> Sequence[str]:
             hole.hole,
             output,
             options=options,
-            opaque=job.opaque,
             overwrite=True,
             verify=job.verify or job.card,
         )
@@ -402,7 +400,6 @@ def make(job: Job, options: Options, model: Any, item: Item) -> Sequence[str]:
             item.pair.photo,
             item.pair.mask,
             options=options,
-            opaque=job.opaque,
             output=item.output,
         )
     return [*photo.notes, *hole.notes, *written.notes]

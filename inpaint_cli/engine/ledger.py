@@ -4,6 +4,7 @@ A line is appended in one write when a photo is finished, so only the last one c
 several lines about a photo the last counts.
 """
 
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -77,7 +78,7 @@ class Entry:
 
     def line(self) -> bytes:
         found = {k: v._asdict() if isinstance(v, Stamp) else v for k, v in vars(self).items()}
-        return json.dumps(found, ensure_ascii=False).encode() + b"\n"
+        return json.dumps(found).encode() + b"\n"  # in ASCII: names need not be UTF-8
 
 
 def entries(folder: Path) -> dict[str, Entry]:
@@ -152,11 +153,11 @@ class Appender:
     handle: int
 
     def add(self, entry: Entry) -> None:
-        """Append `entry`, whole or, where the disk is full, not at all."""
+        """Append `entry`; of a line that a full disk cuts short, `mend` removes the rest."""
         line = entry.line()
         try:
             if os.write(self.handle, line) < len(line):
-                raise OSError(28, "No space left on device")
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             raise unwritable(self.path, error) from error
 
@@ -171,11 +172,12 @@ def alone(folder: Path) -> Iterator[None]:
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InpaintError(
+                f"another job is writing into {folder}; wait until it ends, or give another -o"
+            ) from error
         yield
-    except BlockingIOError as error:
-        raise InpaintError(
-            f"another job is writing into {folder}; wait until it ends, or give another -o"
-        ) from error
     finally:
         os.close(handle)

@@ -9,6 +9,7 @@ from typing import Any
 class Options:
     """How to fill, but for the photo, the mask and the model."""
 
+    alpha: bool = False  # transparent pixels are hole too, and opaque when filled
     regions: Sequence[tuple[int, int, int, int]] = ()  # x, y, width, height, added to the mask
     threshold: int = 128  # levels of the mask from which it is hole
     invert: bool = False
