@@ -4,6 +4,7 @@ What is averaged and compared is float32 whatever the precision around it.
 """
 
 import torch
+from accelerate.state import GradientState
 from torch import Tensor, distributed, nn
 from torch.nn import functional as F
 
@@ -31,7 +32,7 @@ def spread(vectors: Tensor, regions: Tensor) -> Tensor:
 class Memory(nn.Module):
     """`slots` vectors for each of `regions`, in buffers; no gradient reaches them.
 
-    In training mode each call of `update` is one of the paper's; in eval mode it changes nothing.
+    Each step of a training updates it once, as in the paper; evaluation leaves it as it is.
     """
 
     entries: Tensor  # R m C
@@ -49,6 +50,7 @@ class Memory(nn.Module):
     ) -> None:
         super().__init__()
         self.momentum, self.temperature = momentum, temperature
+        self.parts: list[list[Tensor]] = []  # of a step that is not over
         self.register_buffer("entries", torch.zeros(regions, slots, channels))
         self.register_buffer("filled", torch.zeros(regions, slots, dtype=torch.bool))
         self.register_buffer("hits", torch.zeros(regions, slots, dtype=torch.long))
@@ -72,15 +74,21 @@ class Memory(nn.Module):
 
     @torch.no_grad()
     def update(self, query: Tensor, value: Tensor, valid: Tensor) -> None:
-        """Eq. 2 and 3, once for the whole batch of all processes.
+        """Eq. 2 and 3, once for the whole batch: of all processes, at the last part of a step.
+
+        What belongs to parts that are accumulated is kept until then.
 
         [choice] Nothing depends on the order of samples: slots are assigned by the memory as it
         was, and each moves towards the mean of the values assigned to it. While a region has
         empty slots, values are stored there as they come, and those left over are dropped: if slots
         began at random, a few would win everything.
         """
-        query, value = gathered(query.float()), gathered(value.float())
-        valid = gathered(valid.float()) > 0  # N R
+        self.parts.append([gathered(t.detach().float()) for t in (query, value, valid)])
+        if not GradientState().sync_gradients:
+            return
+        query, value, valid = map(torch.cat, zip(*self.parts, strict=True))
+        self.parts.clear()
+        valid = valid > 0  # N R
         slots = self.filled.shape[1]
         taken = self.filled.sum(1)  # R
         full = taken == slots

@@ -77,10 +77,10 @@ def count(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-def accelerator() -> Accelerator:
+def accelerator(parts: int = 1) -> Accelerator:
     AcceleratorState._reset_state(reset_partial_state=True)
     GradientState._reset_state()
-    return Accelerator(cpu=True)
+    return Accelerator(cpu=True, gradient_accumulation_steps=parts)
 
 
 def batches(name: str, first: int) -> Iterator[Batch]:
@@ -378,6 +378,25 @@ def test_reading_follows_updating_within_a_step():
     assert seen[0] == "update"
     assert torch.equal(seen[1], net.memory.entries)
     assert net.memory.filled.any()
+
+
+@pytest.mark.parametrize("some", [False, True])
+def test_a_step_in_parts_updates_the_memory_once(some):
+    def after_one(parts: int, given: list[Batch]) -> dict[str, Tensor]:
+        task = made()
+        if some:
+            task.net.memory.entries.copy_(torch.tanh(torch.randn(REGIONS, 2, 16)))
+            task.net.memory.filled.fill_(True)
+        plan = steps(task, 1, only="fill")
+        (_,) = train(task, plan, lambda *_: iter(given), accelerator(parts))
+        return task.net.memory.state_dict()
+
+    halves = [example(seed=1), example(seed=2)]
+    whole = Batch(*(torch.cat([getattr(h, name) for h in halves]) for name in ("image", "mask")))
+    one, two = after_one(1, [whole]), after_one(2, halves)
+    assert one["hits"].any()
+    assert torch.equal(one["hits"], two["hits"])
+    assert torch.allclose(one["entries"], two["entries"], atol=1e-6)
 
 
 WORKER = """
