@@ -281,6 +281,14 @@ def test_features_of_the_truth_are_kept_and_belong_to_its_content(tmp_path):
     assert Colours.calls == [1, 5, 5, 1, 5, 1, 5, 5]
 
 
+def test_metrics_of_a_set_are_given_the_same_features_in_turn(tmp_path, monkeypatch):
+    used, given = plan(bins=("[0, 5)", "[5, 100]")), []
+    monkeypatch.setattr(Colours, "distance", lambda _, *sets: given.append(sets) or 0.0)
+    run(folders(tmp_path), replace(used, metrics={"a": Colours(), "b": L1(), "c": Colours()}))
+    assert len(given) == 6
+    assert given[::2] == given[1::2]
+
+
 def test_pictures_are_held_a_chunk_at_a_time(tmp_path):
     paths = folders(tmp_path, count=3 * evaluate.CHUNK)
     alive, most = weakref.WeakSet(), []

@@ -1,6 +1,7 @@
 """Metrics against independent references: scikit-image, scipy, authors' packages, arithmetic."""
 
 import math
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -331,11 +332,13 @@ def test_moments_merge_bit_for_bit_in_whole_blocks_of_one_origin():
     assert torch.equal((first + second).covariance, whole.covariance)
 
 
-@pytest.mark.parametrize("shape", [(40, 5), (12, 30)])
+@pytest.mark.parametrize("shape", [(40, 5), (12, 30), (3000, 4)])
 def test_the_separating_plane_is_the_one_that_scipy_finds(shape):
     rng = np.random.default_rng(0)
-    rows = rng.normal(size=shape)
+    rows = rng.normal(size=shape).astype(np.float32)
     sides = np.where(rows[:, 0] + rng.normal(size=len(rows)) > 0, 1.0, -1.0)
+    order = np.argsort(sides)
+    rows, sides = np.column_stack([rows, np.ones(len(rows))])[order], sides[order]
 
     def objective(w):
         short = np.clip(1 - sides * (rows @ w), 0, None)
@@ -343,20 +346,20 @@ def test_the_separating_plane_is_the_one_that_scipy_finds(shape):
 
     expected = optimize.minimize(
         objective,
-        np.zeros(shape[1]),
+        np.zeros(rows.shape[1]),
         jac=True,
         method="L-BFGS-B",
         options={"gtol": 1e-10, "ftol": 0},
     ).x
-    found = separation.separate(torch.from_numpy(rows), torch.from_numpy(sides)).numpy()
-    np.testing.assert_allclose(found, expected, atol=1e-6)
-    assert np.abs(objective(found)[1]).max() < 1e-10
+    sets = (features(rows[sides == side, :-1]) for side in (-1, 1))
+    found = np.concatenate(separation.decisions(*sets))
+    np.testing.assert_allclose(found, rows @ expected, atol=1e-6)
 
 
 def test_separation_by_hand():
-    # one row on each side of 0: w/2 * w + 2 (1 - w)^2 has its minimum at w = 4/5
-    rows, sides = torch.tensor([[1.0], [-1.0]]).double(), torch.tensor([1.0, -1.0]).double()
-    assert separation.separate(rows, sides).item() == pytest.approx(0.8)
+    # one row on each side of 0: w/2 * w + 2 (1 - w)^2 has its minimum at w = 4/5, without an offset
+    fake, real = separation.decisions(features([[-1.0]]), features([[1.0]]))
+    assert (fake.item(), real.item()) == pytest.approx((-0.8, 0.8))
     apart = features([[0.0], [0.1]]), features([[5.0], [5.1]])
     alike = features([[0.0], [1.0]]), features([[0.0], [1.0]])
     uids, pids = separation.UIDS(weights="random"), separation.PIDS(weights="random")
@@ -365,6 +368,34 @@ def test_separation_by_hand():
     swapped = features([[1.0], [0.0]])  # in each pair another looks more real
     assert pids.distance(alike[0], swapped) in (0, 50)
     assert math.isnan(uids.distance(features(np.empty((0, 1))), features(np.empty((0, 1)))))
+
+
+def test_sets_are_separated_a_block_at_a_time_and_once_for_both_metrics():
+    class Watched(Features):
+        reads = 0
+
+        def all(self):
+            raise AssertionError
+
+        def blocks(self, size=256):
+            self.__class__.reads += 1
+            return super().blocks(size)
+
+    count, width = 20_000, 32
+    rng = np.random.default_rng(0)
+    sets = [
+        Watched((rng.normal(size=(count, width)) + n / 9).astype(np.float32), np.arange(count))
+        for n in range(2)
+    ]
+    tracemalloc.start()
+    pids = separation.PIDS(weights="random").distance(*sets)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert 0 < pids < 50
+    assert peak < count * width * 8 / 2  # of the ten megabytes of two sets
+    reads = Watched.reads
+    assert 0 < separation.UIDS(weights="random").distance(*sets) < 50
+    assert Watched.reads == reads
 
 
 def test_features_are_read_in_blocks():

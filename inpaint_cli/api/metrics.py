@@ -52,7 +52,7 @@ class ImageMetric(Metric):
         return float(self.average(known)) if known.size else float("nan")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Features:
     """What an extractor saw in a set of images: some rows of an array that may lie on disk."""
 

@@ -262,16 +262,16 @@ def summary(
         c: np.array([n for n, row in enumerate(rows) if holds(c, row.ratio, row.shape)], np.intp)
         for c in (*bins, *plan.protocol.shapes, ALL)
     }
-    table: dict[str, dict[str, Value]] = {}
-    for label in plan.metrics:
-        table[label] = {}
-        for column, index in columns.items():
+    table: dict[str, dict[str, Value]] = {label: {} for label in plan.metrics}
+    for column, index in columns.items():
+        features = {name: shelf.features(index) for name, shelf in shelves.items()}
+        for label in plan.metrics:
             if label in per_image:
                 scores = np.array([rows[int(n)].scores[label] for n in index])
                 value = averaged(per_image[label], scores, seed)
             else:
                 metric = per_set[label]
-                distance = metric.distance(*shelves[metric.extractor].features(index))
+                distance = metric.distance(*features[metric.extractor])
                 value = Value(distance, math.nan, math.nan, len(index))
             table[label][column] = value
     return table
@@ -281,7 +281,7 @@ def averaged(metric: ImageMetric, scores: NDArray[np.float64], seed: int) -> Val
     """The average of the images that have a score."""
     known = scores[~np.isnan(scores)]
     low, high = statistics.interval(known, metric.average, seed)
-    return Value(float(metric.average(known)) if len(known) else math.nan, low, high, len(known))
+    return Value(metric.over(known), low, high, len(known))
 
 
 def levels(image: Tensor, how: str) -> Tensor:

@@ -1,19 +1,24 @@
 """P-IDS and U-IDS (Zhao et al. 2021): can a linear classifier tell fills from photos?
 
 Their script calls scikit-learn's `LinearSVC(dual=False)`. Its problem has one solution, which
-Newton's method finds to the last digits in some twenty steps, so that package is not needed.
+Newton's method finds to the last digits in some twenty steps, so that package is not needed. The
+features are read in blocks: what is held does not grow with the set, but for a number a picture.
 """
 
 import math
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import chain
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from inpaint_cli.api.metrics import Features
 
 from .inception import InceptionMetric
 
 STEPS = 200  # Newton's; some twenty are enough
+Numbers = NDArray[np.floating]
 
 
 class UIDS(InceptionMetric):
@@ -29,7 +34,7 @@ class UIDS(InceptionMetric):
         if not len(filled):
             return math.nan
         fake, real = decisions(filled, truth)
-        return 100 * float(torch.cat([fake > 0, real <= 0]).double().mean())
+        return 100 * float(np.concatenate([fake > 0, real <= 0]).mean())
 
 
 class PIDS(InceptionMetric):
@@ -45,53 +50,60 @@ class PIDS(InceptionMetric):
         if not len(filled):
             return math.nan
         fake, real = decisions(filled, truth)
-        return 100 * float((fake > real).double().mean())
+        return 100 * float((fake > real).mean())
 
 
-def decisions(filled: Features, truth: Features) -> tuple[Tensor, Tensor]:
-    """How real a classifier trained on both finds each picture: fills [N] and photos [N]."""
-    fake, real = torch.from_numpy(filled.all()), torch.from_numpy(truth.all())
-    rows = torch.cat([fake, real])
-    rows = torch.cat([rows, rows.new_ones(len(rows), 1)], 1)  # the offset is a weight like others
-    sides = torch.cat([-torch.ones(len(fake)), torch.ones(len(real))]).double()
-    values = rows @ separate(rows, sides)
-    return values[: len(fake)], values[len(fake) :]
+@lru_cache(maxsize=1)  # both metrics ask about the same pictures
+def decisions(filled: Features, truth: Features) -> tuple[Numbers, Numbers]:
+    """How real a classifier trained on both finds each picture: fills [N] and photos [M].
 
-
-def separate(rows: Tensor, sides: Tensor, cost: float = 1.0) -> Tensor:
-    """The weights w [D] that minimise |w|^2 / 2 + cost * sum max(0, 1 - side * row w)^2.
-
+    That is w row, with the w that minimises |w|^2 / 2 + sum max(0, 1 - side w row)^2.
     Newton's method with halved steps: the objective is convex and piecewise quadratic, and once
     the rows that count stop changing, a step lands on the solution.
     """
-    weights = rows.new_zeros(rows.shape[1])
+    sides = np.repeat([-1.0, 1.0], [len(filled), len(truth)])
 
-    def objective(w: Tensor) -> float:
-        return float(w @ w / 2 + cost * (1 - sides * (rows @ w)).clamp_min(0).square().sum())
+    def objective(weights: Numbers, values: Numbers) -> float:
+        return weights @ weights / 2 + np.square((1 - sides * values).clip(0)).sum()
 
-    value = objective(weights)
+    weights, values = np.zeros(filled.width + 1), np.zeros(len(sides))
+    loss = objective(weights, values)
     for _ in range(STEPS):
-        short = (1 - sides * (rows @ weights)).clamp_min(0)
-        gradient = weights - 2 * cost * rows.T @ (sides * short)
-        inside = rows[short > 0]
-        step = newton(inside, gradient, 2 * cost)
+        missing = (sides - values) * (sides * values < 1)
+        step = newton(weights, missing, filled, truth)
+        change = np.concatenate([rows @ step for _, rows in blocks(filled, truth)])
         size = 1.0
-        while (new := objective(weights - size * step)) > value and size > 1e-8:
+        while (new := objective(weights - size * step, values - size * change)) > loss:
+            if size < 1e-8:
+                break
             size /= 2
-        if not new < value:
+        if not new < loss:
             break
-        weights, value = weights - size * step, new
-    return weights
+        weights, values, loss = weights - size * step, values - size * change, new
+    return values[: len(filled)], values[len(filled) :]
 
 
-def newton(rows: Tensor, gradient: Tensor, scale: float) -> Tensor:
-    """Solve (I + scale * rows^T rows) x = gradient, in the smaller of the two dimensions."""
-    count, width = rows.shape
-    if count >= width:
-        matrix = scale * rows.T @ rows
-        matrix.diagonal().add_(1)
-        return torch.cholesky_solve(gradient[:, None], torch.linalg.cholesky(matrix))[:, 0]
-    matrix = rows @ rows.T
-    matrix.diagonal().add_(1 / scale)
-    inner = torch.cholesky_solve((rows @ gradient)[:, None], torch.linalg.cholesky(matrix))[:, 0]
-    return gradient - rows.T @ inner
+def newton(weights: Numbers, missing: Numbers, filled: Features, truth: Features) -> Numbers:
+    """The step from `weights` [D], where values are `missing` [N + M] what brings them to a side.
+
+    It solves (I + 2 R^T R) x = gradient, R the rows that miss something, in the smaller of the
+    two dimensions.
+    """
+    gradient = weights - 2 * sum(missing[at] @ rows for at, rows in blocks(filled, truth))
+    counted = (rows[missing[at] != 0] for at, rows in blocks(filled, truth))
+    if np.count_nonzero(missing) < len(weights):
+        few = np.concatenate([*counted])
+        matrix = few @ few.T + np.eye(len(few)) / 2
+        return gradient - few.T @ np.linalg.solve(matrix, few @ gradient)
+    matrix = np.eye(len(weights)) / 2
+    for rows in counted:
+        matrix += rows.T @ rows
+    return np.linalg.solve(matrix, gradient / 2)
+
+
+def blocks(filled: Features, truth: Features) -> Iterator[tuple[slice, Numbers]]:
+    """The rows of both, some at a time, with their place; the offset is a weight like others."""
+    start = 0
+    for block in chain(filled.blocks(), truth.blocks()):
+        yield slice(start, start + len(block)), np.column_stack([block, np.ones(len(block))])
+        start += len(block)
