@@ -439,3 +439,12 @@ def test_validation_shapes_vary_but_never_change(folder, plan):
     first, again = ([b.image for _, b in fixed(collection, BOXES, plan, 6)] for _ in range(2))
     assert len({image.shape for image in first}) > 3
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8, 9])
+def test_the_shape_of_an_image_is_that_of_what_is_decoded(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new("RGB", (80, 40)).save(tmp_path / "a.jpg", exif=exif)
+    images = Collection.at(FILES(), tmp_path)
+    assert images.shape(0) == tuple(images.decode(0).shape[1:])

@@ -292,8 +292,10 @@ def test_a_hostile_manifest_is_refused(tmp_path, change, says):
     assert not (tmp_path / "again").exists()
 
 
-def test_an_interrupted_set_has_no_manifest_and_no_strays(tmp_path, monkeypatch):
+def test_an_interrupted_set_leaves_no_strays_and_the_manifest_of_the_last(tmp_path, monkeypatch):
     masks = [generator("center")]
+    generate(numbered(masks, 1, (9, 9), seed=0), masks, tmp_path / "m")
+    manifest = contents(tmp_path / "m")["masks.jsonl"]
     before = Path.replace
 
     def interrupted(path: Path, target: Path) -> Path:
@@ -303,8 +305,8 @@ def test_an_interrupted_set_has_no_manifest_and_no_strays(tmp_path, monkeypatch)
 
     monkeypatch.setattr(Path, "replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        generate(numbered(masks, 5, (8, 8), seed=0), masks, tmp_path / "m")
-    assert not contents(tmp_path / "m")
+        generate(numbered(masks, 5, (8, 8), seed=0), masks, tmp_path / "m", overwrite=True)
+    assert contents(tmp_path / "m") == {"masks.jsonl": manifest}
 
 
 def test_masks_never_replace_the_photos_they_are_for(tmp_path):

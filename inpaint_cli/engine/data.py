@@ -34,7 +34,7 @@ from ..api.masks import Masks
 from ..api.stages import Stage
 from ..errors import DataError, ImageError, InpaintError
 from ..images import read_photo
-from ..images.read import opened
+from ..images.read import opened, upright_size
 from ..recipe import Data, Recipe
 
 Shape = tuple[int, int]  # height, width
@@ -91,8 +91,7 @@ class Collection:
         """The size of the image, from its header."""
         name = self.names[index]
         with opened(self.images.read(self.root, name), name) as image:
-            turned = image.getexif().get(274, 1) >= 5
-            return (image.width, image.height) if turned else (image.height, image.width)
+            return upright_size(image)
 
 
 def decode(data: bytes, name: str, *, enough: float = math.inf) -> Tensor:
@@ -149,10 +148,10 @@ class Order:
         return int(self.epoch(epoch)[position])
 
     def epoch(self, number: int) -> np.ndarray:
-        """The images of an epoch in their order; the last few asked for are remembered."""
+        """The images of an epoch in their order; those of the last few are remembered."""
         if number not in self.epochs:
-            while len(self.epochs) > 2:
-                self.epochs.pop(max(self.epochs))
+            if len(self.epochs) > 2:
+                self.epochs.pop(min(self.epochs.keys() - {0}))  # all need the length of epoch 0
             self.epochs[number] = self.shuffled(np.random.default_rng([*self.key, number]))
         return self.epochs[number]
 

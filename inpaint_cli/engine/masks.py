@@ -24,7 +24,7 @@ from ..api.settings import Settings
 from ..errors import DataError, PluginError, RecipeError
 from ..files import replacing, unwritable
 from ..images import read_mask
-from ..images.read import ORIENTATION, contents, max_pixels, opened
+from ..images.read import contents, max_pixels, opened, upright_size
 from ..recipe import Source, Where, lay
 from ..registry import found, load
 from ..sheets import Picture, sheet
@@ -118,7 +118,7 @@ def kinds(kind: str | None = None) -> list[dict[str, Any]]:
 def numbered(
     generators: Sequence[Masks], count: int, size: tuple[int, int], *, seed: int
 ) -> list[Order]:
-    """`count` masks of (height, width) from each generator; names say the ratio of several."""
+    """`count` masks of (height, width) from each generator; of several, names begin with the ratio."""
     if size[0] * size[1] > max_pixels():
         raise DataError(f"masks of {size[1]}x{size[0]} are too large; ask for smaller ones")
     digits = max(5, len(str(count - 1)))
@@ -163,11 +163,7 @@ def pictures(folder: Path) -> list[str]:
 def size_of(photo: Path) -> tuple[int, int]:
     """(height, width) of a photo as displayed; only its header is decoded."""
     with opened(contents(photo), str(photo)) as image:
-        try:
-            turned = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
-        except Exception:  # damaged EXIF says nothing
-            turned = False
-        return (image.width, image.height) if turned else (image.height, image.width)
+        return upright_size(image)
 
 
 def generate(
@@ -243,7 +239,10 @@ def read_manifest(path: Path) -> tuple[Header, list[Entry]]:
 
 
 def empty(folder: Path, overwrite: bool) -> None:
-    """Make sure that the set in `folder` will be the only one."""
+    """Make sure that the set in `folder` will be the only one.
+
+    An earlier set's masks are removed; its manifest stays until the new one replaces it.
+    """
     if folder.exists() and not folder.is_dir():
         raise DataError(f"{folder} is a file; give a folder for the masks")
     try:
@@ -253,7 +252,6 @@ def empty(folder: Path, overwrite: bool) -> None:
             if (old := folder / MANIFEST).is_file():
                 for entry in read_manifest(old)[1]:
                     (folder / entry.file).unlink(missing_ok=True)
-                old.unlink()
     except OSError as error:
         raise unwritable(folder, error) from error
 

@@ -99,6 +99,15 @@ def opened(data: bytes, name: str) -> Iterator[ImageFile.ImageFile]:
         yield image
 
 
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """(height, width) of an image as displayed, by its header."""
+    try:
+        lies = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
+    except Exception:  # damaged EXIF says nothing
+        lies = False
+    return (image.width, image.height) if lies else (image.height, image.width)
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Pillow without its warnings and without its own limit of pixels, for ours is kept.
