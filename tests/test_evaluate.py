@@ -8,6 +8,7 @@ import subprocess
 import sys
 import weakref
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import ClassVar
 
@@ -28,6 +29,7 @@ from inpaint_cli.errors import DataError, ImageError, RecipeError
 from inpaint_cli.recipe import Named
 from inpaint_metrics.frechet import frechet
 from inpaint_metrics.inception import InceptionMetric
+from inpaint_metrics.perceptual import LPIPS
 from inpaint_metrics.pixels import L1, PSNR
 from inpaint_metrics.ssim import SSIM
 
@@ -261,11 +263,40 @@ def test_the_best_of_five_is_scored_by_all_metrics(tmp_path):
         errors = [((fill - truth) ** 2).mean() for fill in fills]
         assert row.sample == int(np.argmin(errors))
         assert row.scores["l1"] == pytest.approx(100 * abs(fills[row.sample] - truth).mean() / 255)
-    assert len({row.sample for row in result.rows}) >= 1
+        hole = np.asarray(Image.open(paths[2] / f"{n}.png"))
+        assert row.scores["l1-mean"] == pytest.approx(
+            np.mean([100 * abs(fill - truth).mean() / 255 for fill in fills])
+        )
+        assert row.scores["diversity"] == pytest.approx(
+            np.mean([100 * abs(a / 255 - b / 255)[hole].mean() for a, b in combinations(fills, 2)])
+        )
+    table = scorecard.table(result).text()
+    assert "psnr-mean dB ↑, of 5 samples" in table
+    assert "diversity % ↑, L1 of two samples in the hole" in table
+    told = scorecard.data(result)
+    assert told["metrics"]["l1-mean"] == {"better": "lower", "unit": "%", "note": "of 5 samples"}
+    assert told["table"]["l1-mean"]["all"]["value"] > told["table"]["l1"]["all"]["value"]
+    assert told["table"]["diversity"]["all"]["count"] == 3
     (paths[0] / "0.5.png").unlink()
     found = cases.paired(*paths, used.protocol)
     assert found.names == ["1.png", "2.png"]
     assert any("has 4 results, not 5" in note for note in found.notes)
+
+
+def test_samples_are_apart_by_lpips_where_the_protocol_has_it(tmp_path):
+    paths = folders(tmp_path, count=1, side=64, samples=3)
+    (tmp_path / "own.yaml").write_text(
+        "summary: s\nsamples: 3\nbest: psnr\nmetrics: {psnr: {kind: psnr}, own: {kind: lpips}}\n"
+    )
+    used = protocols.read(str(tmp_path / "own.yaml"), features="random")
+    result, found = run(paths, used)
+    case = found[0]
+    fills = [(fill * 255).round().to(torch.uint8) for fill in case.fills]
+    lpips = LPIPS(weights="random", region="hole")
+    distances = [float(lpips.score(a, b, case.mask)) for a, b in combinations(fills, 2)]
+    assert result.rows[0].scores["diversity"] == pytest.approx(np.mean(distances), rel=1e-5)
+    named = [row[0] for row in scorecard.table(result).rows]
+    assert named[-1] == "diversity ↑, random features, LPIPS of two samples in the hole"
 
 
 def test_features_of_the_truth_are_kept_and_belong_to_its_content(tmp_path):

@@ -133,8 +133,8 @@ def paired(results: Path, truth: Path, masks: Path | None, protocol: Protocol) -
             notes.append(f"{pair.photo} has no result in {results}")
     notes += [f"{results / n} is no result of a photo" for g in found.values() for n in g.values()]
     if not chosen:
-        told = f" ({notes[0]})" if notes else ""
-        raise DataError(f"no result in {results} has the name of a photo in {truth}{told}")
+        reason = f" ({notes[0]})" if notes else ""
+        raise DataError(f"no result in {results} has the name of a photo in {truth}{reason}")
     return Files(
         [pair.name for pair, _ in chosen],
         [pair.photo for pair, _ in chosen],

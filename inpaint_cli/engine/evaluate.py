@@ -12,7 +12,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import combinations, groupby
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from ..api.metrics import Features, ImageMetric, SetMetric
+from ..api.metrics import Features, ImageMetric, Metric, SetMetric
 from ..errors import DataError
 from ..files import replacing
+from ..registry import load
 from . import devices, statistics
 from .cases import Case, Cases
 from .protocols import ALL, Plan, holds
@@ -58,6 +59,40 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Line:
+    """A line of the table: by which metric, which way is better, and what must be said of it."""
+
+    metric: Metric
+    better: str
+    note: str
+
+
+def lines(plan: Plan) -> dict[str, Line]:
+    """What is reported under which label: the metrics, and of several samples what all are like.
+
+    That is the mean score of all samples, not only of the best, and how far two of them lie apart.
+    """
+    found = {label: Line(m, m.better, m.note()) for label, m in plan.metrics.items()}
+    if (count := plan.protocol.samples) > 1:
+        for label, line in [*found.items()]:
+            if isinstance(line.metric, ImageMetric):
+                note = ", ".join(filter(None, [line.note, f"of {count} samples"]))
+                found[f"{label}-mean"] = Line(line.metric, line.better, note)
+        metric = apart(plan)
+        note = f"{type(metric).__name__} of two samples in the hole"
+        found["diversity"] = Line(metric, "higher", ", ".join(filter(None, [metric.note(), note])))
+    return found
+
+
+def apart(plan: Plan) -> ImageMetric:
+    """The distance of two samples: LPIPS where the protocol has it, else L1."""
+    for label, metric in plan.metrics.items():
+        if isinstance(metric, ImageMetric) and plan.protocol.metrics[label].kind == "lpips":
+            return metric.model_copy(update={"region": "hole"})
+    return load("metrics", "l1")(region="hole")
+
+
+@dataclass(frozen=True)
 class Result:
     """An evaluation: under which conventions, what came out, and of which images."""
 
@@ -65,14 +100,14 @@ class Result:
     plan: Plan
     seed: int
     notes: Sequence[str]
-    table: Mapping[str, Mapping[str, Value]]  # by metric and column
+    table: Mapping[str, Mapping[str, Value]]  # by line and column
     rows: Sequence[Row]
 
     @property
     def content(self) -> str:
         """A hash of the test set: equal for equal photos and holes under equal names."""
-        told = "\n".join(f"{row.name}\t{row.content}" for row in self.rows)
-        return hashlib.sha256(told.encode()).hexdigest()[:16]
+        rows = "\n".join(f"{row.name}\t{row.content}" for row in self.rows)
+        return hashlib.sha256(rows.encode()).hexdigest()[:16]
 
 
 def place(device: str) -> torch.device:
@@ -91,12 +126,11 @@ def evaluate(
     """Measure all `cases`; every process calls this, and only the first gets a result."""
     state = PartialState()
     per_image = {k: m for k, m in plan.metrics.items() if isinstance(m, ImageMetric)}
-    per_set = {k: m for k, m in plan.metrics.items() if isinstance(m, SetMetric)}
+    extractors = {m.extractor: m for m in plan.metrics.values() if isinstance(m, SetMetric)}
     if plan.protocol.bins and not cases.masked:
         notes = [*cases.notes, "without masks there are no bins, and no scores of holes"]
     else:
         notes = list(cases.notes)
-    extractors = {metric.extractor: metric for metric in per_set.values()}
     rows: list[Row | None] = [None] * len(cases.names)
     with tempfile.TemporaryDirectory(prefix="inpaint-eval-") as scratch:
         shelves = {
@@ -118,7 +152,7 @@ def evaluate(
         for shelf in shelves.values():
             shelf.keep()
         done = [row for row in rows if row is not None]
-        table = summary(done, plan, per_image, per_set, shelves, seed)
+        table = summary(done, plan, shelves, seed)
     return Result(title, plan, seed, notes, table, done)
 
 
@@ -154,8 +188,9 @@ class Worker:
     def rehearse(self) -> None:
         """Measure next to nothing, so that weights that are missing stop it before any filling."""
         black = torch.zeros(1, 3, 64, 64, dtype=torch.uint8, device=self.device)
-        for metric in self.per_image.values():
-            metric.score(black, black, black[:, :1] > 0)
+        for line in lines(self.plan).values():
+            if isinstance(line.metric, ImageMetric):
+                line.metric.score(black, black, black[:, :1] > 0)
         for metric in self.extractors.values():
             metric.features(black)
 
@@ -169,14 +204,14 @@ class Worker:
             )
             scores = {k: m.score(filled, truth, mask).tolist() for k, m in self.per_image.items()}
             features = {k: self.features(k, filled, truth) for k in self.extractors}
-            for i, (n, real, _, hole, sample) in enumerate(group):
+            for i, (n, real, _, hole, sample, over) in enumerate(group):
                 row = Row(
                     self.cases.names[n],
                     float(hole.double().mean()),
                     "{}x{}".format(*hole.shape[-2:]),
                     sample,
                     content(real, hole),
-                    {k: values[i] for k, values in scores.items()},
+                    {k: values[i] for k, values in scores.items()} | over,
                 )
                 own = {k: (f[i], t if t is None else t[i]) for k, (f, t) in features.items()}
                 found.append(Found(n, row, own))
@@ -187,21 +222,27 @@ class Worker:
         known = self.shelves[name].known is not None
         return array(extract(filled)), None if known else array(extract(truth))
 
-    def prepared(self, case: Case) -> tuple[Tensor, Tensor, Tensor, int]:
-        """Truth, fill and hole as the metrics see them, and which sample the fill is."""
+    def prepared(self, case: Case) -> tuple[Tensor, Tensor, Tensor, int, dict[str, float]]:
+        """Truth, fill and hole as the metrics see them, which sample it is, and scores of all."""
         protocol = self.plan.protocol
         mask = case.mask.to(self.device)
         truth = levels(case.truth, protocol.levels).to(self.device)
         fills = [levels(filled, protocol.levels).to(self.device) for filled in case.fills]
         if protocol.composite and self.cases.masked:
             fills = [torch.where(mask, filled, truth) for filled in fills]
-        if protocol.best is None:
-            return truth, fills[0], mask, 0
-        metric = self.per_image[protocol.best]
-        scores = [float(metric.score(filled, truth, mask)) for filled in fills]
-        sign = 1 if metric.better == "higher" else -1
-        sample = max(range(len(fills)), key=lambda k: sign * scores[k])
-        return truth, fills[sample], mask, sample
+        best = protocol.best
+        if best is None:
+            return truth, fills[0], mask, 0, {}
+        scores = {
+            label: [float(metric.score(filled, truth, mask)) for filled in fills]
+            for label, metric in self.per_image.items()
+        }
+        sign = 1 if self.per_image[best].better == "higher" else -1
+        sample = max(range(len(fills)), key=lambda k: sign * scores[best][k])
+        over = {f"{label}-mean": m.over(scores[label]) for label, m in self.per_image.items()}
+        distance = apart(self.plan)
+        pairs = [float(distance.score(*pair, mask)) for pair in combinations(fills, 2)]
+        return truth, fills[sample], mask, sample, over | {"diversity": distance.over(pairs)}
 
 
 class Shelf:
@@ -239,9 +280,9 @@ def cached(cases: Cases, plan: Plan, extractor: str) -> Path:
     """Where features of the truth are kept: named by the photos' content and all that is done."""
     protocol = plan.protocol
     placing = (protocol.size, protocol.shapes, protocol.fit, protocol.zoom, protocol.levels)
-    told = [extractor, plan.versions, *placing]
     files = [cases.digest(n) for n in range(len(cases.names))]
-    key = hashlib.sha256(json.dumps([told, files]).encode()).hexdigest()[:32]
+    identity = json.dumps([[extractor, plan.versions, *placing], files])
+    key = hashlib.sha256(identity.encode()).hexdigest()[:32]
     home = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
     return home / "inpaint" / "features" / f"{key}.npy"
 
@@ -249,8 +290,6 @@ def cached(cases: Cases, plan: Plan, extractor: str) -> Path:
 def summary(
     rows: Sequence[Row],
     plan: Plan,
-    per_image: Mapping[str, ImageMetric],
-    per_set: Mapping[str, SetMetric],
     shelves: Mapping[str, Shelf],
     seed: int,
 ) -> dict[str, dict[str, Value]]:
@@ -262,18 +301,17 @@ def summary(
         c: np.array([n for n, row in enumerate(rows) if holds(c, row.ratio, row.shape)], np.intp)
         for c in (*bins, *plan.protocol.shapes, ALL)
     }
-    table: dict[str, dict[str, Value]] = {label: {} for label in plan.metrics}
+    metrics = {label: line.metric for label, line in lines(plan).items()}
+    table: dict[str, dict[str, Value]] = {label: {} for label in metrics}
     for column, index in columns.items():
         features = {name: shelf.features(index) for name, shelf in shelves.items()}
-        for label in plan.metrics:
-            if label in per_image:
-                scores = np.array([rows[int(n)].scores[label] for n in index])
-                value = averaged(per_image[label], scores, seed)
-            else:
-                metric = per_set[label]
+        for label, metric in metrics.items():
+            if isinstance(metric, SetMetric):
                 distance = metric.distance(*features[metric.extractor])
-                value = Value(distance, math.nan, math.nan, len(index))
-            table[label][column] = value
+                table[label][column] = Value(distance, math.nan, math.nan, len(index))
+            elif isinstance(metric, ImageMetric):
+                scores = np.array([rows[int(n)].scores[label] for n in index])
+                table[label][column] = averaged(metric, scores, seed)
     return table
 
 
@@ -297,6 +335,6 @@ def array(features: Tensor) -> NDArray[np.float32]:
 
 
 def content(truth: Tensor, mask: Tensor) -> str:
-    told = hashlib.sha256(truth.cpu().numpy().tobytes())
-    told.update(mask.cpu().numpy().tobytes())
-    return told.hexdigest()[:16]
+    digest = hashlib.sha256(truth.cpu().numpy().tobytes())
+    digest.update(mask.cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]

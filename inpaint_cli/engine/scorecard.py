@@ -20,7 +20,7 @@ from ..recipe import differences
 from ..registry import load
 from . import report, statistics
 from .cases import Cases
-from .evaluate import Result, Value
+from .evaluate import Line, Result, Value, lines
 from .protocols import ALL, holds
 
 PARTS = {"title", "fingerprint", "content", "seed", "conventions", "table", "images"}
@@ -29,16 +29,16 @@ CONFIDENCE = "in brackets, the bounds of 95 % of re-drawn sets"
 
 def write(result: Result, cases: Cases, folder: Path, *, worst: int = 8) -> list[Path]:
     """Write result.json, images.csv, worst.png and report.html into `folder`."""
-    told = data(result)
+    everything = data(result)
     with replacing(folder / "result.json") as temporary:
-        temporary.write_text(json.dumps(told, indent=1, allow_nan=False) + "\n", "utf-8")
+        temporary.write_text(json.dumps(everything, indent=1, allow_nan=False) + "\n", "utf-8")
     with (
         replacing(folder / "images.csv") as temporary,
         temporary.open("w", newline="", encoding="utf-8") as file,
     ):
-        table = csv.DictWriter(file, list(told["images"][0]))
+        table = csv.DictWriter(file, list(everything["images"][0]))
         table.writeheader()
-        table.writerows(told["images"])
+        table.writerows(everything["images"])
     page = sheet(result, cases, worst)
     with replacing(folder / "worst.png") as temporary:
         page.save(temporary)
@@ -59,8 +59,8 @@ def data(result: Result) -> dict[str, Any]:
         "conventions": plan.conventions,
         "notes": [*remarks(result)],
         "metrics": {
-            label: {"better": m.better, "unit": m.unit, "note": m.note()}
-            for label, m in plan.metrics.items()
+            label: {"better": line.better, "unit": line.metric.unit, "note": line.note}
+            for label, line in lines(plan).items()
         },
         "table": {
             label: {
@@ -110,12 +110,11 @@ def remarks(result: Result) -> list[str]:
     ]
 
 
-def named(label: str, result: Result) -> str:
-    """A metric as tables call it: with unit, better end and what must be said about it."""
-    metric = result.plan.metrics[label]
-    note = f", {metric.note()}" if metric.note() else ""
-    unit = f" {metric.unit}" if metric.unit else ""
-    return f"{label}{unit} {'↑' if metric.better == 'higher' else '↓'}{note}"
+def named(label: str, line: Line) -> str:
+    """A line as tables call it: with unit, better end and what must be said about it."""
+    note = f", {line.note}" if line.note else ""
+    unit = f" {line.metric.unit}" if line.metric.unit else ""
+    return f"{label}{unit} {'↑' if line.better == 'higher' else '↓'}{note}"
 
 
 def shown(value: Value, *, bounds: bool) -> str:
@@ -131,24 +130,26 @@ def table(result: Result, *, bounds: Sequence[str] = (ALL,)) -> report.Table:
     counts = [sum(holds(c, row.ratio, row.shape) for row in result.rows) for c in columns]
     head = ["", *(f"{c} %" if c in result.plan.protocol.bins else c for c in columns)]
     rows = [["images", *map(str, counts)]]
-    for label, values in result.table.items():
-        cells = [shown(value, bounds=column in bounds) for column, value in values.items()]
-        rows.append([named(label, result), *cells])
+    for label, line in lines(result.plan).items():
+        values = result.table[label].items()
+        cells = [shown(value, bounds=column in bounds) for column, value in values]
+        rows.append([named(label, line), *cells])
     return report.Table(head, rows, CONFIDENCE)
 
 
 def beside(result: Result, only: str | None = None) -> list[report.Table]:
     """The tables that the protocol's paper printed, each with our row below the others'."""
     tables = []
-    published = result.plan.protocol.published
+    published, known = result.plan.protocol.published, lines(result.plan)
     if only is not None and only not in [p.data for p in published]:
-        known = ", ".join(p.data for p in published) or "none"
-        raise DataError(f"{result.plan.name} has no published table of '{only}'; it has: {known}")
+        sets = ", ".join(p.data for p in published) or "none"
+        raise DataError(f"{result.plan.name} has no published table of '{only}'; it has: {sets}")
     for printed in published:
         if only not in (None, printed.data):
             continue
         for label, methods in printed.rows.items():
-            if label not in result.table or result.plan.metrics[label].note():
+            line = known.get(label)
+            if line is None or line.note:
                 continue  # another network's numbers have no place beside the paper's
             rows = [
                 [method, *("-" if v is None else f"{v:g}" for v in values)]
@@ -157,7 +158,7 @@ def beside(result: Result, only: str | None = None) -> list[report.Table]:
             missing = Value(math.nan, math.nan, math.nan, 0)
             ours = [result.table[label].get(column, missing) for column in printed.columns]
             rows.append([f"{result.title} (here)", *(shown(v, bounds=False) for v in ours)])
-            head = [named(label, result), *printed.columns]
+            head = [named(label, line), *printed.columns]
             tables.append(report.Table(head, rows, f"{printed.data}, as published"))
     return tables
 
@@ -183,8 +184,8 @@ def sheet(result: Result, cases: Cases, count: int) -> Image.Image:
         hole = case.mask[0, 0].numpy()
         if result.plan.protocol.composite and cases.masked:
             filled = np.where(hole[..., None], filled, truth)
-        told = f"{label} {row.scores[label]:.4g}, hole {row.ratio:.0%}"
-        rows.append([(sheets.overlay(truth, hole), row.name), (filled, told), (truth, "truth")])
+        score = f"{label} {row.scores[label]:.4g}, hole {row.ratio:.0%}"
+        rows.append([(sheets.overlay(truth, hole), row.name), (filled, score), (truth, "truth")])
     heading = f"{result.title}: the worst {len(rows)} of {len(scores)} by {label}"
     return sheets.sheet(rows, heading=heading)
 
