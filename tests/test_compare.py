@@ -68,7 +68,7 @@ def test_a_folder_by_two_models_in_the_order_given(files):
     ("args", "code", "sentence"),
     [
         (["telea"], 2, "say where the hole is"),
-        (["--mask", "nowhere", "telea"], 2, "no 'nowhere'"),
+        (["--mask", "nowhere", "telea"], 2, "no file 'nowhere'"),
         (["--mask", "p/one_mask.png"], 2, "Missing argument"),
         (["--mask", "p/one_mask.png", "telea", "tela"], 1, "did you mean 'telea'"),
         (["--mask", "p/one_mask.png", "telea", "ns", "telea"], 1, "both called telea"),

@@ -93,21 +93,21 @@ def write(
     device, _ = setup(model, options)
     plugins = registry.found("architectures").get(model.header.get("architecture", model.name))
     card = Card(
-        Source.of(photo, path),
-        mask and Source.of(mask, path),
-        Source.of(output, path),
-        model.name,
-        model.weights and Source.of(model.weights, path),
-        replace(options, device=str(device), precision=written.precision),
-        sample,
-        registry.origin(plugins[0]) if plugins else "",
-        version("inpaint-cli"),
-        torch.__version__,
-        torch.get_num_threads(),
-        [asdict(window) for window in written.windows],
-        written.drift and asdict(written.drift),
-        round(written.seconds, 4),
-        [*written.notes],
+        photo=Source.of(photo, path),
+        mask=mask and Source.of(mask, path),
+        output=Source.of(output, path),
+        model=model.name,
+        weights=model.weights and Source.of(model.weights, path),
+        options=replace(options, device=str(device), precision=written.precision),
+        sample=sample,
+        plugin=registry.origin(plugins[0]) if plugins else "",
+        inpaint=version("inpaint-cli"),
+        torch=torch.__version__,
+        threads=torch.get_num_threads(),
+        windows=[asdict(window) for window in written.windows],
+        drift=written.drift and asdict(written.drift),
+        seconds=round(written.seconds, 4),
+        notes=[*written.notes],
     )
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(asdict(card), indent=2) + "\n", "utf-8")

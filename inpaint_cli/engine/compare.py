@@ -142,9 +142,7 @@ def truth_of(pair: Pair, photos: Path, truth: Path) -> Path:
     return path
 
 
-def beginning(
-    choice: str, options: Options, folder: Path
-) -> Callable[[Sequence[Pair]], Run]:
+def beginning(choice: str, options: Options, folder: Path) -> Callable[[Sequence[Pair]], Run]:
     """Open a model, measuring from here on how much memory it takes."""
     import torch
 
@@ -218,7 +216,7 @@ def scored(
     from .fill import hole_of
 
     def levels(photo: images.Photo) -> torch.Tensor:
-        return torch.from_numpy(np.rint(photo.rgb * 255).astype(np.uint8)).permute(2, 0, 1)[None]
+        return torch.from_numpy(images.in_bytes(photo.rgb)).permute(2, 0, 1)[None]
 
     metrics = {
         name: registry.load("metrics", name)(**settings) for name, settings in METRICS.items()
@@ -297,7 +295,7 @@ def cut(photo: images.Photo, box: tuple[slice, slice]) -> NDArray[np.uint8]:
     """A window of the photo in 8 bit."""
     rows, columns = box
     size = rows.stop - rows.start, columns.stop - columns.start
-    return np.rint(photo.crop(rows.start, columns.start, *size) * 255).astype(np.uint8)
+    return images.in_bytes(photo.crop(rows.start, columns.start, *size))
 
 
 def none(value: float) -> float | None:

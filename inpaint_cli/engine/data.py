@@ -33,7 +33,7 @@ from ..api.datasets import Images
 from ..api.masks import Masks
 from ..api.stages import Stage
 from ..errors import DataError, ImageError, InpaintError
-from ..images import read_photo
+from ..images import in_bytes, read_photo
 from ..images.read import opened, upright_size
 from ..recipe import Data, Recipe
 
@@ -108,8 +108,7 @@ def decode(data: bytes, name: str, *, enough: float = math.inf) -> Tensor:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
         if pixels is not None:
             return torch.from_numpy(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)).permute(2, 0, 1)
-    rgb = read_photo(data, name=name).rgb
-    return torch.from_numpy((rgb * 255).round().astype(np.uint8)).permute(2, 0, 1)
+    return torch.from_numpy(in_bytes(read_photo(data, name=name).rgb)).permute(2, 0, 1)
 
 
 def whole(data: bytes) -> bool:

@@ -52,10 +52,7 @@ def demo(folder: Path, *, overwrite: bool, report: Callable[[str], None]) -> lis
     row = [
         (before, "photo"),
         (sheets.overlay(before, hole), f"hole, {hole.mean():.0%} of it"),
-        (
-            (images.read_photo(result).rgb * 255).round().astype(np.uint8),
-            f"filled with {model.name}",
-        ),
+        (images.in_bytes(images.read_photo(result).rgb), f"filled with {model.name}"),
     ]
     with replacing(page) as temporary:
         sheets.sheet([row], cell=600).save(temporary)

@@ -9,7 +9,7 @@ from ..api.architectures import Architecture
 from ..errors import InpaintError
 from ..files import replacing
 from . import devices
-from .fill import extended, hole_of, setup
+from .fill import extended, hole_of, setup, shrunk
 from .options import Options
 from .seed import seed
 from .weights import Model
@@ -28,9 +28,12 @@ def explain(model: Model, photo: Path, mask: Path | None, page: Path, *, options
         raise InpaintError(f"there is no hole in {photo}, so there is nothing to explain")
     box = max(windows, key=lambda window: window.height * window.width)
     device, precision = setup(model, options)
-    rgb = source.crop(box.top, box.left, box.height, box.width)
+    rgb, hole = source.crop(box.top, box.left, box.height, box.width), hole[box.slices]
+    limit = options.window or model.sizes.window
+    if not model.sizes.tiles and max(hole.shape) > limit:
+        rgb, hole = shrunk(rgb, hole, limit)
     image = torch.from_numpy(rgb.copy()).permute(2, 0, 1)[None].to(device)
-    part = torch.from_numpy(hole[box.slices].copy())[None, None].to(image)
+    part = torch.from_numpy(hole.copy())[None, None].to(image)
     visible, area = (extended(t, model.sizes) for t in (image * (1 - part), part))
     rows = []
     if model.name in registry.found("architectures"):
@@ -41,6 +44,6 @@ def explain(model: Model, photo: Path, mask: Path | None, page: Path, *, options
             rows = architecture.explain(model.net, visible, area)
     if not rows:
         raise InpaintError(f"{model.name} has no pictures of how it fills; try another model")
-    shown = sheets.overlay((rgb * 255).round().astype("uint8"), hole[box.slices])
+    shown = sheets.overlay(images.in_bytes(rgb), hole)
     with replacing(page) as temporary:
         sheets.sheet([[(shown, photo.name), *rows]]).save(temporary)

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..api.masks import Mask, on_border
 from ..errors import DataError, ImageError
-from ..images import read_mask, read_photo, resize_mask, same_shape
+from ..images import in_bytes, read_mask, read_photo, resize_mask, same_shape
 from ..sheets import overlay
 from .masks import MANIFEST, SHOWN, laid_out, pictures, read_manifest, size_of, spread
 from .pairs import pair
@@ -297,7 +297,7 @@ def seen(mask: Path, photo: Path | None) -> Any:
     hole: Mask = read_mask(mask).hole
     if photo is not None:
         try:
-            rgb = (read_photo(photo).rgb * 255).round().astype(np.uint8)
+            rgb = in_bytes(read_photo(photo).rgb)
             return overlay(rgb, resize_mask(hole, rgb.shape[:2]))
         except ImageError:
             pass  # a finding already

@@ -118,7 +118,10 @@ def kinds(kind: str | None = None) -> list[dict[str, Any]]:
 def numbered(
     generators: Sequence[Masks], count: int, size: tuple[int, int], *, seed: int
 ) -> list[Order]:
-    """`count` masks of (height, width) from each generator; of several, names begin with the ratio."""
+    """`count` masks of (height, width) from each generator.
+
+    With several generators names begin with the ratio.
+    """
     if size[0] * size[1] > max_pixels():
         raise DataError(f"masks of {size[1]}x{size[0]} are too large; ask for smaller ones")
     digits = max(5, len(str(count - 1)))

@@ -172,12 +172,12 @@ def models() -> tuple[list[Choice], list[str]]:
             Choice(
                 name,
                 header.get("architecture", "?"),
-                True,
-                header.get("licence", "not said"),
-                header.get("source", ""),
-                path,
-                contents.values,
-                contents.bytes,
+                ready=True,
+                licence=header.get("licence", "not said"),
+                source=header.get("source", ""),
+                path=path,
+                values=contents.values,
+                bytes=contents.bytes,
             )
         )
     for name in registry.found("architectures"):

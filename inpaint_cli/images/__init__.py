@@ -6,7 +6,7 @@ torch, networks or the command line.
 """
 
 from .masks import Mask, feather, grow, hole_of_regions, read_mask, resize_mask, same_shape
-from .photo import Patch, Photo
+from .photo import Patch, Photo, in_bytes
 from .read import read_photo
 from .write import Drift, encode, verify, write_photo
 
@@ -19,6 +19,7 @@ __all__ = [
     "feather",
     "grow",
     "hole_of_regions",
+    "in_bytes",
     "read_mask",
     "read_photo",
     "resize_mask",

@@ -204,7 +204,7 @@ def inks_from_rgb(colours: Float, photo: Photo) -> NDArray[np.uint8]:
     if photo.mode == "LAB" or profile:
         turn = transform("RGB", profile, photo.mode)
         if turn is not None:
-            rgb = picture(np.rint(colours[None] * 255).astype(np.uint8), "RGB")
+            rgb = picture(in_bytes(colours[None]), "RGB")
             return np.asarray(ImageCms.applyTransform(rgb, turn))[0]
     sample = photo.pixels[:: max(1, photo.size[0] // 256), :: max(1, photo.size[1] // 256)]
     darkness = 1 - inks_to_rgb(sample, "CMYK", None).max(-1)
@@ -213,7 +213,7 @@ def inks_from_rgb(colours: Float, photo: Photo) -> NDArray[np.uint8]:
     share = float(np.median(black[dark] / darkness[dark])) if dark.any() else 0.0
     k = min(share, 1) * (1 - colours.max(1, keepdims=True))
     cmy = 1 - colours / np.maximum(1 - k, 1e-6)
-    return np.rint(np.concatenate([cmy, k], 1).clip(0, 1) * 255).astype(np.uint8)
+    return in_bytes(np.concatenate([cmy, k], 1).clip(0, 1))
 
 
 def transform(source: str, profile: bytes | None, target: str) -> ImageCms.ImageCmsTransform | None:
@@ -228,6 +228,11 @@ def transform(source: str, profile: bytes | None, target: str) -> ImageCms.Image
         return ImageCms.buildTransform(*ends, source, target, ImageCms.Intent.RELATIVE_COLORIMETRIC)
     except (ImageCms.PyCMSError, OSError):
         return None
+
+
+def in_bytes(rgb: NDArray[Any]) -> NDArray[np.uint8]:
+    """Colours in 0..1 as whole numbers in 0..255."""
+    return np.rint(rgb * 255).astype(np.uint8)
 
 
 def picture(pixels: NDArray[Any], mode: str) -> Image.Image:

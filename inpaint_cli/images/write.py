@@ -34,13 +34,7 @@ WRITES = {  # the modes that each format can hold
     }.items()
 }
 METADATA = {"icc_profile": "colour profile", "exif": "EXIF", "tags": "tags"}
-HOLDS = {
-    "JPEG": METADATA,
-    "PNG": METADATA,
-    "WEBP": METADATA,
-    "AVIF": METADATA,
-    "TIFF": METADATA,
-}
+HOLDS_METADATA = {"JPEG", "PNG", "WEBP", "AVIF", "TIFF"}
 STRIP = 256  # rows that are converted or compared at a time
 LEVEL = 3  # of PNG: on photos not larger than Pillow's 6, and more than twice as fast
 QUALITY = 95  # of lossy files whose own quality cannot be known: new ones, WebP, AVIF
@@ -166,11 +160,13 @@ def fit(photo: Photo, format: str) -> tuple[Photo, tuple[str, ...]]:
     known, notes = WRITES[format], []
     if photo.mode not in known:
         alpha, gray = photo.channel is not None, photo.mode in GRAY
+        layouts = [
+            *(("LA", "L") if gray and alpha else ("L",) if gray else ()),
+            *(("RGBA", "RGB") if alpha else ("RGB",)),
+        ]
         depth = ";16" if photo.white > 255 or photo.mode == "F" else ""
         wanted = [
-            name + bits
-            for bits in dict.fromkeys((depth, ""))
-            for name in ("LA" * gray * alpha, "L" * gray, "RGBA" * alpha, "RGB", "P", "L")
+            name + bits for bits in dict.fromkeys((depth, "")) for name in (*layouts, "P", "L")
         ]
         wanted = ["I;16" if mode == "L;16" else mode for mode in wanted]
         fitted = convert(photo, next(mode for mode in wanted if mode in known))
@@ -183,12 +179,8 @@ def fit(photo: Photo, format: str) -> tuple[Photo, tuple[str, ...]]:
         if fitted.mode == "P":
             notes.append(f"{photo.name} is cut to 256 colours for {format}")
         photo = fitted
-    lost = [
-        words
-        for key, words in METADATA.items()
-        if photo.keep.get(key) and key not in HOLDS.get(format, ())
-    ]
-    if lost and format != photo.format:
+    lost = [words for key, words in METADATA.items() if photo.keep.get(key)]
+    if lost and format not in {photo.format, *HOLDS_METADATA}:
         notes.append(f"{format} does not hold the {' and '.join(lost)} of {photo.name}")
     return photo, tuple(notes)
 
@@ -214,7 +206,7 @@ def convert(photo: Photo, mode: str) -> Photo:
         image = picture(pixels, "RGB").quantize(256)
         pixels, palette = np.asarray(image), colours_of(image, None)
     keep = dict(photo.keep)
-    space = {True: b"GRAY", False: b"RGB "}[gray]
+    space = b"GRAY" if gray else b"RGB "
     if keep.get("icc_profile", space.rjust(20))[16:20] != space:
         del keep["icc_profile"]
     return replace(
