@@ -12,12 +12,11 @@ import numpy as np
 from PIL import Image
 
 from .. import sheets
-from ..api.metrics import ImageMetric
+from ..api.metrics import ImageMetric, Metric
 from ..errors import DataError
 from ..files import replacing
 from ..pictures import pixels
-from ..recipe import differences
-from ..registry import load
+from ..recipe import Named, Source, differences
 from . import report, statistics
 from .cases import Cases
 from .evaluate import Line, Result, Value, lines
@@ -283,14 +282,18 @@ def compare(first: Path, second: Path) -> Comparison:
         raise DataError(
             f"{first} and {second} are of different photos or holes; evaluate both on one test set"
         )
-    metrics = {label: difference(label, a, b) for label in a["conventions"]["metrics"]}
+    metrics = {}
+    for label, asked in a["conventions"]["metrics"].items():
+        where = ("conventions", "metrics", label)
+        metric = Source(first).plugin("metrics", Named.model_validate(asked), where)
+        metrics[label] = difference(label, metric, a, b)
     return Comparison((a["title"], b["title"]), len(a["images"]), metrics)
 
 
-def difference(label: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> Difference:
+def difference(
+    label: str, metric: Metric, a: Mapping[str, Any], b: Mapping[str, Any]
+) -> Difference:
     first, second = (number(result["table"][label][ALL]["value"]) for result in (a, b))
-    settings = dict(a["conventions"]["metrics"][label])
-    metric = load("metrics", settings.pop("kind"))(**settings)
     if not isinstance(metric, ImageMetric):
         return Difference(first, second)
     scores = np.array([[number(image[label]) for image in result["images"]] for result in (a, b)])
