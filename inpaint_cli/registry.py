@@ -5,13 +5,20 @@ come in through the same door as anyone else's. Names are read from package meta
 listing imports nothing; only this module knows the `entrypoints` package.
 """
 
+from importlib import import_module
 from typing import Any
 
 from entrypoints import EntryPoint, get_group_all
 
 from .errors import PluginError, unknown
 
-KINDS = ("architectures", "formats", "masks", "metrics", "datasets")
+KINDS = {  # each kind, and the class of its module in `api` that plugins of it extend
+    "architectures": "Architecture",
+    "formats": "Format",
+    "masks": "Masks",
+    "metrics": "Metric",
+    "datasets": "Images",
+}
 
 
 def found(kind: str) -> dict[str, list[EntryPoint]]:
@@ -25,38 +32,31 @@ def found(kind: str) -> dict[str, list[EntryPoint]]:
 def load(kind: str, name: str) -> Any:
     """Import the one plugin of `kind` called `name`, and check that it is one.
 
-    Raises `PluginError` when there is none, when two packages offer it, when its import fails
+    Raises `PluginError` when there is none, when several packages offer it, when its import fails
     (the cause is chained) or when it is not a subclass of what its kind asks for.
     """
-    plugins = found(kind)
+    plugins, one = found(kind), kind.removesuffix("s")
     if name not in plugins:
-        raise PluginError(unknown(kind.removesuffix("s"), name, plugins))
+        raise PluginError(unknown(one, name, plugins))
     point, *rivals = plugins[name]
     if rivals:
-        owners = " and ".join(origin(p) for p in (point, *rivals))
-        raise PluginError(f"{kind} '{name}' is offered by both {owners}; uninstall one")
+        owners = " and by ".join(map(origin, plugins[name]))
+        raise PluginError(f"{one} '{name}' is offered by {owners}; keep one of them installed")
     try:
         plugin = point.load()
-    except Exception as error:
-        raise PluginError(f"{origin(point)} failed to load '{name}': {error!r}") from error
+    except (Exception, SystemExit) as error:
+        told = f"{origin(point)} failed to load '{name}': {error!r}; update or uninstall it"
+        raise PluginError(told) from error
     base = contract(kind)
     if not (isinstance(plugin, type) and issubclass(plugin, base)):
-        raise PluginError(f"{origin(point)}: '{name}' is not a subclass of {base.__name__}")
+        told = f"'{name}' of {origin(point)} is not a subclass of {base.__name__}"
+        raise PluginError(f"{told}; update or uninstall it")
     return plugin
 
 
 def contract(kind: str) -> type:
     """The class that every plugin of `kind` extends; imports what that class needs."""
-    from importlib import import_module
-
-    names = {
-        "architectures": "Architecture",
-        "formats": "Format",
-        "masks": "Masks",
-        "metrics": "Metric",
-        "datasets": "Images",
-    }
-    return getattr(import_module(f"{__package__}.api.{kind}"), names[kind])
+    return getattr(import_module(f"{__package__}.api.{kind}"), KINDS[kind])
 
 
 def target(point: EntryPoint) -> str:

@@ -148,12 +148,15 @@ class Plain(Architecture):
 
 def install(folder: Path) -> None:
     """Make the toys known to whoever has `folder` and this file's folder on its path."""
-    info = folder / "inpaint_toy-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: inpaint-toy\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(
-        "[inpaint.architectures]\ntoy = toy:Toy\nplain = toy:Plain\n"
-    )
+    declare(folder, "inpaint-toy", "[inpaint.architectures]\ntoy = toy:Toy\nplain = toy:Plain\n")
+
+
+def declare(folder: Path, package: str, entry_points: str) -> None:
+    """Lay into `folder` what says that version 1.0 of `package` is installed there."""
+    info = folder / f"{package.replace('-', '_')}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(entry_points)
 
 
 def toy(seed: int = 0, **task: float) -> ToyTask:
