@@ -82,17 +82,17 @@ def tables(found: dict[str, list[dict]]) -> list[str]:
         for name, rows in found.items()
     }
     ours = next(iter(picked.values()))
-    lines = []
+    bins = [np.array([protocols.holds(column, r, "") for r in ours["ratio"]]) for column in BINS]
+    groups = ours["hq"] >= 0, ours["hq"] == 0, ours["hq"] == 1
+    lines = ["Scores of holes: of all faces (of CelebA's, of CelebA-HQ's and FFHQ's).", ""]
     for metric in METRICS:
-        lines += [f"| {metric} of holes | {' % | '.join(BINS)} % |", "| --- |" + " ---: |" * 3]
+        lines += [f"| {metric} | {' % | '.join(BINS)} % |", "| --- |" + " ---: |" * 3]
         for name, values in picked.items():
-            cells = []
-            for column in BINS:
-                where = np.array([protocols.holds(column, r, "") for r in values["ratio"]])
-                cells.append(f"{values[metric][where].mean():.4g}")
+            means = [[values[metric][where & group].mean() for group in groups] for where in bins]
+            cells = [f"{a:.4g} ({b:.4g}, {c:.4g})" for a, b, c in means]
             lines.append(f"| {name} | {' | '.join(cells)} |")
         lines.append("")
-    large = np.array([protocols.holds(BINS[-1], r, "") for r in ours["ratio"]])
+    large = bins[-1]
     lines += [
         "Gain in PSNR over each of the others, dB, holes of 40-60 %:",
         "",
@@ -101,8 +101,8 @@ def tables(found: dict[str, list[dict]]) -> list[str]:
     ]
     for name in PEERS:
         cells = []
-        for where in (large, large & (ours["hq"] == 0), large & (ours["hq"] == 1)):
-            own, other = ours["PSNR, dB"][where], picked[name]["PSNR, dB"][where]
+        for group in groups:
+            own, other = (x["PSNR, dB"][large & group] for x in (ours, picked[name]))
             cells.append(gain(own - other, 2))
         lines.append(f"| {name} | {' | '.join(cells)} |")
     lines += [

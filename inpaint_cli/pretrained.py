@@ -2,8 +2,8 @@
 
 A file is looked for in the folder that `--weights-dir` or `$INPAINT_WEIGHTS_DIR` names, then in
 the cache of torch hub, which other programs fill too; failing that it is downloaded, unless
-`--offline` or `$INPAINT_OFFLINE` forbids it. Whatever the way, its checksum is verified. What is
-done with a missing backbone is never decided here: the caller stops.
+`--offline` or `$INPAINT_OFFLINE` forbids it. Whatever the way, its checksum is verified. A missing
+backbone is a `WeightsError`: nothing is ever put in its place.
 """
 
 import hashlib
@@ -76,6 +76,7 @@ def hub() -> Path:
 
 def verified(path: Path, source: str = "") -> Path:
     """`path`, if its SHA-256 begins as the name of `source` (default: of `path`) promises."""
+    cure = "download it by hand" if source else "delete it and try again"
     source = source or str(path)
     sha = hashlib.sha256()
     with path.open("rb") as stream:
@@ -86,7 +87,7 @@ def verified(path: Path, source: str = "") -> Path:
     if found != promised:
         raise WeightsError(
             f"{source} is damaged, or not what its name says: its SHA-256 begins with {found}, not "
-            f"{promised}; delete it and try again"
+            f"{promised}; {cure}"
         )
     return path
 

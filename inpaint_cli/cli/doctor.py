@@ -17,4 +17,4 @@ def command(as_json: bool) -> None:
     report = doctor.examine()
     click.echo(json.dumps(report, indent=2) if as_json else doctor.text(report))
     if report["broken"]:
-        raise SystemExit(1)
+        raise click.exceptions.Exit(1)

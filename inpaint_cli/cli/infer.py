@@ -142,13 +142,13 @@ def show(job: Any, retry_failed: bool, as_json: bool) -> None:
         found = {"pairs": rows, "failed": pairing.alone, "unused": pairing.unused}
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
     else:
-        rows = [("photo", "mask", f"in {job.output}")]
-        for item in items:
-            mask = item.pair.mask or ("alpha" if job.options.alpha else "")
-            rows.append((str(item.pair.photo), str(mask), item.state))
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        for row in rows:
-            click.echo("  ".join(map(str.ljust, row, widths)).rstrip())
+        from ..engine.report import Table
+
+        rows = [
+            (str(i.pair.photo), str(i.pair.mask or ("alpha" if job.options.alpha else "")), i.state)
+            for i in items
+        ]
+        click.echo(Table(("photo", "mask", f"in {job.output}"), rows).text(str.ljust))
     for sentence in (*pairing.unused.values(), *pairing.alone.values()):
         tell(sentence)
     if pairing.alone:

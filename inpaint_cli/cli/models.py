@@ -40,5 +40,5 @@ def command(as_json: bool) -> None:
                 )
             click.echo(f"{c.name:20} {held:44} {c.licence:12} {c.source}".rstrip())
         click.echo(f"named weights files lie in {models.folders()[0]}", err=True)
-    for told in broken:
-        click.echo(f"left out: {told}", err=True)
+    for reason in broken:
+        click.echo(f"left out: {reason}", err=True)

@@ -141,7 +141,7 @@ def repeat(
     *,
     output: Path | None = None,
     overwrite: bool = False,
-    report: Callable[[str], None] = lambda told: None,
+    report: Callable[[str], None] = lambda note: None,
 ) -> Path:
     """Make the photo of the card at `path` again, and return its path.
 

@@ -84,9 +84,9 @@ def out_of_memory(error: BaseException) -> bool:
     """Whether `error` is how this device says that its memory is used up."""
     if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
         return True
-    told = str(error).lower()
+    message = str(error).lower()
     signs = ("not enough memory", "can't allocate", "out of memory", "cannot allocate")
-    return isinstance(error, RuntimeError) and any(sign in told for sign in signs)
+    return isinstance(error, RuntimeError) and any(sign in message for sign in signs)
 
 
 def release(device: torch.device) -> None:

@@ -56,9 +56,9 @@ class Job:
     @property
     def settings(self) -> str:
         """A hash of all that shapes the results besides photos and masks; the device does not."""
-        shaping = replace(self.options, device="").to_dict()
-        told = json.dumps([identity(self.model, self.weights), shaping])
-        return sha256(told.encode()).hexdigest()
+        options = replace(self.options, device="").to_dict()
+        shaping = json.dumps([identity(self.model, self.weights), options])
+        return sha256(shaping.encode()).hexdigest()
 
 
 def identity(model: str | None, weights: str | None) -> str:
@@ -185,7 +185,7 @@ def run(
     *,
     workers: int = 1,
     retry_failed: bool = False,
-    tell: Callable[[str], None] = lambda told: None,
+    tell: Callable[[str], None] = lambda note: None,
 ) -> Report | None:
     """Fill what is left to fill, and report it; under `accelerate launch`, this process's share.
 
@@ -247,8 +247,8 @@ def prepared(job: Job, pairing: Pairing, tell: Callable[[str], None]) -> Iterato
         places[output.parent] += [output.name, beside(output).name]
     with ledger.alone(job.output):
         sweep(places)
-        if told := ledger.mend(job.output):
-            tell(told)
+        if damage := ledger.mend(job.output):
+            tell(damage)
         try:
             yield
         finally:
@@ -359,8 +359,8 @@ def beginning(job: Job, workers: int) -> Callable[[Item], Outcome]:
             lasting = isinstance(error, ImageError) and entry.photo is not None
             return Outcome(replace(entry, error=str(error), lasting=lasting), how, full)
         except Exception as error:
-            told = f"{pair.photo} met a bug, please report it: {error!r}"
-            return Outcome(replace(entry, error=told, notes=(traceback.format_exc(),)), how)
+            bug = f"{pair.photo} met a bug, please report it: {error!r}"
+            return Outcome(replace(entry, error=bug, notes=(traceback.format_exc(),)), how)
 
     return attempt
 

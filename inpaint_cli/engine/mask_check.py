@@ -259,13 +259,13 @@ def mismatched(looks: Sequence[Look], photos: Mapping[str, Sequence[Path]]) -> I
             continue
         if (item.height, item.width) == (height, width):
             continue
-        told = f"{item.name} {item.width}x{item.height} for {width}x{height}"
+        sizes = f"{item.name} {item.width}x{item.height} for {width}x{height}"
         if (item.width, item.height) == (height, width):
-            turned.append(told)
+            turned.append(sizes)
         elif same_shape((item.height, item.width), (height, width)):
-            scaled.append(told)
+            scaled.append(sizes)
         else:
-            other.append(told)
+            other.append(sizes)
     for files, text in (
         (turned, "lies on its side: turn the mask as the photo is shown, EXIF orientation applied"),
         (scaled, "the photo's shape in another size: use fill --mask-resize"),

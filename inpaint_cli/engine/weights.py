@@ -138,8 +138,8 @@ def read(path: Path) -> Model:
         )
     name = header["architecture"]
     if name not in registry.found("architectures"):
-        told = unknown("architecture", name, registry.found("architectures"))
-        raise PluginError(f"{path} needs {header.get('plugin') or 'another plugin'}: {told}")
+        missing = unknown("architecture", name, registry.found("architectures"))
+        raise PluginError(f"{path} needs {header.get('plugin') or 'another plugin'}: {missing}")
     architecture: type[Architecture] = registry.load("architectures", name)
     settings = settings_of(architecture, header["settings"], path)
     net = architecture.build(settings)
@@ -209,15 +209,15 @@ def put(
         "not known": tensors.keys() - own.keys(),
         "of another shape": differing,
     }
-    told = [
+    differences = [
         f"{few(keys)} {'is' if len(keys) == 1 else 'are'} {how}"
         for how, keys in wrong.items()
         if keys
     ]
-    if told:
+    if differences:
         writer = header.get("plugin") or "another version"
         raise WeightsError(
-            f"{path} does not fit '{header['architecture']}': {', '.join(told)};"
+            f"{path} does not fit '{header['architecture']}': {', '.join(differences)};"
             f" it was written by {writer}"
         )
     net.load_state_dict(tensors)
@@ -232,17 +232,17 @@ def few(keys: Any) -> str:
 
 def foreign(path: Path) -> Model:
     """The model in a file without our header, read by the first `formats` plugin that can."""
-    told = []
+    refusals = []
     for name in registry.found("formats"):
         try:
             known = registry.load("formats", name).read(path)
         except (WeightsError, PluginError) as error:
-            told.append(f"{name}: {error}")
+            refusals.append(f"{name}: {error}")
             continue
         return Model(
             known.name, known.net.eval(), known.sizes, precisions=known.precisions, weights=path
         )
-    reasons = "; ".join(told) or "no plugin reads other programs' files"
+    reasons = "; ".join(refusals) or "no plugin reads other programs' files"
     raise WeightsError(
         f"{path} has no header of inpaint, and is no file that plugins read ({reasons})"
     )
