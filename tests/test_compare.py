@@ -97,6 +97,52 @@ def test_a_sheet_shows_the_hole_at_native_scale(shape):
     assert columns.stop - columns.start == min(shape[1], CELL)
 
 
+def test_what_a_folder_lacks_is_said_before_anything_is_filled(files):
+    Image.new("RGB", (80, 64)).save("p/sub/two.jpg")
+    region = ["--region", "20,16,24,24", "telea"]
+    result = compare("p", *region)
+    assert result.exit_code == 1
+    assert "two.jpg and p/sub/two.png would both be filled as sub/two.png" in result.stderr
+    (files / "p/sub/two.jpg").unlink()
+    (files / "truth/sub").mkdir(parents=True)
+    for name in ("one.jpg", "sub/two.png"):
+        Image.new("RGB", (80, 65)).save(f"truth/{name}")
+    result = compare("p", "--mask", "p", "--truth", "truth", "telea", "--results", "made")
+    assert result.exit_code == 1
+    assert "truth/one.jpg is 80x65, but p/one.jpg is 80x64" in result.stderr
+    assert not (files / "made").exists()
+
+
+def test_results_that_are_there_are_kept_unless_told(files):
+    args = ["p/one.jpg", "--mask", "p/one_mask.png", "telea", "--results", "made", "-o"]
+    kept = files / "made/telea/one.png"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"mine")
+    result = compare(*args, "s.png")
+    assert result.exit_code == 1
+    assert "one.png exists already; give another name or --overwrite" in result.stderr
+    assert kept.read_bytes() == b"mine"
+    assert compare(*args, "s.png", "--overwrite").exit_code == 0
+    with Image.open(kept) as image:
+        assert image.size == (80, 64)
+
+
+def test_a_photo_that_cannot_be_read_does_not_cost_the_others_their_sheet(files):
+    photo = files / "p/sub/two.png"
+    photo.write_bytes(photo.read_bytes()[:2000])
+    result = compare("p", "--mask", "p", "telea", "-o", "s.png", "--json")
+    assert result.exit_code == 1
+    assert list(json.loads(result.stdout)["models"][0]["failed"]) == ["sub/two.png"]
+    assert (files / "s.png").is_file()
+
+
+def test_the_folder_that_one_is_in_has_a_name(files, monkeypatch):
+    monkeypatch.chdir(files / "p")
+    result = compare(".", "--mask", ".", "telea")
+    assert result.exit_code == 0, result.stderr
+    assert (files / "p.compare.png").is_file()
+
+
 @pytest.mark.parametrize("output", ["sheet", "sheet.xyz"])
 def test_explain_too_asks_for_a_suffix_before_any_work(files, output):
     args = ["explain", "p/one.jpg", "--mask", "p/one_mask.png", "--model", "telea", "-o", output]

@@ -40,7 +40,7 @@ PATH = click.Path(exists=True, path_type=Path)
     metavar="FOLDER",
     help="Keep what each model made, as FOLDER/MODEL/photo.png.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace a sheet of the same name.")
+@click.option("--overwrite", is_flag=True, help="Replace a sheet and results of the same names.")
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
 def command(
     photo: Path,
@@ -70,7 +70,9 @@ def command(
     options = fill_options(settings, "--mask", mask)
     from ..files import free, picture_format
 
-    output = output or photo.with_name(f"{photo.stem}.compare.png")
+    if output is None:
+        named = photo.resolve() if photo.is_dir() else photo  # "." has no name
+        output = named.with_name(f"{named.stem}.compare.png")
     picture_format(output)  # before any work
     free(output, overwrite=overwrite)
 
@@ -85,11 +87,12 @@ def command(
         truth=truth,
         page=output,
         results=results,
+        overwrite=overwrite,
         tell=lambda note: click.echo(note, err=True),
     )
     if as_json:
-        told = {"sheet": str(output), "models": [line.to_dict() for line in lines]}
-        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        report = {"sheet": str(output), "models": [line.to_dict() for line in lines]}
+        click.echo(json.dumps(report, indent=2, ensure_ascii=False))
     else:
         scores = [*METRICS] if truth else []
         rows = [

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,7 +19,8 @@ from tqdm import tqdm
 
 from .. import images, registry, sheets
 from ..errors import DataError, InpaintError, WeightsError, unknown
-from ..files import replacing
+from ..files import free, replacing
+from ..images.read import contents, opened, upright_size
 from .models import locate, named
 from .options import Options
 from .pairs import Pair, pair
@@ -58,9 +60,11 @@ class Line:
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON, which knows no NaN."""
-        told = asdict(self)
-        told["scores"] = {k: none(v) for k, v in self.scores.items()}
-        return told | {"seconds": none(self.seconds), "memory": none(self.memory)}
+        return asdict(self) | {
+            "seconds": none(self.seconds),
+            "memory": none(self.memory),
+            "scores": {name: none(score) for name, score in self.scores.items()},
+        }
 
 
 def compare(
@@ -72,12 +76,14 @@ def compare(
     truth: Path | None = None,
     page: Path,
     results: Path | None = None,
-    tell: Callable[[str], None] = lambda told: None,
+    overwrite: bool = False,
+    tell: Callable[[str], None] = lambda note: None,
 ) -> list[Line]:
     """Fill `photos`, one or a folder, with each of `models`, in this order; write a sheet.
 
     `truth` is what the photos look like where the hole is: a photo, or a folder with the same
-    names. `results` is a folder that keeps what each model made, as MODEL/NAME.png.
+    names. `results` is a folder that keeps what each model made, as MODEL/NAME.png; what it holds
+    is replaced only by `overwrite`.
     """
     labels = labelled(models)
     if photos.is_dir():
@@ -87,9 +93,13 @@ def compare(
             tell(sentence)
     else:
         pairs = [Pair(photos.name, photos, masks)]
-    truths = {each.name: truth_of(each, photos, truth) for each in pairs} if truth else {}
     if not pairs:
         raise DataError(f"no photo of {photos} has a mask")
+    apart(pairs)
+    truths = {each.name: truth_of(each, photos, truth) for each in pairs} if truth else {}
+    if results:
+        for label, each in product(labels, pairs):
+            free(result(results / label, each), overwrite=overwrite)
     with TemporaryDirectory() as scratch:
         folder = results or Path(scratch)
         runs = {}
@@ -114,7 +124,7 @@ def compare(
             )
             for label, run in runs.items()
         ]
-        picture = drawn(pairs, truths, options, {label: folder / label for label in labels})
+        picture = drawn(pairs, truths, options, runs, folder)
     with replacing(page) as temporary:
         picture.save(temporary)
     return lines
@@ -135,11 +145,33 @@ def labelled(models: Sequence[str]) -> dict[str, str]:
     return labels
 
 
+def apart(pairs: Sequence[Pair]) -> None:
+    """Raise `DataError` where two photos would be filled under one name."""
+    names: dict[Path, Path] = {}
+    for each in pairs:
+        name = result(Path(), each)
+        if name in names:
+            raise DataError(
+                f"{names[name]} and {each.photo} would both be filled as {name}; rename one"
+            )
+        names[name] = each.photo
+
+
 def truth_of(pair: Pair, photos: Path, truth: Path) -> Path:
+    """The truth of a photo, which is as large."""
     path = truth / pair.name if photos.is_dir() else truth
     if not path.is_file():
         raise DataError(f"{path} is missing: the truth of {pair.photo} has the same name")
+    (height, width), (h, w) = (size(file) for file in (pair.photo, path))
+    if (height, width) != (h, w):
+        raise DataError(f"{path} is {w}x{h}, but {pair.photo} is {width}x{height}; make them equal")
     return path
+
+
+def size(path: Path) -> tuple[int, int]:
+    """(height, width) of a photo, from its header."""
+    with opened(contents(path), str(path)) as image:
+        return upright_size(image)
 
 
 def beginning(choice: str, options: Options, folder: Path) -> Callable[[Sequence[Pair]], Run]:
@@ -198,8 +230,8 @@ def peak() -> float:
         import resource
     except ImportError:  # Windows
         return math.nan
-    told = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return told * (1 if sys.platform == "darwin" else 1024)
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most * (1 if sys.platform == "darwin" else 1024)
 
 
 def result(folder: Path, pair: Pair) -> Path:
@@ -227,24 +259,19 @@ def scored(
             continue
         photo = images.read_photo(each.photo)
         mask = torch.from_numpy(images.grow(hole_of(photo, each.mask, options).hole, options.grow))
-        truth = images.read_photo(truths[each.name])
-        if truth.size != photo.size:
-            raise DataError(f"{truth.name} has another size than {photo.name}")
-        pictures = levels(images.read_photo(result(folder, each))), levels(truth)
+        filled, truth = map(images.read_photo, (result(folder, each), truths[each.name]))
         for name, metric in metrics.items():
-            scores[name].append(float(metric.score(*pictures, mask[None, None])))
-    known = {name: np.array(found)[~np.isnan(found)] for name, found in scores.items()}
-    return {
-        name: float(metrics[name].average(found)) if len(found) else math.nan
-        for name, found in known.items()
-    }
+            score = metric.score(levels(filled), levels(truth), mask[None, None])
+            scores[name].append(float(score))
+    return {name: metric.over(scores[name]) for name, metric in metrics.items()}
 
 
 def drawn(
     pairs: Sequence[Pair],
     truths: Mapping[str, Path],
     options: Options,
-    folders: Mapping[str, Path],
+    runs: Mapping[str, Run],
+    folder: Path,
 ) -> Image.Image:
     """The sheet: a row a photo, around its hole and at native scale as far as that fits."""
     from .fill import hole_of
@@ -252,26 +279,25 @@ def drawn(
     shown = pairs[:: -(-len(pairs) // ROWS)]
     rows = []
     for each in shown:
-        photo = images.read_photo(each.photo)
         try:
+            photo = images.read_photo(each.photo)
             hole = images.grow(hole_of(photo, each.mask, options).hole, options.grow)
-        except InpaintError:  # told already
+        except InpaintError:  # every model's process has said so
             continue
         box = around(hole)
         before = cut(photo, box)
         row = [(before, each.name), (sheets.overlay(before, hole[box]), "hole")]
-        for label, folder in folders.items():
-            path = result(folder, each)
+        for label, run in runs.items():
             row.append(
-                (cut(images.read_photo(path), box), label)
-                if path.exists()
+                (cut(images.read_photo(result(folder / label, each)), box), label)
+                if each.name in run.seconds
                 else (np.full((8, 8, 3), 255, np.uint8), f"{label} failed")
             )
         if truths:
             row.append((cut(images.read_photo(truths[each.name]), box), "truth"))
         rows.append(row)
     some = f", {len(shown)} of {len(pairs)} photos" if len(shown) < len(pairs) else ""
-    return sheets.sheet(rows, cell=CELL, heading=f"{' | '.join(folders)}{some}")
+    return sheets.sheet(rows, cell=CELL, heading=f"{' | '.join(runs)}{some}")
 
 
 def around(hole: NDArray[np.bool_]) -> tuple[slice, slice]:
