@@ -52,7 +52,7 @@ class ImageMetric(Metric):
         return float(self.average(known)) if known.size else float("nan")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False)  # arrays have no hash, by which a cache could know them
 class Features:
     """What an extractor saw in a set of images: some rows of an array that may lie on disk."""
 
