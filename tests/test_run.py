@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shlex
 import signal
 import subprocess
 import sys
@@ -22,7 +23,6 @@ from inpaint_cli.cli import main
 from inpaint_cli.engine import run, weights
 from inpaint_cli.engine.checkpoint import Folder, initialise, read_state, write_state
 from inpaint_cli.engine.ema import Average
-from inpaint_cli.engine.launch import command
 from inpaint_cli.engine.progress import Log, lines
 from inpaint_cli.errors import InpaintError, TrainingError, WeightsError
 from inpaint_cli.recipe import Ema
@@ -242,6 +242,11 @@ def test_a_new_run_begins_from_weights(toys, capsys):
     )
     cut(Path("part"), 3)
     assert go(toys, "part", resume=True).done == 6  # still without the stage that was skipped
+    equal = Path("lr=1")
+    Path("old").rename(equal)
+    go(toys, "equal", init=[f"{equal}/weights.safetensors"])
+    go(toys, "both", init=["prior=lr=1/weights.safetensors"])
+    assert "lr=1/weights.safetensors: 2 tensors matched, 0 missing" in capsys.readouterr().err
     with pytest.raises(InpaintError, match="toy has no part 'nose'"):
         go(toys, "other", init=["nose=p.safetensors"])
 
@@ -376,10 +381,64 @@ def test_the_command_line(toys):
     assert "this machine has" in inpaint(*data, "--gpus", "99").output
 
 
-def test_the_launcher_starts_the_same_command():
-    line = command(2, ["train", "a", "b", "--gpus", "2", "--resume"])
-    assert line[-5:] == ["inpaint_cli", "train", "a", "b", "--resume"]
-    assert command(2, ["train", "--gpus=2", "a"])[-2:] == ["train", "a"]
+def test_processes_agree_about_once_a_second(monkeypatch):
+    """At the same steps, whatever the clock of each says."""
+
+    class Two:
+        num_processes, device = 2, torch.device("cpu")
+
+        def reduce(self, tensor, how):
+            assert how == "sum"
+            return tensor * 2  # the other process says the same
+
+    def asked(seconds):
+        """The first steps, of so many seconds each, after which they ask."""
+        accord, found = run.Accord([], Two(), since=0), []
+        for step in range(1, 40):
+            monkeypatch.setattr("time.perf_counter", lambda now=step * seconds: now)
+            before = accord.since
+            assert not accord(step)
+            found += [step] if accord.since != before else []
+        return found
+
+    assert asked(5) == [*range(1, 40)]
+    assert asked(0.4) == [1, *range(3, 40, 2)]
+    assert asked(0.01) == [1, 11, 21, 31]
+    assert run.Accord([signal.SIGINT], Two())(1)
+
+
+LAUNCH = """
+import torch
+torch.cuda.device_count = lambda: 2
+from inpaint_cli.cli import main
+main()
+"""
+
+
+@pytest.mark.ddp
+def test_several_processes_stop_as_one_does(toys, tmp_path):
+    """By SIGTERM for the launcher; taken up by the line that is printed, by Ctrl-C for all."""
+    folder = tmp_path / "run"
+    _, _, _, *line = inpaint(toys, folder, "--set", "architectures.toy.stages.fill.steps=9999")
+    line = [sys.executable, "-c", LAUNCH, *line, "--gpus", "2"]
+    for stop in (lambda p: p.terminate(), lambda p: os.killpg(p.pid, signal.SIGINT)):
+        before = Folder(folder).states()[-1:]
+        process = subprocess.Popen(
+            line,
+            env=environment(toys),
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        wait_for(lambda old=before: Folder(folder).states()[-1:] > old, process)
+        stop(process)
+        _, told = process.communicate(timeout=120)
+        assert process.returncode == 130, told
+        assert "Traceback" not in told
+        line = [*line[:3], *shlex.split(told.splitlines()[-1])[1:]]
+        assert line[-3:] == ["--gpus", "2", "--resume"]
+    last = read_state(Folder(folder).states()[-1])["done"]
+    assert f"Stopped after step {last}. Go on with:" in told
 
 
 TWO = """

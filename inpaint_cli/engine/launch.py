@@ -1,39 +1,71 @@
-"""Start a training again under Accelerate's launcher, one process a GPU."""
+"""Run a training in several processes, one a GPU."""
 
+import os
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 import torch
 
 from ..errors import InpaintError
 
+GRACE = 30  # seconds in which the others end, when one has failed
+
+
+def launched() -> bool:
+    """Whether this is one of several processes already."""
+    return "LOCAL_RANK" in os.environ
+
 
 def launch(gpus: int, arguments: Sequence[str]) -> int:
-    """Run `inpaint ARGUMENTS` in `gpus` processes; return its exit code.
+    """Run `inpaint ARGUMENTS` in `gpus` processes; return the exit code of the first that fails.
 
-    Signals reach the processes through the launcher, so that they save before they end.
+    Ctrl-C reaches them as it reaches this one, SIGTERM through it, so that they save and end.
     """
     if gpus > torch.cuda.device_count():
         raise InpaintError(
             f"--gpus {gpus}: this machine has {torch.cuda.device_count()} CUDA devices; "
             "leave the option out to train on what there is"
         )
-    process = subprocess.Popen(command(gpus, arguments))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group
-    signal.signal(signal.SIGTERM, lambda number, _: process.send_signal(number))
-    return process.wait()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    shared = {
+        "OMP_NUM_THREADS": "1",
+        **os.environ,
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "WORLD_SIZE": str(gpus),
+        "LOCAL_WORLD_SIZE": str(gpus),
+    }
+    command = [sys.executable, "-m", "inpaint_cli", *arguments]
+    processes = [
+        subprocess.Popen(command, env=shared | {"RANK": str(n), "LOCAL_RANK": str(n)})
+        for n in range(gpus)
+    ]
+
+    def tell(number: int, _: object) -> None:
+        for process in processes:
+            process.send_signal(number)
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, tell)
+    code = ended(processes)
+    with suppress(subprocess.TimeoutExpired):
+        for process in processes:
+            process.wait(GRACE)
+    for process in processes:
+        process.kill()  # those that wait for one that is gone
+    return code if code >= 0 else 128 - code  # as shells tell a signal
 
 
-def command(processes: int, arguments: Sequence[str]) -> list[str]:
-    """The launcher's command line for `inpaint ARGUMENTS` without its --gpus."""
-    rest = list(arguments)
-    for n, argument in enumerate(arguments):
-        if argument == "--gpus":
-            del rest[n : n + 2]
-        elif argument.startswith("--gpus="):
-            del rest[n]
-    launcher = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1"]
-    count = ["--num_processes", str(processes), "--mixed_precision", "no"]
-    return [sys.executable, *launcher, *count, "-m", "inpaint_cli", *rest]
+def ended(processes: Sequence[subprocess.Popen]) -> int:
+    """Wait for one of `processes` to fail, and return its exit code, or for all to end well."""
+    while True:
+        codes = [process.poll() for process in processes]
+        if any(codes) or None not in codes:
+            return next(filter(None, codes), 0)
+        time.sleep(0.1)

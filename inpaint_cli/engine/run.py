@@ -1,9 +1,10 @@
 """What surrounds the training loop: its folder, log, validation, saving, stopping, going on."""
 
 import signal
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,7 +28,7 @@ from .keeper import Keeper, Meter
 from .progress import Log, say
 from .train import train
 
-AGREE = 10  # steps after which several processes ask each other whether one was told to stop
+AGREE = 10  # steps at most, after which processes ask each other whether one was told to stop
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,6 @@ def run(name: str, recipe: Recipe, source: Source, options: Options) -> Outcome:
         options.workers,
         built.architecture.sizes(built.model),
     )
-    if state:
-        built.task.load_state_dict(state["task"])
     task = built.task.to(accelerator.device)
     average = Average(task.net, built.recipe.ema)
     if state:
@@ -103,7 +102,8 @@ def run(name: str, recipe: Recipe, source: Source, options: Options) -> Outcome:
     )
     meter, every = Meter(feed, built, accelerator, log), built.recipe.every
     averaged = borders(built)
-    with stopping() as stop, log:
+    with stopping() as signals, log:
+        agreed = Accord(signals, accelerator)
         steps = train(task, built.plan, feed, accelerator, seed=built.recipe.seed, state=state)
         for step in steps:
             done = step.done
@@ -111,7 +111,7 @@ def run(name: str, recipe: Recipe, source: Source, options: Options) -> Outcome:
             if done in averaged:
                 task.net.load_state_dict(average.net.state_dict())
             meter.add(step)
-            last, stopped = done == total, agreed(stop, done, accelerator)
+            last, stopped = done == total, agreed(done)
             validates = last or done % every.validate_ == 0
             saves = last or stopped or validates or done % every.save == 0
             if saves or done % every.log == 0:
@@ -192,8 +192,9 @@ def initialised(built: Built, options: Options) -> Built:
     """Begin from weights, telling what fitted; a stage that trains nothing else is skipped."""
     parts = []
     for item in options.init:
-        part, equals, file = item.rpartition("=")
-        where = f"net.{part}" if equals else "net"
+        whole = "=" not in item or Path(item).is_file()
+        part, file = ("", item) if whole else item.split("=", 1)
+        where = f"net.{part}" if part else "net"
         try:
             module = built.task.get_submodule(where)
         except AttributeError:
@@ -203,7 +204,7 @@ def initialised(built: Built, options: Options) -> Built:
         tensors = inner or tensors  # the part of a network like this, or a network of its own
         for line in checkpoint.initialise(module, tensors, file):
             say(line)
-        parts += [where] if equals else []
+        parts += [where] if part else []
     skipped = []
     for name in built.plan:
         trained = [m for phase in built.task.phases(name) for m in phase.trains if within(m, "net")]
@@ -264,14 +265,33 @@ def stopping() -> Iterator[list[int]]:
             signal.signal(number, before[number])
 
 
-def agreed(stop: Sequence[int], done: int, accelerator: Accelerator) -> bool:
-    """Whether all processes stop after this step, because any of them was told to."""
-    if accelerator.num_processes == 1:
-        return bool(stop)
-    if done % AGREE:
-        return False
-    flag = torch.tensor([float(bool(stop))], device=accelerator.device)
-    return bool(accelerator.reduce(flag, "sum").item())  # pyright: ignore[reportAttributeAccessIssue]
+@dataclass
+class Accord:
+    """Whether all processes stop after a step, because one of them was told to.
+
+    They ask each other about once a second, always after the same steps, as they must: the answer
+    waits for the device.
+    """
+
+    signals: Sequence[int]  # that this process was sent
+    accelerator: Accelerator
+    every: int = 1
+    due: int = 0
+    since: float = field(default_factory=time.perf_counter)
+
+    def __call__(self, done: int) -> bool:
+        if self.accelerator.num_processes == 1:
+            return bool(self.signals)
+        if done < self.due:
+            return False
+        now = time.perf_counter()
+        pace = min(max(int(self.every / (now - self.since)), 1), AGREE)
+        mine = torch.tensor([bool(self.signals), pace], device=self.accelerator.device)
+        ours: Any = self.accelerator.reduce(mine, "sum")
+        stops, paces = ours.tolist()
+        self.every, self.since = paces // self.accelerator.num_processes, now
+        self.due = done + self.every
+        return stops > 0
 
 
 def check_data(
