@@ -27,6 +27,8 @@ class ResBlock(nn.Module):
 class Reconstruction(nn.Module):
     """An autoencoder of whole pictures, without skips; layers as EdgeConnect's [choice]."""
 
+    trained: Tensor
+
     def __init__(self, width: int = 64) -> None:
         super().__init__()
         w = width
@@ -49,12 +51,19 @@ class Reconstruction(nn.Module):
             nn.Conv2d(w, 3, 7, padding=3),
             nn.Sigmoid(),
         )
+        self.register_buffer("trained", torch.tensor(False))
+        self.register_load_state_dict_pre_hook(assumed)
 
     def forward(self, image: Tensor) -> Tensor:
         return self.decoder(self.features(image))
 
     def features(self, image: Tensor) -> Tensor:
         return self.encoder(2 * image - 1)
+
+
+def assumed(_: nn.Module, state: dict[str, Tensor], prefix: str, *rest: object) -> None:
+    """Take the network of a state that does not tell for trained."""
+    state.setdefault(f"{prefix}trained", torch.tensor(True))
 
 
 def inco2(

@@ -4,18 +4,18 @@ Weights that the paper does not give are [choice]: those of partial convolutions
 that it shares, 0.1 for the critic and the regions, 1 for InCo2.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import NonNegativeFloat, PositiveInt
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from inpaint_cli.api.architectures import Batch, Losses, Phase, Task
 from inpaint_cli.api.stages import Optimizer, Schedule, Stage
-from inpaint_cli.errors import DataError
+from inpaint_cli.errors import DataError, TrainingError
 from inpaint_cli.layers.discriminators import edgeconnect
 from inpaint_cli.losses.adversarial import logistic_critic, logistic_generator
 from inpaint_cli.losses.irregular import Weights, features, irregular
@@ -26,6 +26,13 @@ from .recon import Reconstruction, inco2
 from .regions import CROP, ORDERS, Auxiliary, BiSeNet, Order, lookup, ohem
 
 ADAM = Optimizer(lr=2e-4, betas=(0.9, 0.99))
+NEEDED = {  # by the stage `fill`: what else may stand for the stage that trains it
+    "coarse": "begin from weights with --init coarse=FILE",
+    "parser": "begin from weights with --init parser=FILE, name public ones with --set "
+    "architectures.mdrnets.task.parser_weights=FILE, or do without any by --set "
+    "architectures.mdrnets.model.parser=template",
+    "recon": "do without it by --set architectures.mdrnets.task.inco2=0",
+}
 
 
 class MDRNetsTaskSettings(Weights):
@@ -46,6 +53,7 @@ class MDRNetsTask(Task):
 
     net: MDRNet
     settings = MDRNetsTaskSettings
+    ready = False  # to fill: that what it builds on was trained
     plan: ClassVar[Mapping[str, Stage]] = {  # epochs of 28,000 images by 8
         "coarse": Stage(steps=280_000, batch=8, optimizer=ADAM),  # 80
         "finetune": Stage(  # 20, the encoder's norms frozen
@@ -72,6 +80,7 @@ class MDRNetsTask(Task):
         super().__init__(net, settings)
         self.vgg = features(settings)
         self.parsers = [net.parser]  # in a list: not a child twice, and bare in every process
+        self.coarse = [net.coarse]  # likewise
         self.recon = Reconstruction(settings.recon) if settings.inco2 else None
         self.critic = edgeconnect(width=settings.critic) if settings.adversarial else None
         parser = net.parser
@@ -118,7 +127,28 @@ class MDRNetsTask(Task):
             return *self.net(image, batch.mask, "parser"), grid
         if self.stage == "recon" and self.recon:
             return self.recon(batch.image)
+        if not self.ready and not batch.image.is_meta:  # an estimate has no values
+            self.check()
         return self.net(batch.visible, batch.mask)
+
+    def check(self) -> None:
+        """Raise `TrainingError` where a network that `fill` builds on was not trained."""
+        there = {
+            "coarse": trained(*self.coarse),
+            "parser": trained(*self.parsers),
+            "recon": self.recon is None or bool(self.recon.trained),
+        }
+        for name, cure in NEEDED.items():
+            if not there[name]:
+                raise TrainingError(
+                    f"the stage 'fill' needs what the stage '{name}' trains: --set architectures."
+                    f"mdrnets.stages.{name}.steps={self.plan[name].steps}, or {cure}"
+                )
+        self.ready = True
+
+    def after(self, batch: Batch, out: Any, gather: Callable[[Tensor], Tensor]) -> None:
+        if self.stage == "recon" and self.recon:
+            self.recon.trained.fill_(True)
 
     def coarse_losses(self, batch: Batch, out: Tensor) -> Losses:
         return irregular(out, batch.image, batch.mask, self.vgg, self.config)
@@ -174,6 +204,12 @@ class MDRNetsTask(Task):
                 reduction=config.reduction,
             )
         return terms
+
+
+def trained(net: nn.Module) -> bool:
+    """Whether the batch norms of `net`, if it has any, have seen a batch."""
+    means = [buffer for name, buffer in net.named_buffers() if name.endswith("running_mean")]
+    return not means or any(mean.any() for mean in means)
 
 
 def composite(batch: Batch, out: Tensor) -> Tensor:

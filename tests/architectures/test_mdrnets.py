@@ -26,7 +26,7 @@ from inpaint_cli.api.stages import Optimizer, Schedule, Stage, overlaid
 from inpaint_cli.engine import cases, protocols, run, weights
 from inpaint_cli.engine.data import Collection
 from inpaint_cli.engine.train import enter, train
-from inpaint_cli.errors import DataError, InpaintError, WeightsError
+from inpaint_cli.errors import DataError, InpaintError, TrainingError, WeightsError
 from inpaint_cli.layers.discriminators import edgeconnect
 from inpaint_cli.layers.partial_unet import PartialUNet
 from inpaint_mdrnets import MDRNets
@@ -59,10 +59,13 @@ def built(**changes) -> MDRNet:
     return MDRNet(settings(**changes))
 
 
-def made(rules: dict | None = None, **changes) -> MDRNetsTask:
+def made(rules: dict | None = None, *, ready: bool = True, **changes) -> MDRNetsTask:
+    """A task that takes its first networks for trained, unless it is not `ready`."""
     torch.manual_seed(0)
     given = MDRNetsTaskSettings.model_validate({**MDRNets.tiny["task"], **(rules or {})})
-    return MDRNetsTask(MDRNet(settings(**changes)), given)
+    task = MDRNetsTask(MDRNet(settings(**changes)), given)
+    task.ready = ready
+    return task
 
 
 def example(side: int = 32, n: int = 2, seed: int = 1) -> Batch:
@@ -716,6 +719,39 @@ def test_every_stage_resumes_to_the_same_bits(tmp_path):
             assert torch.equal(value, again.state_dict()[key]), (cut, key)
 
 
+def test_fill_refuses_to_begin_upon_untrained_networks():
+    task = made(ready=False, **BISENET)
+    for stage, cure in (
+        ("coarse", r"stages\.coarse\.steps=280000.*--init coarse=FILE"),
+        ("parser", r"stages\.parser\.steps=80000.*--init parser=FILE.*model\.parser=template"),
+        ("recon", r"stages\.recon\.steps=105000.*task\.inco2=0"),
+    ):
+        with pytest.raises(TrainingError, match=f"'fill' needs .*{cure}"):
+            next(train(task, steps(task, only="fill"), batches, accelerator()))
+        (step,) = train(task, steps(task, only=stage), batches, accelerator())
+    again = made(ready=False, **BISENET)
+    state = step.state()
+    for part in (task, again):
+        list(train(part, steps(task, only="fill"), batches, accelerator()))
+        again.load_state_dict(state["task"])
+    brought = made({"inco2": 0}, ready=False)  # a template; coarse with --init
+    brought.net.coarse.load_state_dict(task.net.coarse.state_dict())
+    list(train(brought, steps(brought, only="fill"), batches, accelerator()))
+
+
+def test_a_state_that_does_not_count_the_training_of_recon_is_read():
+    task = made()
+    old = {key: value for key, value in task.state_dict().items() if key != "recon.trained"}
+    task.load_state_dict(old)
+    assert task.recon.trained
+
+
+def test_what_has_no_values_can_be_estimated():
+    task, values = made(ready=False).to("meta"), torch.zeros(1, 4, 32, 32, device="meta")
+    task.net.forward = lambda *_: None
+    assert task.predict(Batch(values[:, :3], values[:, 3:])) is None
+
+
 def task_stages() -> list[str]:
     return ["coarse", "finetune", "parser", "recon", "fill"]
 
@@ -798,6 +834,7 @@ def test_one_command_trains_every_stage(faces, tmp_path, capsys):
     torch.manual_seed(8)
     pconv = registry.load("architectures", "pconv")
     net = PartialUNet(3, 4)
+    net(example().visible, example().mask)  # which its norms count as trained
     weights.write(tmp_path / "pconv.safetensors", "pconv", pconv.settings(levels=3, width=4), net)
     capsys.readouterr()
     init = [
