@@ -1,11 +1,10 @@
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 import click
 
-from .types import model_options
+from .types import backbone_options, model_options
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -43,12 +42,7 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     help="Weights of the networks inside metrics such as FID: published, random (marked in the"
     " table), or none to skip these metrics.",
 )
-@click.option(
-    "--weights-dir",
-    type=FOLDER,
-    help="Where the published weights of such networks lie.",
-)
-@click.option("--offline", is_flag=True, help="Never download such weights.")
+@backbone_options
 @click.option("--beside", metavar="SET", help="Print the paper's rows on this data set too.")
 @click.option(
     "-o",
@@ -101,8 +95,6 @@ def command(
     protocol: str,
     listing: bool,
     features: str,
-    weights_dir: Path | None,
-    offline: bool,
     beside: str | None,
     output: Path | None,
     worst: int,
@@ -123,16 +115,11 @@ def command(
       inpaint eval --compare scores/result.json others/result.json
       accelerate launch -m inpaint_cli eval filled truth --masks masks
 
-    RESULTS holds fills under the names of the photos in TRUTH; whoever has no partner is listed,
-    and nothing is resized. With a model, the photos of --data are brought to the size of the
-    protocol, else of --size, else of RECIPE, and filled here; their masks are those of --masks, or
-    drawn as RECIPE says.
+    RESULTS holds fills under the names of the photos in TRUTH; files without a partner are
+    listed, and nothing is resized. With a model, the photos of --data are brought to the size of
+    the protocol, else of --size, else of RECIPE, and filled here; their masks are those of --masks,
+    or drawn as RECIPE says.
     """
-    if weights_dir:
-        os.environ["INPAINT_WEIGHTS_DIR"] = str(weights_dir)
-    if offline:
-        os.environ["INPAINT_OFFLINE"] = "1"
-
     from ..engine import protocols, scorecard
 
     if listing:

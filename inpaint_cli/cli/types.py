@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -125,6 +126,34 @@ def run_options(command: Command) -> Command:
             show_default=True,
             metavar="N",
             help="The same seed gives the same picture.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def backbone_options(command: Command) -> Command:
+    """--weights-dir and --offline, for `pretrained`, which looks into the environment."""
+
+    def remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+        if value:
+            name = f"INPAINT_{param.name}".upper()
+            os.environ[name] = "1" if value is True else str(value)
+
+    for option in (
+        click.option(
+            "--offline",
+            is_flag=True,
+            expose_value=False,
+            callback=remember,
+            help="Never download them.",
+        ),
+        click.option(
+            "--weights-dir",
+            type=click.Path(exists=True, file_okay=False, path_type=Path),
+            expose_value=False,
+            callback=remember,
+            help="Where published backbones such as VGG or Inception lie.",
         ),
     ):
         command = option(command)
