@@ -9,7 +9,8 @@ are held to the same checks, found through the registry like anyone else's.
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -124,9 +125,8 @@ def check_task(
         before = copy.deepcopy(task.state_dict())
         plan = {stage: overlaid(task.plan[stage], Stage(steps=1))}
         for precision in ("no", "bf16"):
-            AcceleratorState._reset_state()
-            accelerator = Accelerator(cpu=True, mixed_precision=precision)
-            (step,) = train(task, plan, lambda name, n: iter(examples(side)), accelerator)
+            with accelerated(precision) as accelerator:
+                (step,) = train(task, plan, lambda name, n: iter(examples(side)), accelerator)
             for term, loss in step.losses.items():
                 assert math.isfinite(loss), (
                     f"{stage}: {term} is {loss} (mixed precision {precision})"
@@ -135,6 +135,16 @@ def check_task(
         frozen = dict(task.named_parameters()).keys() - learns
         moved = {key for key in frozen if not torch.equal(before[key], task.state_dict()[key])}
         assert not moved, f"{stage} does not train {sorted(moved)}, but they moved"
+
+
+@contextmanager
+def accelerated(precision: str) -> Iterator[Accelerator]:
+    """An accelerator for once: its settings are the process's, which has other tests to run."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    try:
+        yield Accelerator(cpu=True, mixed_precision=precision)
+    finally:
+        AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def check_gradients(task: Task, stage: str, side: int, without: Sequence[str]) -> None:
