@@ -1,5 +1,6 @@
 """Recipes: every error at its line, every shipped one fit for every architecture it names."""
 
+import json
 import math
 from pathlib import Path
 
@@ -72,7 +73,8 @@ def test_all_errors_are_told_at_once(toys):
     ("text", "told"),
     [
         ("", "summary: field required"),
-        ("- a", "1: a recipe is a list of keys with values"),
+        ("- a", "1: a recipe is a mapping such as `summary: ...`, not a list or a single value"),
+        ("a: " + 3000 * "[", "1: nested too deeply"),
         ("a: &x [1]\nb: *x", "2: b: an alias; write the values out"),
         ("a: &x [*x]", "1: a.0: an alias; write the values out"),
         ("summary: 2020-13-45", "1: summary: '2020-13-45' is not a value"),
@@ -111,6 +113,8 @@ def test_what_is_no_file_is_refused(tmp_path):
         (["toy", "--set", "batch"], "--set batch: write it as KEY=VALUE"),
         (["toy", "--set", "summary.x=1"], "'summary' has no settings of its own"),
         (["toy", "--set", "batch=["], "--set batch=[: the value is not YAML"),
+        (["toy", "--set", "summary=2020-13-45"], "summary=2020-13-45: the value is not YAML"),
+        (["toy", "--set", f"batch={3000 * '['}"], "[: nested too deeply"),
         (["toy", "--set", "masks.kind=boxs"], "masks.kind: no mask named 'boxs'; did you mean"),
         (["toy", "--set", "data.train.kind=file"], "data.train.kind: no dataset named 'file'"),
         (["toy", "--set", "data.train.hold=-1"], "data.train.hold: input should be greater"),
@@ -253,6 +257,27 @@ def test_the_shelf_is_listed_and_shown(toys):
     assert "data.size: 64 -> 32" in changed
     missing = inpaint("recipes", "show", "faces-smal")
     assert "no recipe named 'faces-smal'; did you mean 'faces-small'?" in missing.output
+
+
+def test_what_is_listed_or_reported_is_printed_as_json_too(toys):
+    def parsed(*args, code=0):
+        found = []
+        for line in ((*args, "--json"), (args[0], "--json", *args[1:])):
+            result = inpaint(*line)
+            assert result.exit_code == code
+            found.append(json.loads(result.stdout))
+        assert found[0] == found[1]
+        return found[0]
+
+    assert [row["name"] for row in parsed("recipes")] == [path.stem for path in SHELF]
+    assert parsed("recipes", "show", toys)["every"]["validate"] == 100
+    assert parsed("recipes", "show", toys, "--arch", "toy")["masks"]["kind"] == "boxes"
+    assert parsed("recipes", "lint", toys) == [{"recipe": str(toys), "error": None}]
+    toys.write_text(RECIPE.replace("size: 32", "size: 0"))
+    (row,) = parsed("recipes", "lint", toys, code=1)
+    assert row["error"].startswith(f"{toys}:6: data.size: input should be greater")
+    row = {"key": "data.size", "one": 64, "other": 32}
+    assert row in parsed("recipes", "diff", "faces-small", "smoke")
 
 
 def test_a_recipe_is_a_path_or_a_name(tmp_path, monkeypatch):

@@ -372,12 +372,13 @@ def test_the_command_line(toys):
     )
     done = inpaint(*data)
     assert done.stdout == "runs/toy-toy\n"
-    masks = Path("masks")
+    masks = Path('it\'s "a\\b" \N{FRAME WITH PICTURE} \udce9')
     masks.mkdir()
     Image.new("1", (8, 8), 1).save(masks / "m.png")
-    again = inpaint(*data, "--masks", "masks", "--run", "masked", "--set", "masks.flip=false")
+    again = inpaint(*data, "--masks", str(masks), "--run", "masked", "--set", "masks.flip=false")
     assert again.exit_code == 0, again.output
-    assert yaml.safe_load(Path("masked/recipe.yaml").read_text())["masks"]["kind"] == "files"
+    written = yaml.safe_load(Path("masked/recipe.yaml").read_text("utf-8"))["masks"]
+    assert (written["kind"], written["path"]) == ("files", str(masks.resolve()))
     assert "this machine has" in inpaint(*data, "--gpus", "99").output
 
 

@@ -2,12 +2,15 @@ import json
 
 import click
 
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
 
 @click.group(invoke_without_command=True)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:
     """List, show, check and compare recipes."""
+    ctx.default_map = {name: {"as_json": as_json} for name in command.commands}
     if ctx.invoked_subcommand is None:
         from ..recipe import read, shelf
 
@@ -25,51 +28,67 @@ def command(ctx: click.Context, as_json: bool) -> None:
 
 
 @command.command()
-@click.argument("recipe")
+@click.argument("name", metavar="RECIPE")
 @click.option("--arch", "architecture", help="Resolve it for this architecture.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting.")
-def show(recipe: str, architecture: str | None, overrides: tuple[str, ...]) -> None:
+@json_option
+def show(name: str, architecture: str | None, overrides: tuple[str, ...], as_json: bool) -> None:
     """Print a recipe with every default written out."""
     from ..recipe import dump, find, read
 
-    plan, source = read(find(recipe), overrides)
+    recipe, source = read(find(name), overrides)
     if architecture:
         from ..engine.build import build
 
-        plan = build(architecture, plan, source).recipe
-    click.echo(dump(plan), nl=False)
+        recipe = build(architecture, recipe, source).recipe
+    if as_json:
+        click.echo(recipe.model_dump_json(by_alias=True, indent=2))
+    else:
+        click.echo(dump(recipe), nl=False)
 
 
 @command.command()
-@click.argument("recipes", nargs=-1, required=True)
+@click.argument("names", metavar="RECIPES...", nargs=-1, required=True)
+@json_option
 @click.pass_context
-def lint(ctx: click.Context, recipes: tuple[str, ...]) -> None:
+def lint(ctx: click.Context, names: tuple[str, ...], as_json: bool) -> None:
     """Check recipes by the plugins they name, for each architecture that has a section."""
     from ..engine.build import check
     from ..errors import InpaintError
     from ..recipe import find, read
 
-    wrong = 0
-    for name in recipes:
+    errors: dict[str, str | None] = dict.fromkeys(names)
+    for name in errors:
         try:
-            plan, source = read(find(name))
-            check(plan, source)
+            check(*read(find(name)))
         except InpaintError as error:
-            click.echo(str(error))
-            wrong += 1
-    click.echo(f"{len(recipes) - wrong} of {len(recipes)} recipes are right", err=True)
+            errors[name] = str(error)
+    wrong = [error for error in errors.values() if error]
+    if as_json:
+        rows = [{"recipe": name, "error": error} for name, error in errors.items()]
+        click.echo(json.dumps(rows, indent=2))
+    else:
+        for error in wrong:
+            click.echo(error)
+    click.echo(f"{len(errors) - len(wrong)} of {len(errors)} recipes are right", err=True)
     ctx.exit(1 if wrong else 0)
 
 
 @command.command()
 @click.argument("one")
 @click.argument("other")
-def diff(one: str, other: str) -> None:
+@json_option
+def diff(one: str, other: str, as_json: bool) -> None:
     """Name the settings in which two recipes differ."""
     from ..recipe import differences, find, read
 
     left, right = (
         read(find(name))[0].model_dump(mode="json", by_alias=True) for name in (one, other)
     )
-    for key, first, second in differences(left, right):
+    found = differences(left, right)
+    if as_json:
+        rows = [{"key": key, "one": first, "other": second} for key, first, second in found]
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for key, first, second in found:
         click.echo(f"{key}: {first} -> {second}")
