@@ -5,16 +5,16 @@ from copy import deepcopy
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from ..api.architectures import Batch
+from ..api.stages import Optimizer, Stage
 from ..recipe import Recipe, Source, dump
 from .build import Built, build, rehearse
 from .data import Collection
 
 FLOAT = 4  # bytes
-MOMENTS = {"adam": 2, "adamw": 2, "sgd": 1}  # numbers that an optimiser keeps a parameter
 
 
 def outline(name: str, recipe: Recipe, source: Source, data: Path | None = None) -> str:
@@ -43,30 +43,43 @@ def steps(built: Built, images: int | None) -> Iterator[str]:
 
 def room(built: Built) -> Iterator[str]:
     """About how much memory and disk it takes."""
-    held = [sum(p.numel() for p in m.parameters()) * FLOAT for m in (built.task, built.task.net)]
-    buffers = sum(b.numel() for b in built.task.buffers()) * FLOAT
-    everything, net = held
-    moments = max(
-        MOMENTS[optimizer.kind] * sum(p.numel() for p in params) * FLOAT
-        for optimizer, params in learning(built)
+    everything, net = (
+        sum(p.numel() for p in m.parameters()) * FLOAT for m in (built.task, built.task.net)
     )
+    buffers = sum(b.numel() for b in built.task.buffers()) * FLOAT
+    stages = [learning(built, name, stage) for name, stage in trained(built).items()]
+    gradients = max((sum(p.numel() for p in moved) * FLOAT for moved in stages), default=0)
+    optimisers = max((sum(map(moments, moved, moved.values())) for moved in stages), default=0)
     seen = activations(built)
-    parts = {"weights and their mean": everything + net + buffers, "optimisers": moments}
-    parts |= {"gradients": everything, "activations": seen or 0}
+    parts = {"weights and their mean": everything + net + buffers, "optimisers": optimisers}
+    parts |= {"gradients": gradients, "activations": seen or 0}
     listed = ", ".join(f"{name} {size(part)}" for name, part in parts.items() if part)
-    unknown = "" if seen else "; its activations cannot be foreseen"
+    unknown = "; its activations cannot be foreseen" if seen is None else ""
     yield f"memory: about {size(sum(parts.values()))} in each process ({listed}){unknown}"
     last = built.recipe.keep.last
-    state = everything + net + moments
+    state = everything + net + optimisers
     yield f"disk: about {size(last * (state + net) + 2 * net)} ({last} states of {size(state)})"
 
 
-def learning(built: Built) -> Iterator[tuple]:
-    """Each stage's optimisers, together with what they move, as one for its most costly stage."""
-    for name, stage in built.plan.items():
-        modules = {m for phase in built.task.phases(name) for m in phase.trains}
-        params = {id(p): p for m in modules for p in built.task.get_submodule(m).parameters()}
-        yield stage.optimizer, params.values()
+def trained(built: Built) -> dict[str, Stage]:
+    """The stages that are not skipped."""
+    return {name: stage for name, stage in built.plan.items() if stage.steps}
+
+
+def learning(built: Built, name: str, stage: Stage) -> dict[nn.Parameter, Optimizer]:
+    """The parameters that learn in a stage, each with its optimiser."""
+    return {
+        p: stage.optimizer_of(phase.name)
+        for phase in reversed(built.task.phases(name))  # the first has what several train
+        for module in phase.trains
+        for p in built.task.get_submodule(module).parameters()
+    }
+
+
+def moments(parameter: nn.Parameter, optimizer: Optimizer) -> int:
+    """Bytes that an optimiser keeps of a parameter: of Adam two moments, of SGD its momentum."""
+    count = 2 if optimizer.kind != "sgd" else int(optimizer.momentum > 0)
+    return count * parameter.numel() * FLOAT
 
 
 def activations(built: Built) -> int | None:
@@ -77,7 +90,7 @@ def activations(built: Built) -> int | None:
     data, parts = built.recipe.data, built.recipe.accumulate
     width = 1 if built.recipe.precision == "full" else 2
     largest = 0
-    for name, stage in built.plan.items():
+    for name, stage in trained(built).items():
         task = deepcopy(built.task).to("meta")
         task.stage = name
         number = max((stage.batch or 1) // parts, 1)
