@@ -24,6 +24,7 @@ from .train import Step
 from .validate import Validation
 
 STARVED = 0.2  # share of the time spent waiting for data that is worth a warning
+SOUND = "the last state saved is sound: lower the rate or set clip, and --resume --allow-changes"
 
 
 @dataclass
@@ -54,9 +55,8 @@ class Meter:
                 value = next(told)
                 if not math.isfinite(value):
                     raise TrainingError(
-                        f"step {past.done}, stage '{past.stage}': the loss {name} is {value}; the "
-                        "last state saved is sound: lower the rate or set clip, and --resume "
-                        "--allow-changes"
+                        f"step {past.done}, stage '{past.stage}': the loss {name} is {value}; "
+                        f"{SOUND}"
                     )
                 terms.setdefault(name, []).append(value)
         elapsed = time.perf_counter() - self.since
@@ -132,9 +132,8 @@ class Keeper:
         broken = [k for k, p in self.built.task.named_parameters() if not p.isfinite().all()]
         if broken:
             raise TrainingError(
-                f"step {step.done}, stage '{step.stage}': {broken[0]} is not finite any more; the "
-                "last state saved is sound: lower the rate or set clip, and --resume "
-                "--allow-changes"
+                f"step {step.done}, stage '{step.stage}': {broken[0]} is not finite any more; "
+                f"{SOUND}"
             )
         state, kept = self.folder.kept(step.done)
         self.write(kept, step, {})

@@ -35,11 +35,10 @@ class Published(Stored):
             "it, or train on what is there with --set data.train.kind=files"
         )
 
-    def numbered(self, root: Path, names: Sequence[str], count: int) -> Sequence[str]:
-        """The images called 0 to `count` - 1, in that order, with any number of leading zeros."""
+    def numbered(self, root: Path, names: Sequence[str], span: range) -> Sequence[str]:
+        """The images called by the numbers of `span`, in that order, with any leading zeros."""
         numbers = {int(s): n for n in names if (s := PurePosixPath(n).stem).isdecimal()}
-        ordered = [numbers[n] for n in range(count) if n in numbers]
-        return self.counted(root, ordered, count)
+        return self.counted(root, [numbers[n] for n in span if n in numbers], len(span))
 
 
 class CelebAHQ(Published):
@@ -49,7 +48,7 @@ class CelebAHQ(Published):
     licence = "non-commercial research only (CelebA's terms)"
 
     def part(self, root: Path, names: Sequence[str]) -> list[str]:
-        every = self.numbered(root, names, 30_000)
+        every = self.numbered(root, names, range(30_000))
         return list(every[:28_000] if self.split == "train" else every[28_000:])
 
 
@@ -60,7 +59,7 @@ class FFHQ(Published):
     licence = "CC BY-NC-SA 4.0"
 
     def part(self, root: Path, names: Sequence[str]) -> list[str]:
-        every = self.numbered(root, names, 70_000)
+        every = self.numbered(root, names, range(70_000))
         return list(every[:68_000] if self.split == "train" else every[68_000:])
 
 
@@ -104,7 +103,5 @@ class CelebA(Published):
     split: Literal["train", "val", "test"] = "train"  # type: ignore[assignment]
 
     def part(self, root: Path, names: Sequence[str]) -> list[str]:
-        numbers = {int(s): n for n in names if (s := PurePosixPath(n).stem).isdecimal()}
         spans = {"train": (1, 162_771), "val": (162_771, 182_638), "test": (182_638, 202_600)}
-        span = range(*spans[self.split])
-        return list(self.counted(root, [numbers[n] for n in span if n in numbers], len(span)))
+        return list(self.numbered(root, names, range(*spans[self.split])))
