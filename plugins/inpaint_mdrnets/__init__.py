@@ -40,9 +40,8 @@ class MDRNets(Architecture):
 
     @staticmethod
     def sizes(settings: MDRNetSettings) -> Sizes:
-        step = max(2**settings.levels, 4 * settings.patch if settings.mrem else 4)
-        # regions are found in the whole face
-        return Sizes(step, max(step, 8), window=2048, context=WHOLE, tiles=False)
+        # regions are found in the whole face, and lie where it has them: the network pads
+        return Sizes(window=2048, context=WHOLE, tiles=False)
 
     @staticmethod
     def explain(net: MDRNet, visible: Tensor, mask: Tensor) -> Sequence[tuple[Any, str]]:

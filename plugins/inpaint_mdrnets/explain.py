@@ -27,7 +27,8 @@ def explain(net: MDRNet, visible: Tensor, mask: Tensor) -> list[tuple[Any, str]]
     """Pictures of the first image: the coarse face, its regions, the memory's answers."""
     trace = net.trace(visible[:1], mask[:1])
     coarse = pixels(trace.coarse[0])
-    regions = trace.regions[0].cpu().numpy().repeat(4, 0).repeat(4, 1)
+    height, width = coarse.shape[:2]
+    regions = trace.regions[0].cpu().numpy().repeat(4, 0)[:height].repeat(4, 1)[:, :width]
     tinted = (coarse * 0.45 + COLOURS[regions] * 0.55).astype(np.uint8)
     how = "by a fixed template (no face parser)" if net.settings.parser == "template" else "parsed"
     pictures: list[tuple[Any, str]] = [(coarse, "coarse face"), (tinted, f"regions, {how}")]

@@ -172,6 +172,7 @@ class MDRNet(nn.Module):
         super().__init__()
         s, channels = settings, 4 * settings.width
         self.settings = s
+        self.step = 2 ** max(s.levels, 3)  # of the sides that its layers take
         self.coarse = PartialUNet(s.levels, s.coarse_width)
         self.parser: Parser
         if s.parser == "template":
@@ -197,19 +198,27 @@ class MDRNet(nn.Module):
     ) -> Tensor | tuple[Tensor | None, ...]:
         """Y and the way to it; for a part, R or what the parser gives."""
         if part == "coarse":
-            return self.coarse(visible, mask)
+            height, width = mask.shape[-2:]
+            padded = (mirrored(x, self.step) for x in (visible, mask))
+            return self.coarse(*padded)[..., :height, :width]
         if part == "parser":
             return self.parser(visible)
         return self.trace(visible, mask)
 
     def trace(self, visible: Tensor, mask: Tensor) -> Trace:
+        """Of any size: it is continued by its mirror, and so are the regions of what it shows."""
+        height, width = mask.shape[-2:]
+        visible, mask = (mirrored(x, self.step) for x in (visible, mask))
         with torch.no_grad():  # frozen wherever the rest learns
             coarse = torch.where(mask > 0, self.coarse(visible, mask).float().clamp(0, 1), visible)
-            regions = at_grid(self.parser.regions(coarse))
+            regions = self.parser.regions(coarse[..., :height, :width])
+            regions = at_grid(mirrored(regions, self.step))
         features = self.style(coarse)  # N C H/4 W/4
         hole = grid_hole(mask)
         condition, present, weights = self.condition(features, regions, hole)
         image = self.refinement(coarse, mask, condition)
+        image, coarse = image[..., :height, :width], coarse[..., :height, :width]
+        regions = regions[:, : -(-height // 4), : -(-width // 4)]
         return Trace(image, coarse, regions, present, weights)
 
     def condition(
@@ -236,6 +245,17 @@ class MDRNet(nn.Module):
 def grid_hole(mask: Tensor) -> Tensor:
     """The hole at a quarter of the size: a cell is known only where all of its pixels are."""
     return F.max_pool2d(mask, 4)
+
+
+def mirrored(image: Tensor, step: int) -> Tensor:
+    """`image` [..., H, W] continued to the right and below to multiples of `step`."""
+    for dim in (-2, -1):
+        side = image.shape[dim]
+        if extra := -side % step:
+            turn = max(2 * side - 2, 1)
+            index = torch.arange(side + extra, device=image.device) % turn
+            image = image.index_select(dim, torch.minimum(index, turn - index))
+    return image
 
 
 def at_grid(regions: Tensor) -> Tensor:

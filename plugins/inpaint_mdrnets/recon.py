@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from .memory import pool
+from .model import mirrored
 from .regions import REGIONS
 
 
@@ -55,7 +56,8 @@ class Reconstruction(nn.Module):
         self.register_load_state_dict_pre_hook(assumed)
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.decoder(self.features(image))
+        height, width = image.shape[-2:]
+        return self.decoder(self.features(mirrored(image, 4)))[..., :height, :width]
 
     def features(self, image: Tensor) -> Tensor:
         return self.encoder(2 * image - 1)

@@ -25,13 +25,22 @@ from inpaint_cli.api.architectures import Batch
 from inpaint_cli.api.stages import Optimizer, Schedule, Stage, overlaid
 from inpaint_cli.engine import cases, protocols, run, weights
 from inpaint_cli.engine.data import Collection
+from inpaint_cli.engine.fill import fill
 from inpaint_cli.engine.train import enter, train
 from inpaint_cli.errors import DataError, InpaintError, TrainingError, WeightsError
 from inpaint_cli.layers.discriminators import edgeconnect
 from inpaint_cli.layers.partial_unet import PartialUNet
 from inpaint_mdrnets import MDRNets
 from inpaint_mdrnets.memory import Memory, pool, spread
-from inpaint_mdrnets.model import MOST, Correlation, MDRNet, MDRNetSettings, at_grid, grid_hole
+from inpaint_mdrnets.model import (
+    MOST,
+    Correlation,
+    MDRNet,
+    MDRNetSettings,
+    at_grid,
+    grid_hole,
+    mirrored,
+)
 from inpaint_mdrnets.recon import Reconstruction, inco2
 from inpaint_mdrnets.regions import (
     ORDERS,
@@ -197,6 +206,42 @@ def test_the_template_is_a_face():
     assert torch.equal(regions[0], regions[0].flip(1))
     missing = {names("A")[n] for n in set(range(14)) - set(regions.unique().tolist())}
     assert missing == {"glasses", "earring", "necklace", "hat"}
+
+
+@pytest.mark.parametrize("parser", [{}, BISENET])
+@pytest.mark.parametrize("size", [(300, 300), (301, 230), (50, 70)])
+def test_regions_lie_where_the_photo_has_them(parser, size):
+    """However far the photo is continued to a size that the U-Net takes, which here is 128."""
+    net = built(levels=7, **parser).eval()
+    seen, regions = [], net.parser.regions
+    net.parser.regions = lambda image: (seen.append(image.shape[-2:]), regions(image))[1]
+    traces = []
+    net.register_forward_hook(lambda *given: traces.append(given[-1]))
+    for height, width in ((256, 256), size):
+        mask = torch.zeros(1, 1, height, width)
+        mask[..., : height // 2, : width // 2] = 1
+        out = fill(net, MDRNets.sizes(net.settings), torch.rand(1, 3, height, width), mask)
+        assert out.shape[-2:] == (height, width)
+    assert seen == [(256, 256), size]
+    square, other = (trace.regions for trace in traces)
+    assert other.shape[-2:] == tuple(-(-side // 4) for side in size)
+    if parser:
+        return
+    y, x = (other[0] == names("A").index("nose")).nonzero().float().mean(0)
+    step = 4 / torch.tensor(size)
+    assert (y + 1 / 8) * step[0] == pytest.approx(0.6, abs=float(step[0]) / 2)
+    assert (x + 1 / 8) * step[1] == pytest.approx(0.5, abs=float(step[1]) / 2)
+    at = [(torch.arange(n) * s * 64).long() for n, s in zip(other.shape[1:], step, strict=True)]
+    assert (square[0][at[0]][:, at[1]] == other[0]).float().mean() > 0.9
+
+
+def test_a_picture_is_continued_by_its_mirror():
+    image = torch.rand(2, 3, 13, 10)
+    padded = nn.functional.pad(image, (0, 6, 0, 3), mode="reflect")
+    assert torch.equal(mirrored(image, 16), padded)
+    assert torch.equal(mirrored(image[..., :8, :8], 8), image[..., :8, :8])
+    assert mirrored(torch.arange(3).view(1, 1, 3), 8)[0, 0].tolist() == [0, 1, 2, 1, 0, 1, 2, 1]
+    assert torch.equal(mirrored(image[..., :1, :1], 4), image[..., :1, :1].expand(-1, -1, 4, 4))
 
 
 def test_a_parser_of_the_wrong_class_count_is_refused(tmp_path):
@@ -686,6 +731,16 @@ def test_frozen_networks_stay_bit_for_bit():
         *("style", "memory", "correlation", "refinement")
     }
     assert {key.split(".")[0] for key in moved} == {"net", "critic"}
+
+
+@pytest.mark.parametrize("size", [(37, 53), (40, 34)])
+def test_every_stage_takes_any_size(size):
+    task, batch = made(ready=False, **BISENET), example(64)
+    given = Batch(*(t[..., : size[0], : size[1]] for t in (batch.image, batch.mask, batch.labels)))
+    for step in train(task, steps(task, 1), lambda *_: repeat(given), accelerator()):
+        assert all(loss.isfinite() for loss in step.losses.values()), step.stage
+    told = MDRNets.explain(task.net.eval(), given.visible, given.mask)
+    assert [np.asarray(told[n][0]).shape for n in (0, 1, 3)] == [(*size, 3)] * 3
 
 
 def test_finetune_holds_the_norms_of_the_encoder_still():
