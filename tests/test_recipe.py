@@ -14,7 +14,7 @@ from toy import RECIPE, install, photos
 from inpaint_cli import recipe, registry
 from inpaint_cli.api.stages import Optimizer, Schedule, Stage, overlaid
 from inpaint_cli.cli import main
-from inpaint_cli.engine.build import build, check
+from inpaint_cli.engine.build import build, check, fitted
 from inpaint_cli.errors import RecipeError
 
 SHELF = sorted(recipe.shelf().glob("*.yaml"))
@@ -233,13 +233,24 @@ def test_every_shipped_recipe_fits_every_architecture_it_names(path):
 @pytest.mark.parametrize("path", SHELF, ids=lambda path: path.stem)
 def test_every_architecture_fits_every_shipped_recipe(path):
     """By its own defaults, where the recipe has no section for it."""
-    from inpaint_cli.engine.build import fitted
-
     plan, source = recipe.read(path)
     for name in registry.found("architectures"):
         if registry.load("architectures", name).task is not None:
             *_, stages = fitted(name, plan, source)
             assert all(stage.batch for stage in stages.values())
+
+
+def test_spn_is_trained_as_its_authors_did():
+    plan, source = recipe.read(recipe.find("spn"))
+    assert (plan.data.fit, plan.precision, plan.ema.decay) == ("stretch", "full", 0)
+    stages = {name: fitted(name, plan, source)[-1].values() for name in plan.architectures}
+    assert {name: [stage.steps for stage in stages[name]] for name in stages} == {
+        "spn": [111_720, 27_930],
+        "spn-p": [111_720, 18_620],
+        "spl": [111_720, 18_620],
+    }
+    for stage in [stage for one in stages.values() for stage in one]:
+        assert (stage.batch, stage.clip, stage.optimizer.betas) == (8, 0, (0, 0.9))
 
 
 def test_the_shelf_is_listed_and_shown(toys):
