@@ -109,7 +109,7 @@ class Task(nn.Module):
         """The weighted terms of the one phase of a task that has no others."""
         raise NotImplementedError(f"{type(self).__name__} defines neither losses nor phases")
 
-    def labels(self) -> Sequence[str]:
+    def without(self) -> Sequence[str]:
         """What this training does without, for the names of its runs: ["no-vgg"]."""
         return []
 

@@ -145,7 +145,7 @@ class Keeper:
         self.folder.prune(self.built.recipe.keep.last)
 
     def write(self, path: Path, step: Step, scores: Mapping[str, str]) -> None:
-        labels = self.built.task.labels()
+        without = self.built.task.without()
         weights.write(
             path,
             self.built.name,
@@ -157,7 +157,7 @@ class Keeper:
                 "data": self.built.recipe.data.train.kind,
                 "step": str(step.done),
                 "stage": step.stage,
-                **({"without": ", ".join(labels)} if labels else {}),
+                **({"without": ", ".join(without)} if without else {}),
                 **scores,
             },
         )

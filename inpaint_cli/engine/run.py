@@ -148,7 +148,7 @@ def accelerator_for(recipe: Recipe) -> Accelerator:
 
 def run_name(built: Built, source: Source) -> str:
     """What a run's folder is called; a training that goes without something says so."""
-    return "-".join([built.name, source.path.stem, *built.task.labels()])
+    return "-".join([built.name, source.path.stem, *built.task.without()])
 
 
 def latest(folder: Folder, options: Options) -> dict[str, Any] | None:

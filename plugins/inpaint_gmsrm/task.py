@@ -110,7 +110,7 @@ class GMSRMTask(Task):
             phases.append(Phase("path", makes, self.path_losses, every=config.path_every))
         return phases
 
-    def labels(self) -> Sequence[str]:
+    def without(self) -> Sequence[str]:
         return label(self.config.vgg) if self.config.perceptual else []
 
     def predict(self, batch: Batch) -> Out | Generated:

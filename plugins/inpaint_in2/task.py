@@ -68,7 +68,7 @@ class IN2Task(Task):
         critic = Phase("critic", ["critic"], self.critic_losses)
         return [critic, fill] if self.adversarial else [fill]
 
-    def labels(self) -> Sequence[str]:
+    def without(self) -> Sequence[str]:
         return label(self.config.vgg)
 
     def critic_losses(self, batch: Batch, out: Tensor) -> Losses:

@@ -62,7 +62,7 @@ class LaMaTask(Task):
             return [fill]
         return [Phase("critic", ["critic"], self.critic_losses), fill]
 
-    def labels(self) -> Sequence[str]:
+    def without(self) -> Sequence[str]:
         return label(self.config.vgg)
 
     def critic_losses(self, batch: Batch, out: Any) -> Losses:

@@ -114,7 +114,7 @@ class MDRNetsTask(Task):
             else [fill],
         }[stage]
 
-    def labels(self) -> Sequence[str]:
+    def without(self) -> Sequence[str]:
         template = [] if isinstance(self.parsers[0], BiSeNet) else ["template-regions"]
         return [*label(self.config.vgg), *template]
 

@@ -30,7 +30,7 @@ class PConvTask(Task):
             trains = [f"net.{part}" for part in self.net.finetuned()]
         return [Phase("fill", trains, self.losses)]
 
-    def labels(self) -> Sequence[str]:
+    def without(self) -> Sequence[str]:
         return label(self.config.vgg)
 
     def losses(self, batch: Batch, out: Any) -> Losses:

@@ -100,7 +100,7 @@ class SPNTask(Task):
         heads = ["heads"] if stage == "fill" and self.heads is not None else []
         return [*critic, Phase("fill", ["net", *heads], self.losses)]
 
-    def labels(self) -> Sequence[str]:
+    def without(self) -> Sequence[str]:
         if self.pretext is None:
             return ["no-pretext"]
         return [] if self.pretext.name == "tresnet_l" else [f"{self.pretext.name}-pretext"]
@@ -201,8 +201,8 @@ class SPNPTask(SPNTask):
             normalise = settings.vgg_normalise
             self.vgg = VGG("vgg19", taps, source=settings.vgg, normalise=normalise)
 
-    def labels(self) -> Sequence[str]:
-        return [*super().labels(), *label(self.config.vgg)]
+    def without(self) -> Sequence[str]:
+        return [*super().without(), *label(self.config.vgg)]
 
     @property
     def adversarial(self) -> bool:

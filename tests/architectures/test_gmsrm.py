@@ -408,11 +408,11 @@ def test_the_critic_may_see_the_mask_and_settings_leave_terms_out():
     assert tasks.critic_losses(example, tasks.predict(example))["hinge"].isfinite()
     plain = task(adversarial=0, perceptual=0)
     assert [phase.name for phase in plain.phases("fill")] == ["fill"]
-    assert plain.labels() == []
+    assert plain.without() == []
     base = task(net(memory=False))
     assert base.phases("memory") == []
     assert set(base.losses(example, base.predict(example))) == {"l1", "adversarial"}
-    assert base.labels() == ["no-vgg"]
+    assert base.without() == ["no-vgg"]
     reflected = net(padding="reflect", attention="before")
     assert not torch.equal(filled(reflected, example), filled(net(), example))
 

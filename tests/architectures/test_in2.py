@@ -563,7 +563,7 @@ def test_a_training_without_critic_has_none():
     task = task_of(adversarial=0, feature_matching=0, pixels=1)
     assert [phase.name for phase in task.phases("fill")] == ["fill"]
     assert task.losses(batch_of(16, 16), batch_of(16, 16).image).keys() == {"pixels"}
-    assert task.labels() == ["no-vgg"]
+    assert task.without() == ["no-vgg"]
 
 
 def test_the_papers_recipe_is_on_the_shelf():

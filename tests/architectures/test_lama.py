@@ -237,11 +237,11 @@ def test_terms_follow_the_settings():
     full = task(vgg="random")
     out = full.predict(example)
     assert set(full.losses(example, out)) == {"l1", "adversarial", "feature_matching", "perceptual"}
-    assert full.labels() == ["random-vgg"]
+    assert full.without() == ["random-vgg"]
     plain = task(adversarial=0, feature_matching=0)
     assert [phase.name for phase in plain.phases("fill")] == ["fill"]
     assert set(plain.losses(example, out)) == {"l1"}
-    assert plain.labels() == ["no-vgg"]
+    assert plain.without() == ["no-vgg"]
 
 
 def test_pixels_of_the_hole_are_not_compared():

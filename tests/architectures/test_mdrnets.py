@@ -667,7 +667,7 @@ def test_settings_leave_out_terms_stages_and_parts():
     assert [phase.name for phase in task.phases("fill")] == ["fill"]
     template = made()
     assert "semantic" not in template.losses(batch, template.predict(batch))
-    assert template.labels() == ["no-vgg", "template-regions"]
+    assert template.without() == ["no-vgg", "template-regions"]
     assert not template.phases("parser")
     assert made(**BISENET).phases("parser")
 

@@ -112,9 +112,9 @@ def test_without_vgg_its_terms_are_off_and_the_run_says_so():
     tasks = task()
     example = batch()
     assert set(tasks.losses(example, tasks.predict(example))) == {"l1", "total_variation"}
-    assert tasks.labels() == ["no-vgg"]
-    assert task(vgg="random").labels() == ["random-vgg"]
-    assert task(vgg="imagenet", perceptual=0, style=0).labels() == []
+    assert tasks.without() == ["no-vgg"]
+    assert task(vgg="random").without() == ["random-vgg"]
+    assert task(vgg="imagenet", perceptual=0, style=0).without() == []
 
 
 def test_it_learns_a_picture_by_heart():

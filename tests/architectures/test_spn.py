@@ -496,7 +496,7 @@ def test_priors_come_nearer_to_the_features_of_a_resnet(published: None):
         full = SPN.build(SPN.settings())
     assert count(SPNTask(full, SPNTask.settings()).heads) == 45_312  # pyright: ignore
     learner, example = task(pretext="resnet34"), batch()
-    assert learner.labels() == ["resnet34-pretext"]
+    assert learner.without() == ["resnet34-pretext"]
     modules = [*learner.net.prior.parameters(), *learner.heads.parameters()]
     optimizer, losses = torch.optim.Adam(modules, lr=3e-3), []
     for _ in range(20):
@@ -558,7 +558,7 @@ def test_tresnet_is_read_whole_and_its_scales_made_positive(file: Path):
     loaded = dict(features.stages.named_buffers())
     torch.testing.assert_close(loaded["0.1.1.weight"], torch.linspace(-1, 1, 76).abs() + 1e-5)
     torch.testing.assert_close(loaded["1.0.conv1.1.weight"], torch.full((76,), 1 + 1e-5))
-    assert task(pretext="tresnet_l", pretext_file=file).labels() == []
+    assert task(pretext="tresnet_l", pretext_file=file).without() == []
     assert task(pretext="tresnet_l", pretext_file=file).scales is None  # targets as they are
 
 
@@ -603,7 +603,7 @@ def test_targets_are_standardised_by_the_images_seen_first():
 def test_without_distillation_it_learns_without_heads():
     for rules in ({"pretext": "none"}, {"prior": 0}):
         learner, example = task(**rules), batch()
-        assert learner.labels() == ["no-pretext"]
+        assert learner.without() == ["no-pretext"]
         assert set(learner.losses(example, learner.predict(example))) == {"image", "adversarial"}
         assert [list(p.trains) for p in learner.phases("fill")] == [["critic"], ["net"]]
 
@@ -632,7 +632,7 @@ def test_without_pyramid_or_spade_it_fills_and_learns(kind: type[SPN], model: di
 
 def test_without_vgg_the_run_says_so():
     learner, example = task(SPNP, vgg="none"), batch()
-    assert learner.labels() == ["no-pretext", "no-vgg"]
+    assert learner.without() == ["no-pretext", "no-vgg"]
     terms = learner.losses(example, learner.predict(example))
     assert set(terms) == {"image", "adversarial", "feature_matching", "kl"}
 
