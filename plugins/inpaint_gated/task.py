@@ -44,10 +44,17 @@ class GatedTask(Task):
         """What the critic sees: a picture whose visible pixels are the photo's, and the mask."""
         return torch.cat([torch.where(batch.mask > 0, image, batch.image) * 2 - 1, batch.mask], 1)
 
+    def scores(self, judged: Tensor) -> Tensor:
+        """What the critic says; of pictures whose last convolution sees one pixel, in float32.
+
+        In bf16 on a CPU, PyTorch leaves the gradient of weights that meet nothing but padding as
+        the memory happened to be.
+        """
+        return self.critic(judged, full=min(judged.shape[-2:]) <= 32)[0]
+
     def critic_losses(self, batch: Batch, out: Any) -> Losses:
         pair = [self.judged(batch.image, batch), self.judged(out[0].detach(), batch)]
-        scores, _ = self.critic(torch.cat(pair))
-        return {"hinge": hinge_critic(*scores.chunk(2))}
+        return {"hinge": hinge_critic(*self.scores(torch.cat(pair)).chunk(2))}
 
     def losses(self, batch: Batch, out: Any) -> Losses:
         config = self.config
@@ -57,6 +64,6 @@ class GatedTask(Task):
             "coarse": config.coarse * F.l1_loss(coarse, batch.image),
         }
         if config.adversarial:
-            scores, _ = self.critic(self.judged(refined, batch))
+            scores = self.scores(self.judged(refined, batch))
             terms["adversarial"] = config.adversarial * hinge_generator(scores)
         return terms
