@@ -6,6 +6,7 @@ spandrel-extra-arches, whose architectures are not all free for commercial use.
 """
 
 import pickle
+import struct
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -26,6 +27,16 @@ from inpaint_cli.api.formats import Foreign, Format
 from inpaint_cli.errors import WeightsError
 
 from .torchscript import is_torchscript, tensors
+
+DAMAGED = (  # what loading raises where files are; the last two: older ones of torch
+    SafetensorError,
+    BadZipFile,
+    RuntimeError,
+    EOFError,
+    pickle.UnpicklingError,
+    struct.error,
+    AssertionError,
+)
 
 
 class Masked(nn.Module):
@@ -109,7 +120,7 @@ def state(path: Path) -> dict[str, Tensor]:
         return torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise WeightsError(f"cannot read {path}: {error.strerror or error}") from error
-    except (SafetensorError, BadZipFile, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except DAMAGED as error:
         reason = str(error).splitlines()[0]
         raise WeightsError(
             f"{path} is damaged or holds more than tensors: {reason}; get it as .safetensors"

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
-from zipfile import ZipFile, is_zipfile
+from zipfile import BadZipFile, ZipFile, is_zipfile
 
 import torch
 from torch import Tensor
@@ -79,8 +79,10 @@ def is_torchscript(path: Path) -> bool:
 def tensors(path: Path) -> dict[str, Tensor]:
     """Every tensor of the archive at `path`, named by its way through the modules."""
     with ZipFile(path) as archive:
-        root = next(PurePosixPath(n).parent for n in archive.namelist() if n.endswith("/data.pkl"))
-        return dict(named(Reader(archive, root).load(), ""))
+        tables = [PurePosixPath(n) for n in archive.namelist() if n.endswith("/data.pkl")]
+        if not tables:
+            raise BadZipFile("it has a program but no tensors")
+        return dict(named(Reader(archive, tables[0].parent).load(), ""))
 
 
 def named(holder: Any, prefix: str) -> Iterator[tuple[str, Tensor]]:
