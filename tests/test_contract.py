@@ -1,21 +1,239 @@
-"""Every plugin that is installed keeps the promises of its kind."""
+"""Every plugin that is installed keeps the promises of its kind; one that does not is found."""
+
+import os
+from contextlib import nullcontext
 
 import pytest
+import torch
 from PIL import Image
+from torch import nn
+from toy import photos
 
 from inpaint_cli import registry
-from inpaint_cli.testing import check_architecture, check_masks
-
-# parameters that a gate which starts at zero hides from the first step's gradient
-SHY: dict[str, tuple[str, ...]] = {}
+from inpaint_cli.api.architectures import Architecture, Sizes
+from inpaint_cli.api.datasets import Images
+from inpaint_cli.api.formats import Format
+from inpaint_cli.api.metrics import ImageMetric, SetMetric, unit
+from inpaint_cli.errors import DataError, WeightsError
+from inpaint_cli.testing import (
+    check_architecture,
+    check_format,
+    check_images,
+    check_masks,
+    check_metric,
+    check_precisions,
+)
 
 
 @pytest.mark.parametrize("name", registry.found("architectures"))
 def test_an_architecture_keeps_its_promises(name):
-    check_architecture(name, without_gradient=SHY.get(name, ()))
+    check_architecture(name)
+
+
+@pytest.mark.parametrize("name", registry.found("formats"))
+def test_a_weights_format_keeps_its_promises(name):
+    check_format(name)
 
 
 @pytest.mark.parametrize("name", registry.found("masks"))
 def test_a_mask_generator_keeps_its_promises(name, tmp_path):
     Image.new("1", (40, 30), 1).save(tmp_path / "mask.png")
     check_masks(name, {"path": tmp_path} if name == "files" else None)
+
+
+@pytest.mark.parametrize("name", registry.found("metrics"))
+def test_a_metric_keeps_its_promises(name):
+    has_weights = "weights" in registry.load("metrics", name).model_fields
+    check_metric(name, {"weights": "random"} if has_weights else None)
+
+
+@pytest.mark.parametrize("name", registry.found("datasets"))
+def test_a_data_set_keeps_its_promises(name, tmp_path, monkeypatch):
+    any_count = lambda self, root, names, count: names  # noqa: E731
+    monkeypatch.setattr("inpaint_images.published.Published.counted", any_count)
+    check_images(name, photos(tmp_path / "photos"))
+
+
+def error(filled, truth, mask):
+    return (unit(filled) - unit(truth)).abs().flatten(1).mean(1)
+
+
+class Error(ImageMetric):
+    """The mean absolute error."""
+
+    better = "lower"
+
+    def score(self, filled, truth, mask):
+        return error(filled, truth, mask)
+
+
+class Shift(SetMetric):
+    """How far the mean of all pictures moved."""
+
+    better = "lower"
+    extractor = property(lambda self: "mean")
+
+    def features(self, images):
+        return unit(images, torch.float32).mean((1, 2, 3))[:, None]
+
+    def distance(self, filled, truth):
+        return float(abs(filled.all().mean() - truth.all().mean())) if len(truth) else float("nan")
+
+
+def but(metric, **changes):
+    return type("Broken", (metric,), {"__doc__": metric.__doc__, **changes})
+
+
+@pytest.mark.parametrize(
+    ("metric", "told"),
+    [
+        (Error, None),
+        (but(Error, __doc__=""), "docstring"),
+        (but(Error, better="higher"), "but higher is better"),
+        (but(Error, score=lambda _, *pair: error(*pair).float()), "not torch.float32"),
+        (but(Error, score=lambda _, *pair: error(*pair).mean()), r"not torch.float64 \[\] for 2"),
+        (but(Error, score=lambda _, *pair: error(*pair).mean() + pair[0].new_zeros(2).double()),
+         "depends on the others"),
+        (but(Error, score=lambda _, a, b, mask: error(a / 1.0, b / 1.0, mask)), "in 8 bits"),
+        (but(Error, average=lambda _, scores: scores.mean()), "averages"),
+        (Shift, None),
+        (but(Shift, better="higher"), "but higher is better"),
+        (but(Shift, features=lambda _, images: unit(images).mean((2, 3))), "not torch.float64"),
+        (but(Shift, features=lambda _, images: unit(images, torch.float32).mean((0, 2, 3))),
+         r"not torch.float32 \[3\] for 2"),
+        (but(Shift, features=lambda _, images: images[:, 0, 0, :1].float() - images.float().mean()),
+         "depend on the others"),
+    ],
+)  # fmt: skip
+def test_a_metric_that_breaks_a_promise_is_found(metric, told, monkeypatch):
+    monkeypatch.setattr(registry, "load", lambda kind, name: metric)
+    with found(told):
+        check_metric("mine")
+
+
+def found(told):
+    return pytest.raises(AssertionError, match=told) if told else nullcontext()
+
+
+class Folder(Images):
+    def names(self, root):
+        if names := sorted(os.listdir(root)):
+            return names
+        raise DataError("there is nothing")
+
+    def read(self, root, name):
+        return (root / name).read_bytes()
+
+
+class Unsorted(Folder):
+    def names(self, root):
+        super().names(root)
+        return os.listdir(root)
+
+
+class Walked(Folder):
+    def names(self, root):
+        super().names(root)
+        return [name for _, _, names in os.walk(root) for name in names]
+
+
+class Twice(Folder):
+    def names(self, root):
+        return super().names(root) * 2
+
+
+class Content(Folder):
+    def names(self, root):
+        return sorted(os.listdir(root))
+
+
+class Cut(Folder):
+    def read(self, root, name):
+        return super().read(root, name)[:50]
+
+
+@pytest.mark.parametrize(
+    ("images", "told"),
+    [
+        (Folder, None),
+        (Unsorted, "order of its names changes"),
+        (Walked, "order of its names changes"),
+        (Twice, "names an image twice"),
+        (Content, "an empty folder is a DataError"),
+        (Cut, "is no picture"),
+    ],
+)
+def test_a_data_set_that_breaks_a_promise_is_found(images, told, tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "load", lambda kind, name: images)
+    with found(told):
+        check_images("mine", photos(tmp_path / "photos"))
+
+
+class Unpickled(Format):
+    @staticmethod
+    def read(path):
+        try:
+            torch.load(path, weights_only=False)
+        except Exception as error:
+            raise WeightsError("it cannot be read") from error
+        raise WeightsError("it holds nothing")
+
+
+class Missing(Format):
+    @staticmethod
+    def read(path):
+        path.read_bytes()
+
+
+class Nothing(Format):
+    @staticmethod
+    def read(path):
+        raise WeightsError("it holds nothing")
+
+
+class Anything(Format):
+    @staticmethod
+    def read(path):
+        return nn.Identity()
+
+
+@pytest.mark.parametrize(
+    ("plugin", "told"),
+    [
+        (Nothing, None),
+        (Unpickled, r"executed what .*\.pth holds"),
+        (Missing, r"missing\.safetensors is a WeightsError, not FileNotFoundError"),
+        (Anything, "but nothing was said"),
+    ],
+)
+def test_a_format_that_breaks_a_promise_is_found(plugin, told, monkeypatch):
+    monkeypatch.setattr(registry, "load", lambda kind, name: plugin)
+    with found(told):
+        check_format("mine")
+
+
+class Detour(nn.Module):
+    def __init__(self, way):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 1)
+        self.way = way
+
+    def forward(self, visible, mask):
+        return self.way(self.conv(visible).sigmoid())
+
+
+@pytest.mark.parametrize(
+    ("way", "precisions", "told"),
+    [
+        (lambda x: x * 1e6 / 1e6, ("full", "bf16"), None),
+        (lambda x: x * 1e6 / 1e6, ("full", "bf16", "fp16"), "not finite in fp16"),
+        (lambda x: x + 4000 - 4000, ("full",), None),
+        (lambda x: x + 4000 - 4000, ("full", "bf16"), "bf16 is far from full precision"),
+        (lambda x: x + 4000 - 4000, ("full", "fp16"), "fp16 is far from full precision"),
+    ],
+)
+def test_each_precision_that_is_declared_is_tried(way, precisions, told):
+    torch.manual_seed(0)
+    architecture = type("Steep", (Architecture,), {"precisions": precisions})
+    with found(told):
+        check_precisions(architecture, Detour(way), Sizes())

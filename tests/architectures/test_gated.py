@@ -128,7 +128,7 @@ def test_the_critic_of_small_pictures_learns_in_bf16():
     tasks, example = task(), batch()
     out = tasks.predict(example)
     last = tasks.critic.layers[-1]
-    for _ in range(5):
+    for _ in range(20):
         waste = [torch.full((n,), torch.nan) for n in (3200, 6400, 12800) for _ in range(30)]
         del waste  # its memory shows through a gradient that is not written
         with torch.autocast("cpu", torch.bfloat16):
