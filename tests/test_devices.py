@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -76,5 +78,13 @@ def test_an_allocation_that_cannot_be_is_out_of_memory():
     assert devices.out_of_memory(error.value)
 
 
-def test_memory_is_kept_once():
-    assert devices.keep_memory() is devices.keep_memory()
+def test_memory_is_kept_once(monkeypatch):
+    calls = []
+    library = SimpleNamespace(mallopt=lambda *call: calls.append(call) or 1)
+    monkeypatch.setattr(devices, "sys", SimpleNamespace(platform="linux"))
+    monkeypatch.setattr(devices, "ctypes", SimpleNamespace(CDLL=lambda name: library))
+    devices.keep_memory.cache_clear()
+    assert devices.keep_memory()
+    assert devices.keep_memory()
+    assert sorted(calls) == [(-4, 0), (-1, 2**31 - 1)]
+    devices.keep_memory.cache_clear()

@@ -7,9 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from inpaint_cli import registry
-from inpaint_cli.cli import COMMANDS
-
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 
@@ -24,16 +21,6 @@ def test_the_test_command_of_the_readme_is_what_ci_runs():
     command = "pip install uv && uv run pytest"
     assert command in README
     assert command.replace("install", "install -q") in (ROOT / ".ci" / "run").read_text("utf-8")
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_is_in_the_readme(name):
-    assert f"inpaint {name}" in README
-
-
-@pytest.mark.parametrize("name", registry.found("architectures"))
-def test_every_architecture_is_in_the_readme(name):
-    assert f"`{name}`" in README
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
