@@ -341,7 +341,7 @@ def test_fp16_needs_a_gpu(toys, monkeypatch):
 
 
 def test_the_name_of_a_run_says_what_it_goes_without(toys, monkeypatch):
-    monkeypatch.setattr("toy.ToyTask.labels", lambda self: ["no-vgg"])
+    monkeypatch.setattr("toy.ToyTask.without", lambda self: ["no-vgg"])
     outcome = go(toys, None)
     assert outcome.folder == Path("runs/toy-toy-no-vgg")
     assert weights.read(outcome.folder / "weights.safetensors").header["without"] == "no-vgg"
