@@ -1,7 +1,6 @@
 """What a training is said to take."""
 
 import pytest
-from toy import RECIPE, install
 
 from inpaint_cli import recipe
 from inpaint_cli.engine.build import build
@@ -9,14 +8,9 @@ from inpaint_cli.engine.estimate import activations, room, size
 
 
 @pytest.fixture
-def built(tmp_path, monkeypatch):
+def built(toy_recipe):
     """The toy by its recipe, with changes."""
-    (tmp_path / "site").mkdir()
-    install(tmp_path / "site")
-    monkeypatch.syspath_prepend(tmp_path / "site")
-    path = tmp_path / "toy.yaml"
-    path.write_text(RECIPE)
-    return lambda *changes: build("toy", *recipe.read(path, changes))
+    return lambda *changes: build("toy", *recipe.read(toy_recipe, changes))
 
 
 PRIOR, BODY, CRITIC = 2368, 1859, 261  # parameters that learn in stage prior, and in stage fill

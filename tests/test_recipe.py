@@ -9,7 +9,7 @@ import yaml
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from toy import RECIPE, install, photos
+from toy import RECIPE, photos
 
 from inpaint_cli import recipe, registry
 from inpaint_cli.api.stages import Optimizer, Schedule, Stage, overlaid
@@ -18,16 +18,6 @@ from inpaint_cli.engine.build import build, check, fitted
 from inpaint_cli.errors import RecipeError
 
 SHELF = sorted(recipe.shelf().glob("*.yaml"))
-
-
-@pytest.fixture
-def toys(tmp_path, monkeypatch):
-    (tmp_path / "site").mkdir()
-    install(tmp_path / "site")
-    monkeypatch.syspath_prepend(tmp_path / "site")
-    path = tmp_path / "toy.yaml"
-    path.write_text(RECIPE)
-    return path
 
 
 def inpaint(*args):
@@ -53,17 +43,17 @@ def inpaint(*args):
         ("schedule: {kind: cosin}", "optimizer.schedule.kind: input should be 'constant'"),
     ],
 )
-def test_a_wrong_recipe_is_told_at_its_line(toys, change, told):
-    toys.write_text(RECIPE.replace("lr: 1e-3", change))
+def test_a_wrong_recipe_is_told_at_its_line(toy_recipe, change, told):
+    toy_recipe.write_text(RECIPE.replace("lr: 1e-3", change))
     with pytest.raises(RecipeError) as error:
-        recipe.read(toys)
+        recipe.read(toy_recipe)
     assert told in str(error.value)
 
 
-def test_all_errors_are_told_at_once(toys):
-    toys.write_text(RECIPE.replace("size: 32", "size: 0").replace("last: 20", "lasts: 20"))
+def test_all_errors_are_told_at_once(toy_recipe):
+    toy_recipe.write_text(RECIPE.replace("size: 32", "size: 0").replace("last: 20", "lasts: 20"))
     with pytest.raises(RecipeError) as error:
-        recipe.read(toys)
+        recipe.read(toy_recipe)
     told = str(error.value).splitlines()
     assert [line.split(": ")[1] for line in told] == ["data.size", "keep.lasts"]
     assert "no setting named 'lasts'; did you mean 'last'?" in told[1]
@@ -121,8 +111,8 @@ def test_what_is_no_file_is_refused(tmp_path):
         (["telea"], "telea cannot be trained: it has no task"),
     ],
 )
-def test_errors_say_what_to_do(toys, args, told):
-    result = inpaint("train", args[0], toys, *args[1:], "--dry-run")
+def test_errors_say_what_to_do(toy_recipe, args, told):
+    result = inpaint("train", args[0], toy_recipe, *args[1:], "--dry-run")
     assert result.exit_code == 1
     assert told in result.output, result.output
 
@@ -140,35 +130,38 @@ def test_errors_say_what_to_do(toys, args, told):
     ],
 )
 def test_metrics_and_masks_are_checked_before_anything_is_written(
-    toys, tmp_path, monkeypatch, line, told
+    toy_recipe, tmp_path, monkeypatch, line, told
 ):
     """By lint, by a dry run and by a training."""
     monkeypatch.chdir(tmp_path)
     photos(tmp_path / "photos", 6)
     key = line.partition(" ")[0]
     lines = [other for other in RECIPE.splitlines() if not other.startswith(key)]
-    toys.write_text("\n".join([*lines, line]))
-    train = ("train", "toy", toys, "--data", "photos", "--workers", "0", "--run", "run")
-    for args in (("recipes", "lint", toys), (*train, "--dry-run"), train):
+    toy_recipe.write_text("\n".join([*lines, line]))
+    train = ("train", "toy", toy_recipe, "--data", "photos", "--workers", "0", "--run", "run")
+    for args in (("recipes", "lint", toy_recipe), (*train, "--dry-run"), train):
         result = inpaint(*args)
         assert result.exit_code == 1
-        assert f"{toys}:{len(lines) + 1}: {told}" in result.output
+        assert f"{toy_recipe}:{len(lines) + 1}: {told}" in result.output
     assert not Path("run").exists()
-    assert inpaint("recipes", "show", toys).exit_code == 0
+    assert inpaint("recipes", "show", toy_recipe).exit_code == 0
 
 
-def test_a_recipe_is_shown_where_its_masks_do_not_lie(toys):
-    toys.write_text(RECIPE.replace("{kind: boxes}", "{kind: files, path: nowhere}"))
-    assert "path: nowhere" in inpaint("recipes", "show", toys, "--arch", "toy").output
+def test_a_recipe_is_shown_where_its_masks_do_not_lie(toy_recipe):
+    toy_recipe.write_text(RECIPE.replace("{kind: boxes}", "{kind: files, path: nowhere}"))
+    assert "path: nowhere" in inpaint("recipes", "show", toy_recipe, "--arch", "toy").output
 
 
-def test_lint_names_the_line_of_an_unknown_architecture(toys):
-    toys.write_text(RECIPE.replace("  toy:", "  tou:"))
-    assert f"{toys}:13: architectures.tou: no arch" in inpaint("recipes", "lint", toys).output
+def test_lint_names_the_line_of_an_unknown_architecture(toy_recipe):
+    toy_recipe.write_text(RECIPE.replace("  toy:", "  tou:"))
+    assert (
+        f"{toy_recipe}:13: architectures.tou: no arch"
+        in inpaint("recipes", "lint", toy_recipe).output
+    )
 
 
-def test_settings_are_laid_over_the_tasks_own(toys):
-    plan, source = recipe.read(toys, ["batch=6", "architectures.toy.stages.fill.batch=4"])
+def test_settings_are_laid_over_the_tasks_own(toy_recipe):
+    plan, source = recipe.read(toy_recipe, ["batch=6", "architectures.toy.stages.fill.batch=4"])
     built = build("toy", plan, source)
     assert [stage.batch for stage in built.plan.values()] == [6, 4]
     assert built.plan["fill"].optimizer_of("critic").betas == (0, 0.9)
@@ -184,8 +177,8 @@ def test_a_phases_optimiser_is_laid_over_the_stages():
     assert again.optimizer_of("critic") == Optimizer(kind="sgd", lr=2, momentum=0.5)
 
 
-def test_a_resolved_recipe_is_itself_when_read_again(toys, tmp_path):
-    plan, source = recipe.read(toys)
+def test_a_resolved_recipe_is_itself_when_read_again(toy_recipe, tmp_path):
+    plan, source = recipe.read(toy_recipe)
     resolved = build("toy", plan, source).recipe
     path = tmp_path / "resolved.yaml"
     path.write_text(recipe.dump(resolved))
@@ -253,16 +246,16 @@ def test_spn_is_trained_as_its_authors_did():
         assert (stage.batch, stage.clip, stage.optimizer.betas) == (8, 0, (0, 0.9))
 
 
-def test_the_shelf_is_listed_and_shown(toys):
+def test_the_shelf_is_listed_and_shown(toy_recipe):
     listed = inpaint("recipes").output
     assert [line.split()[0] for line in listed.splitlines()] == [path.stem for path in SHELF]
     shown = yaml.safe_load(inpaint("recipes", "show", "faces-small", "--arch", "pconv").output)
     assert shown["architectures"]["pconv"]["task"]["hole"] == 6
     assert inpaint("recipes", "lint", *(path.stem for path in SHELF)).exit_code == 0
-    toys.write_text(RECIPE.replace("l1: 1", "l2: 1"))
-    result = inpaint("recipes", "lint", toys, "faces-small")
+    toy_recipe.write_text(RECIPE.replace("l1: 1", "l2: 1"))
+    result = inpaint("recipes", "lint", toy_recipe, "faces-small")
     assert result.exit_code == 1
-    assert f"{toys}:15: architectures.toy.task.l2: no setting" in result.output
+    assert f"{toy_recipe}:15: architectures.toy.task.l2: no setting" in result.output
     assert "1 of 2 recipes are right" in result.output
     changed = inpaint("recipes", "diff", "faces-small", "smoke").output
     assert "data.size: 64 -> 32" in changed
@@ -270,7 +263,7 @@ def test_the_shelf_is_listed_and_shown(toys):
     assert "no recipe named 'faces-smal'; did you mean 'faces-small'?" in missing.output
 
 
-def test_what_is_listed_or_reported_is_printed_as_json_too(toys):
+def test_what_is_listed_or_reported_is_printed_as_json_too(toy_recipe):
     def parsed(*args, code=0):
         found = []
         for line in ((*args, "--json"), (args[0], "--json", *args[1:])):
@@ -281,12 +274,12 @@ def test_what_is_listed_or_reported_is_printed_as_json_too(toys):
         return found[0]
 
     assert [row["name"] for row in parsed("recipes")] == [path.stem for path in SHELF]
-    assert parsed("recipes", "show", toys)["every"]["validate"] == 100
-    assert parsed("recipes", "show", toys, "--arch", "toy")["masks"]["kind"] == "boxes"
-    assert parsed("recipes", "lint", toys) == [{"recipe": str(toys), "error": None}]
-    toys.write_text(RECIPE.replace("size: 32", "size: 0"))
-    (row,) = parsed("recipes", "lint", toys, code=1)
-    assert row["error"].startswith(f"{toys}:6: data.size: input should be greater")
+    assert parsed("recipes", "show", toy_recipe)["every"]["validate"] == 100
+    assert parsed("recipes", "show", toy_recipe, "--arch", "toy")["masks"]["kind"] == "boxes"
+    assert parsed("recipes", "lint", toy_recipe) == [{"recipe": str(toy_recipe), "error": None}]
+    toy_recipe.write_text(RECIPE.replace("size: 32", "size: 0"))
+    (row,) = parsed("recipes", "lint", toy_recipe, code=1)
+    assert row["error"].startswith(f"{toy_recipe}:6: data.size: input should be greater")
     row = {"key": "data.size", "one": 64, "other": 32}
     assert row in parsed("recipes", "diff", "faces-small", "smoke")
 

@@ -18,10 +18,10 @@ from PIL import Image
 from tqdm import tqdm
 
 from .. import images, registry, sheets
-from ..errors import DataError, InpaintError, WeightsError, unknown
+from ..errors import DataError, InpaintError
 from ..files import free, replacing
-from ..images.read import contents, opened, upright_size
-from .models import locate, named
+from ..images.read import size_of
+from .models import absent, locate, named
 from .options import Options
 from .pairs import Pair, pair
 from .workers import spread
@@ -135,9 +135,7 @@ def labelled(models: Sequence[str]) -> dict[str, str]:
     labels: dict[str, str] = {}
     for choice in models:
         if choice not in registry.found("architectures") and not locate(choice).is_file():
-            raise WeightsError(
-                unknown("model", choice, {*named(), *registry.found("architectures")})
-            )
+            raise absent(choice)
         label = Path(choice).stem if Path(choice).is_file() else choice
         if label in labels:
             raise DataError(f"{choice} and {labels[label]} are both called {label}: leave out one")
@@ -162,16 +160,10 @@ def truth_of(pair: Pair, photos: Path, truth: Path) -> Path:
     path = truth / pair.name if photos.is_dir() else truth
     if not path.is_file():
         raise DataError(f"{path} is missing: the truth of {pair.photo} has the same name")
-    (height, width), (h, w) = (size(file) for file in (pair.photo, path))
+    (height, width), (h, w) = map(size_of, (pair.photo, path))
     if (height, width) != (h, w):
         raise DataError(f"{path} is {w}x{h}, but {pair.photo} is {width}x{height}; make them equal")
     return path
-
-
-def size(path: Path) -> tuple[int, int]:
-    """(height, width) of a photo, from its header."""
-    with opened(contents(path), str(path)) as image:
-        return upright_size(image)
 
 
 def beginning(choice: str, options: Options, folder: Path) -> Callable[[Sequence[Pair]], Run]:
@@ -259,10 +251,9 @@ def scored(
             continue
         photo = images.read_photo(each.photo)
         mask = torch.from_numpy(images.grow(hole_of(photo, each.mask, options).hole, options.grow))
-        filled, truth = map(images.read_photo, (result(folder, each), truths[each.name]))
+        pictures = [levels(images.read_photo(p)) for p in (result(folder, each), truths[each.name])]
         for name, metric in metrics.items():
-            score = metric.score(levels(filled), levels(truth), mask[None, None])
-            scores[name].append(float(score))
+            scores[name].append(float(metric.score(*pictures, mask[None, None])))
     return {name: metric.over(scores[name]) for name, metric in metrics.items()}
 
 

@@ -15,8 +15,9 @@ import numpy as np
 from ..api.masks import Mask, on_border
 from ..errors import DataError, ImageError
 from ..images import in_bytes, read_mask, read_photo, resize_mask, same_shape
+from ..images.read import size_of
 from ..sheets import overlay
-from .masks import MANIFEST, SHOWN, laid_out, pictures, read_manifest, size_of, spread
+from .masks import MANIFEST, SHOWN, laid_out, pictures, read_manifest, spread
 from .pairs import pair
 
 Polarity = Literal["white", "black", "unclear"]

@@ -24,7 +24,7 @@ from ..api.settings import Settings
 from ..errors import DataError, PluginError, RecipeError
 from ..files import replacing, unwritable
 from ..images import read_mask
-from ..images.read import contents, max_pixels, opened, upright_size
+from ..images.read import max_pixels, size_of
 from ..recipe import Source, Where, lay
 from ..registry import found, load
 from ..sheets import Picture, sheet
@@ -161,12 +161,6 @@ def pictures(folder: Path) -> list[str]:
     if not names:
         raise DataError(f"no pictures in {folder}; give a folder of photos or masks")
     return names
-
-
-def size_of(photo: Path) -> tuple[int, int]:
-    """(height, width) of a photo as displayed; only its header is decoded."""
-    with opened(contents(photo), str(photo)) as image:
-        return upright_size(image)
 
 
 def generate(

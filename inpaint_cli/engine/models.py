@@ -86,7 +86,7 @@ def by_name(name: str) -> Model:
     if architecture is None:
         if Path(name).is_file():
             raise WeightsError(f"{name} is a file; say --weights {name}")
-        raise WeightsError(unknown("model", name, {*files, *plugins}))
+        raise absent(name)
     if not ready:
         raise WeightsError(
             f"'{name}' needs weights: give --weights FILE, or train some with"
@@ -94,6 +94,11 @@ def by_name(name: str) -> Model:
         )
     settings = architecture.settings()
     return model_of(name, architecture, settings, architecture.build(settings))
+
+
+def absent(name: str) -> WeightsError:
+    """The error that no weights file and no architecture is called `name`."""
+    return WeightsError(unknown("model", name, {*named(), *registry.found("architectures")}))
 
 
 def locate(weights: str | Path) -> Path:
@@ -150,9 +155,7 @@ def use(choice: str | None) -> None:
     if choice not in registry.found("architectures"):
         path = locate(choice)
         if not path.is_file():
-            raise WeightsError(
-                unknown("model", choice, {*named(), *registry.found("architectures")})
-            )
+            raise absent(choice)
         choice = choice if choice in named() and path == named()[choice] else str(path.resolve())
     with replacing(store) as temporary:
         temporary.write_text(json.dumps({"use": choice}) + "\n", "utf-8")

@@ -108,6 +108,12 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
     return (image.width, image.height) if lies else (image.height, image.width)
 
 
+def size_of(photo: Path) -> tuple[int, int]:
+    """(height, width) of a photo as displayed; only its header is decoded."""
+    with opened(contents(photo), str(photo)) as image:
+        return upright_size(image)
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Pillow without its warnings and without its own limit of pixels, for ours is kept.
