@@ -23,11 +23,11 @@ from table import record
 from torch import Tensor
 from tqdm import tqdm
 
-from inpaint_cli import sheets
 from inpaint_cli.api.metrics import ImageMetric
-from inpaint_cli.engine import protocols
-from inpaint_cli.engine.cases import of_model
-from inpaint_cli.pictures import pixels
+from inpaint_cli.api.tensors import pixels
+from inpaint_cli.evaluation import protocols
+from inpaint_cli.evaluation.samples import of_model
+from inpaint_cli.reports import contact_sheet as sheets
 from inpaint_metrics.pixels import L1, PSNR
 from inpaint_metrics.ssim import SSIM
 

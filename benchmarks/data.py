@@ -22,9 +22,10 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from inpaint_cli.api.stages import Stage
-from inpaint_cli.engine.data import ROOM, Collection, Feed, Pictures, Sample, decode, placed
-from inpaint_cli.recipe import Data, Named, Recipe
+from inpaint_cli.datasets.collection import Collection, decode, placed
+from inpaint_cli.recipe.schema import Data, Named, Recipe
 from inpaint_cli.registry import load
+from inpaint_cli.training.feed import ROOM, Feed, Pictures, Sample
 
 KODAK = Path(__file__).parents[2] / "shared" / "data" / "scenes"
 SIZE, BATCH, BATCHES, ROUNDS = 256, 16, 16, 7

@@ -19,8 +19,9 @@ from skimage import data
 from table import paired, record
 
 from inpaint_cli import images, registry
-from inpaint_cli.engine import models, weights
-from inpaint_cli.engine.fill import fill_photo
+from inpaint_cli.filling.fill import fill_photo
+from inpaint_cli.models import choose as models
+from inpaint_cli.models import weights
 
 MODELS = ("telea", "patchmatch", "lama")
 HEIGHT, WIDTH, SIDE = 3000, 4000, 200

@@ -23,9 +23,9 @@ from skimage import data
 from table import record
 
 from inpaint_cli import images
-from inpaint_cli.engine import fill, folder
-from inpaint_cli.engine.models import open_model
-from inpaint_cli.engine.options import Options
+from inpaint_cli.filling import fill, folder
+from inpaint_cli.filling.options import Options
+from inpaint_cli.models.choose import open_model
 
 COUNT, LOTS, SIDE, MANY = 200, 8, 512, 10_000
 

@@ -23,14 +23,16 @@ import torch
 import yaml
 from table import record
 
-from inpaint_cli import registry, sheets
+from inpaint_cli import registry
 from inpaint_cli.api.architectures import Architecture
-from inpaint_cli.engine import protocols, statistics
-from inpaint_cli.engine.cases import Case, Filling, of_model
-from inpaint_cli.engine.models import open_model
-from inpaint_cli.engine.seed import seed as sow
-from inpaint_cli.files import replacing
-from inpaint_cli.pictures import pixels
+from inpaint_cli.api.tensors import pixels
+from inpaint_cli.evaluation import bootstrap as statistics
+from inpaint_cli.evaluation import protocols
+from inpaint_cli.evaluation.samples import Case, Filling, of_model
+from inpaint_cli.files.write import replacing
+from inpaint_cli.models.choose import open_model
+from inpaint_cli.reports import contact_sheet as sheets
+from inpaint_cli.runtime.seed import seed as sow
 
 METRICS = {
     "psnr-hole": ("PSNR of holes, dB", 2, {"kind": "psnr", "region": "hole", "cap": 100}),

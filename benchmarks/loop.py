@@ -9,8 +9,8 @@ from torch import optim
 
 from inpaint_cli.api.architectures import Batch, Task
 from inpaint_cli.api.stages import Stage
-from inpaint_cli.engine.train import train
 from inpaint_cli.registry import load
+from inpaint_cli.training.loop import train
 
 STEPS, SIZE, BATCH, ROUNDS = 4, 64, 8, 15
 SETTINGS = {"pconv": {"levels": 5, "width": 32}, "gated": {"width": 24}}

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from table import paired, record
 
-from inpaint_cli.engine.masks import generator
+from inpaint_cli.recipe.plugins import generator
 
 SIZE, LOW, HIGH = 256, 0.4, 0.6
 MASKS, ROUNDS = 300, 7

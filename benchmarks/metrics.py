@@ -15,7 +15,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from table import paired, record
 
 from inpaint_cli.api.metrics import Features
-from inpaint_cli.engine.devices import keep_memory
+from inpaint_cli.runtime.devices import keep_memory
 from inpaint_metrics import inception
 from inpaint_metrics.frechet import frechet
 from inpaint_metrics.pixels import PSNR

@@ -23,7 +23,7 @@ from spandrel.architectures.LaMa import LaMa
 from table import paired, record
 
 from inpaint_cli.registry import load
-from inpaint_cli.sheets import overlay, sheet
+from inpaint_cli.reports.contact_sheet import overlay, sheet
 
 Picture = NDArray[np.float32]  # H W 3
 Hole = NDArray[np.bool_]  # H W

@@ -12,9 +12,9 @@ import torch
 from table import held
 
 from inpaint_cli import images, registry
-from inpaint_cli.engine.fill import fill_photo
-from inpaint_cli.engine.options import Options
-from inpaint_cli.engine.weights import Model
+from inpaint_cli.filling.fill import fill_photo
+from inpaint_cli.filling.options import Options
+from inpaint_cli.models.weights import Model
 
 
 def peak(name: str, side: int) -> float:

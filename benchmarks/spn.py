@@ -16,8 +16,8 @@ from table import paired, record
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from inpaint_cli.engine.devices import keep_memory
 from inpaint_cli.layers.spade import Spade, SpadeBlock
+from inpaint_cli.runtime.devices import keep_memory
 from inpaint_spn import SPN
 from inpaint_spn.model import Generator, SemanticPriorNet, SpadeResidual
 from inpaint_spn.prior import DenseBlock, PriorLearner, Widening

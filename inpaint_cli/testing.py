@@ -34,12 +34,12 @@ from .api.formats import Format
 from .api.masks import Masks
 from .api.metrics import Features, ImageMetric, Metric, SetMetric, unit
 from .api.stages import Stage, overlaid
-from .engine import weights
-from .engine.data import decode
-from .engine.devices import autocast
-from .engine.fill import fill
-from .engine.train import train
+from .datasets.collection import decode
 from .errors import DataError, InpaintError, WeightsError
+from .filling.fill import fill
+from .models import weights
+from .runtime.devices import autocast
+from .training.loop import train
 
 AWKWARD = ((37, 53), (64, 40), (1, 1), (3, 70))  # heights and widths no network is made for
 

@@ -8,13 +8,14 @@ import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image
+from places import ROOT
 from skimage import data
 
 from inpaint_cli.cli import main
-from inpaint_cli.engine.fill import fill
-from inpaint_cli.engine.models import open_model
+from inpaint_cli.filling.fill import fill
+from inpaint_cli.models.choose import open_model
 
-SHIPPED = Path(__file__).parents[1] / "inpaint_cli" / "weights" / "faces.safetensors"
+SHIPPED = ROOT / "inpaint_cli" / "models" / "builtin" / "faces.safetensors"
 
 
 @pytest.fixture(autouse=True)

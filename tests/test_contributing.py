@@ -11,11 +11,11 @@ import pytest
 from click.testing import CliRunner
 from hatchling.build import build_wheel
 from PIL import Image
+from places import ROOT
 from toy import photos
 
 from inpaint_cli.cli import main
 
-ROOT = Path(__file__).parents[1]
 SECTION = (ROOT / "CONTRIBUTING.md").read_text("utf-8").partition("## Add an architecture\n")[2]
 FILES = dict(re.findall(r"^`(\S+)`:\n\n```\w+\n(.*?)^```", SECTION, re.MULTILINE | re.DOTALL))
 COMMANDS = re.findall(r"`(pip install [^`]+|pytest|inpaint [^`]+)`", SECTION)

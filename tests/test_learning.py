@@ -3,17 +3,17 @@
 import importlib
 import json
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
+from places import ROOT
 
-from inpaint_cli.engine.build import build
-from inpaint_cli.recipe import find, read
+from inpaint_cli.recipe.read import find, read
+from inpaint_cli.training.build import build
 
 
 @pytest.fixture
 def learning(monkeypatch):
-    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
     return importlib.import_module("learning")
 
 

@@ -10,8 +10,8 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.models.vgg import cfgs, make_layers
 
-from inpaint_cli import pretrained
 from inpaint_cli.errors import WeightsError
+from inpaint_cli.files import pretrained
 from inpaint_cli.losses.adversarial import (
     feature_matching,
     hinge_critic,

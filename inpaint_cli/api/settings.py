@@ -1,9 +1,5 @@
-"""Typed, immutable settings that refuse a key they do not know."""
+"""The base of all settings, where plugins of version 0.1 import it from."""
 
-from pydantic import BaseModel, ConfigDict
+from ..settings import Settings
 
-
-class Settings(BaseModel):
-    """Base of all settings: of architectures, tasks, masks, metrics, data sets and recipes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+__all__ = ["Settings"]

@@ -68,7 +68,8 @@ def command(
     seam stands out (%); of PSNR and SSIM more is better, of all else less.
     """
     options = fill_options(settings, "--mask", mask)
-    from ..files import free, picture_format
+    from ..files.pictures import picture_format
+    from ..files.write import free
 
     if output is None:
         named = photo.resolve() if photo.is_dir() else photo  # "." has no name
@@ -76,8 +77,8 @@ def command(
     picture_format(output)  # before any work
     free(output, overwrite=overwrite)
 
-    from ..engine.compare import METRICS, compare
-    from ..engine.report import Table
+    from ..filling.compare import METRICS, compare
+    from ..reports.text import Table
 
     lines = compare(
         photo,

@@ -18,7 +18,7 @@ def command(output: Path, overwrite: bool) -> None:
 
     Writes a photo, a mask, the photo filled, and a sheet that shows all three; prints their paths.
     """
-    from ..engine.demo import demo
+    from ..filling.demo import demo
 
     paths = demo(output, overwrite=overwrite, report=lambda note: click.echo(note, err=True))
     click.echo("\n".join(map(str, paths)))

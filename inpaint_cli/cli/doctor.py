@@ -12,7 +12,7 @@ def command(as_json: bool) -> None:
     the two rulers is made to be pasted into a bug report: the home folder is written as ~.
     Exit code 1 when a plugin is broken.
     """
-    from ..engine import doctor
+    from .. import doctor
 
     report = doctor.examine()
     click.echo(json.dumps(report, indent=2) if as_json else doctor.text(report))

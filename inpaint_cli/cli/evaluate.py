@@ -120,7 +120,8 @@ def command(
     the protocol, else of --size, else of RECIPE, and filled here; their masks are those of --masks,
     or drawn as RECIPE says.
     """
-    from ..engine import protocols, scorecard
+    from ..evaluation import protocols
+    from ..evaluation import results as scorecard
 
     if listing:
         summaries = {name: protocols.read(name).protocol.summary for name in protocols.names()}
@@ -141,7 +142,8 @@ def command(
         tell([table.caption])
         return
 
-    from ..engine import cases, evaluate
+    from ..evaluation import measure as evaluate
+    from ..evaluation import samples as cases
 
     plan = protocols.read(protocol, features=features)
     where = evaluate.place(device)

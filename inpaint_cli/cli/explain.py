@@ -39,14 +39,15 @@ def command(
     What is shown is up to the model; of a large photo, the largest window that it works on.
     """
     options = fill_options(settings, "--mask", mask)
-    from ..files import free, picture_format
+    from ..files.pictures import picture_format
+    from ..files.write import free
 
     output = output or photo.with_name(f"{photo.stem}.explained.png")
     picture_format(output)  # before any work
     free(output, overwrite=overwrite)
 
-    from ..engine.explain import explain
-    from ..engine.models import open_model
+    from ..filling.explain import explain
+    from ..models.choose import open_model
 
     explain(open_model(model, weights), photo, mask_path("--mask", mask), output, options=options)
     click.echo(output)

@@ -87,7 +87,7 @@ def command(
     stops nothing: it is listed at the end, and the exit code is 1.
     """
     options = fill_options(settings, "--masks", masks)
-    from ..engine import folder
+    from ..filling import folder
 
     job = folder.Job(
         photos,
@@ -125,7 +125,7 @@ def command(
 
 def show(job: Any, retry_failed: bool, as_json: bool) -> None:
     """Print the pairs, what would become of each, and who is left alone."""
-    from ..engine import folder
+    from ..filling import folder
 
     pairing = folder.paired(job)
     items = folder.survey(job, pairing, retry_failed=retry_failed)
@@ -142,7 +142,7 @@ def show(job: Any, retry_failed: bool, as_json: bool) -> None:
         found = {"pairs": rows, "failed": pairing.alone, "unused": pairing.unused}
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
     else:
-        from ..engine.report import Table
+        from ..reports.text import Table
 
         rows = [
             (str(i.pair.photo), str(i.pair.mask or ("alpha" if job.options.alpha else "")), i.state)

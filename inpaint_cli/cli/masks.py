@@ -121,26 +121,30 @@ def gen(
         raise click.UsageError("--images makes one mask a photo; leave out --count and --per-bin")
     if images and output.exists() and output.samefile(images):
         raise click.UsageError(f"the masks would replace the photos of {images}: give another -o")
-    from ..engine import masks
-    from ..files import free, picture_format
+    from ..files.pictures import picture_format
+    from ..files.write import free
+    from ..masks import generate
+    from ..masks.manifest import MANIFEST
+    from ..masks.sheet import contact_sheet
+    from ..recipe.plugins import generator
 
     if sheet:
         picture_format(sheet)  # before any work
         free(sheet, overwrite=overwrite)
 
     ratios = bins or [ratio]
-    generators = [masks.generator(kind, settings, ratio=r, border=border) for r in ratios]
+    generators = [generator(kind, settings, ratio=r, border=border) for r in ratios]
     if images:
-        orders = masks.matching(generators, images, seed=seed)
+        orders = generate.matching(generators, images, seed=seed)
     else:
-        orders = masks.numbered(generators, count or per_bin or 100, size, seed=seed)
-    entries = masks.generate(orders, generators, output, workers=workers, overwrite=overwrite)
+        orders = generate.numbered(generators, count or per_bin or 100, size, seed=seed)
+    entries = generate.generate(orders, generators, output, workers=workers, overwrite=overwrite)
     if sheet:
-        masks.contact_sheet(entries, output, sheet)
+        contact_sheet(entries, output, sheet)
     shares = [entry.ratio for entry in entries]
     click.echo(
         f"{len(entries)} masks by {kind}, hole {min(shares):.1%} to {max(shares):.1%}, mean "
-        f"{sum(shares) / len(shares):.1%}; {output / masks.MANIFEST} rebuilds them",
+        f"{sum(shares) / len(shares):.1%}; {output / MANIFEST} rebuilds them",
         err=True,
     )
     click.echo(output)
@@ -177,8 +181,9 @@ def check(
       inpaint masks check masks/
       inpaint masks check masks/ --images photos/ -o look.png
     """
-    from ..engine import mask_check
-    from ..files import free, picture_format
+    from ..files.pictures import picture_format
+    from ..files.write import free
+    from ..masks import check as mask_check
 
     if output:
         picture_format(output)  # before any work
@@ -208,11 +213,12 @@ def rebuild(
     Example:
       inpaint masks rebuild masks/masks.jsonl -o again/
     """
-    from ..engine import masks
+    from ..masks import generate
+    from ..masks.manifest import read_manifest
 
-    entries, differ = masks.rebuild(manifest, output, workers=workers, overwrite=overwrite)
+    entries, differ = generate.rebuild(manifest, output, workers=workers, overwrite=overwrite)
     if differ:
-        versions = masks.read_manifest(manifest)[0].versions
+        versions = read_manifest(manifest)[0].versions
         click.echo(
             f"{len(differ)} of {len(entries)} masks differ from the manifest "
             f"({', '.join(differ[:3])}{', ...' if len(differ) > 3 else ''}); they were drawn with "
@@ -234,9 +240,9 @@ def kinds(kind: str | None, as_json: bool) -> None:
     All of them, or only KIND. Each setting can be given to `inpaint masks gen` as --set KEY=VALUE
     and in a recipe below `masks:`. Every generator also takes ratio and border.
     """
-    from ..engine import masks
+    from ..masks import generate
 
-    rows = masks.kinds(kind)
+    rows = generate.kinds(kind)
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return

@@ -12,7 +12,7 @@ def command(as_json: bool) -> None:
     in your own weights folder and in the package. Architectures without any weights so far are
     shown too, marked: give them some with --weights, or train them.
     """
-    from ..engine import models
+    from ..models import choose as models
 
     choices, broken = models.models()
     if as_json:

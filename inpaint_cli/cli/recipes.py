@@ -12,7 +12,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
     """List, show, check and compare recipes."""
     ctx.default_map = {name: {"as_json": as_json} for name in command.commands}
     if ctx.invoked_subcommand is None:
-        from ..recipe import read, shelf
+        from ..recipe.read import read, shelf
 
         found = {path.stem: read(path)[0] for path in sorted(shelf().glob("*.yaml"))}
         if as_json:
@@ -34,11 +34,11 @@ def command(ctx: click.Context, as_json: bool) -> None:
 @json_option
 def show(name: str, architecture: str | None, overrides: tuple[str, ...], as_json: bool) -> None:
     """Print a recipe with every default written out."""
-    from ..recipe import dump, find, read
+    from ..recipe.read import dump, find, read
 
     recipe, source = read(find(name), overrides)
     if architecture:
-        from ..engine.build import build
+        from ..training.build import build
 
         recipe = build(architecture, recipe, source).recipe
     if as_json:
@@ -53,9 +53,9 @@ def show(name: str, architecture: str | None, overrides: tuple[str, ...], as_jso
 @click.pass_context
 def lint(ctx: click.Context, names: tuple[str, ...], as_json: bool) -> None:
     """Check recipes by the plugins they name, for each architecture that has a section."""
-    from ..engine.build import check
     from ..errors import InpaintError
-    from ..recipe import find, read
+    from ..recipe.read import find, read
+    from ..training.build import check
 
     errors: dict[str, str | None] = dict.fromkeys(names)
     for name in errors:
@@ -80,7 +80,7 @@ def lint(ctx: click.Context, names: tuple[str, ...], as_json: bool) -> None:
 @json_option
 def diff(one: str, other: str, as_json: bool) -> None:
     """Name the settings in which two recipes differ."""
-    from ..recipe import differences, find, read
+    from ..recipe.read import differences, find, read
 
     left, right = (
         read(find(name))[0].model_dump(mode="json", by_alias=True) for name in (one, other)

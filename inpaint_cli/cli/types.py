@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from ..engine.options import Options
+    from ..filling.options import Options
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -165,7 +165,7 @@ def fill_options(given: Mapping[str, Any], name: str, mask: str | None) -> Optio
 
     Feathering needs a band to do it in.
     """
-    from ..engine.options import Options
+    from ..filling.options import Options
 
     alpha = mask == "alpha"
     if mask is None and not given["regions"]:

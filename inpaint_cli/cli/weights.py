@@ -20,7 +20,8 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def inspect(file: Path, as_json: bool) -> None:
     """Say what a weights file holds, without building its network."""
-    from ..engine import models, weights
+    from ..models import choose as models
+    from ..models import weights
 
     contents = weights.inspect(models.locate(file))
     types = sorted({kind for kind, _ in contents.tensors.values()})
@@ -51,7 +52,7 @@ def use(choice: str | None, forget: bool) -> None:
 
     NAME is anything that `inpaint models` lists. $INPAINT_WEIGHTS, where it is set, comes first.
     """
-    from ..engine import models
+    from ..models import choose as models
 
     if (choice is None) != forget:
         raise click.UsageError("say either NAME|FILE or --none")
@@ -75,8 +76,8 @@ def convert(
     Nothing in the file is executed. What has no use for filling, such as a critic, is left out and
     named.
     """
-    from ..engine.convert import convert
-    from ..files import free
+    from ..files.write import free
+    from ..models.convert import convert
 
     output = output or file.with_suffix(".safetensors")
     if output.resolve() == file.resolve():
@@ -103,8 +104,9 @@ def convert(
 @overwriting
 def export(file: Path, output: Path, half: bool, notes: tuple[str, ...], overwrite: bool) -> None:
     """Copy weights to give them away: smaller, and with notes such as their licence."""
-    from ..engine import models, weights
-    from ..files import free
+    from ..files.write import free
+    from ..models import choose as models
+    from ..models import weights
 
     if not all("=" in note for note in notes):
         raise click.UsageError("--note takes KEY=TEXT, such as licence='research only'")

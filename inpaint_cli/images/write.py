@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
 from ..errors import ImageError
-from ..files import picture_format, replacing
+from ..files.pictures import picture_format
+from ..files.write import replacing
 from .deep import encode_png, encode_ppm, encode_tiff
 from .jpeg import splice
 from .photo import GRAY, LUMA, WITH_ALPHA, Float, Hole, Photo, picture

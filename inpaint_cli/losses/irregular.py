@@ -9,7 +9,7 @@ import torch
 from pydantic import NonNegativeFloat
 from torch import Tensor
 
-from ..api.settings import Settings
+from ..settings import Settings
 from .perceptual import VGG, Source, perceptual, style, vgg
 from .reconstruction import l1
 from .smoothness import total_variation

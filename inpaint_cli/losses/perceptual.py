@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .. import pretrained
+from ..layers.backbones import load_backbone
 
 Network = Literal["vgg16", "vgg19"]
 Source = Literal["imagenet", "none", "random"]
@@ -41,7 +41,7 @@ class VGG(nn.Module):
         self.steps = layout(network, taps)
         self.normalise = normalise
         self.taps = tuple(taps)
-        weights = pretrained.load(network) if source == "imagenet" else drawn(self.steps)
+        weights = load_backbone(network) if source == "imagenet" else drawn(self.steps)
         for name, index in self.steps:
             if name.startswith("relu"):
                 for part in ("weight", "bias"):

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from inpaint_cli.api.architectures import Architecture, Sizes
-from inpaint_cli.pictures import pixels
+from inpaint_cli.api.tensors import pixels
 
 from .model import GaussianFill, GaussianSettings
 from .task import GaussianTask

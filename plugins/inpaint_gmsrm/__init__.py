@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from inpaint_cli.api.architectures import Architecture, Sizes
-from inpaint_cli.pictures import pixels
+from inpaint_cli.api.tensors import pixels
 
 from .model import GMSRMNet, GMSRMSettings, Query
 from .task import GMSRMTask

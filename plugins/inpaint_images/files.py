@@ -9,8 +9,8 @@ from typing import Literal
 from pydantic import NonNegativeInt
 
 from inpaint_cli.api.datasets import Images
-from inpaint_cli.archives import member, members
 from inpaint_cli.errors import DataError
+from inpaint_cli.files.zips import member, members
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".avif", ".jp2")
 LISTS = (".txt", ".lst", ".flist")

@@ -15,12 +15,7 @@ from inpaint_cli.api.architectures import Batch, Losses, Phase, Task
 from inpaint_cli.api.settings import Settings
 from inpaint_cli.api.stages import Optimizer, Stage
 from inpaint_cli.layers.discriminators import pix2pixhd
-from inpaint_cli.losses.adversarial import (
-    feature_matching,
-    logistic_critic,
-    logistic_generator,
-    r1,
-)
+from inpaint_cli.losses.adversarial import feature_matching, logistic_critic, logistic_generator, r1
 from inpaint_cli.losses.perceptual import Source, label, vgg
 from inpaint_cli.losses.reconstruction import l1
 

@@ -7,8 +7,8 @@ import numpy as np
 from pydantic import Field
 
 from inpaint_cli.api.masks import Mask, Masks
-from inpaint_cli.archives import member, members
 from inpaint_cli.errors import DataError
+from inpaint_cli.files.zips import member, members
 
 from .brush import flipped
 

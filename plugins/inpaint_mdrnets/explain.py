@@ -7,7 +7,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from inpaint_cli.pictures import pixels
+from inpaint_cli.api.tensors import pixels
 
 from .model import MDRNet
 from .regions import names

@@ -13,8 +13,8 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models.inception import BasicConv2d, inception_v3
 
-from inpaint_cli import pretrained
 from inpaint_cli.api.metrics import SetMetric, unit
+from inpaint_cli.layers.backbones import load_backbone
 
 from .backbones import Weights, frozen, randomised
 
@@ -44,7 +44,7 @@ def network(weights: Weights) -> nn.Module:
     if weights == "random":
         randomised(net)
     else:
-        net.load_state_dict(pretrained.load("inception-fid"))
+        net.load_state_dict(load_backbone("inception-fid"))
     return folded(net).to(memory_format=torch.channels_last)
 
 

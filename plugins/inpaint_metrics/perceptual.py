@@ -9,8 +9,8 @@ import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from inpaint_cli import pretrained
 from inpaint_cli.api.metrics import ImageMetric, unit
+from inpaint_cli.layers.backbones import load_backbone
 
 from .backbones import Weights, frozen, randomised
 from .regions import Region, inside, mean_over
@@ -57,7 +57,7 @@ def network(trunk: Literal["alex", "vgg"], weights: Weights, spatial: bool) -> n
     if weights == "random":
         randomised(net.net)
     else:
-        trunk_weights = pretrained.load(TRUNKS[trunk])
+        trunk_weights = load_backbone(TRUNKS[trunk])
         for part in net.net.children():  # slices of the trunk, whose layers kept their numbers
             for number, layer in part.named_children():
                 own = {key: trunk_weights[f"features.{number}.{key}"] for key in layer.state_dict()}

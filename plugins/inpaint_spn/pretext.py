@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision import models
 
-from inpaint_cli import pretrained
 from inpaint_cli.errors import WeightsError
+from inpaint_cli.layers.backbones import load_backbone
 
 Pretext = Literal["tresnet_l", "resnet34", "resnet50", "random", "none"]
 
@@ -72,7 +72,7 @@ def pretext(name: Pretext, file: Path | None = None) -> PretextFeatures | None:
 def resnet(name: str) -> PretextFeatures:
     """Stem, first and second layer of a ResNet of torchvision: 1/2, 1/4 and 1/8 of the size."""
     net: Any = models.get_model(name, weights=None)
-    net.load_state_dict(pretrained.load(name))
+    net.load_state_dict(load_backbone(name))
     wide = net.layer1[-1].bn2.num_features * (4 if name == "resnet50" else 1)
     return PretextFeatures(
         name,

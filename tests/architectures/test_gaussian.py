@@ -12,8 +12,8 @@ from torch import Tensor
 
 from inpaint_cli.api.architectures import Batch
 from inpaint_cli.cli import main
-from inpaint_cli.engine.weights import read
-from inpaint_cli.engine.windows import plan
+from inpaint_cli.filling.windows import plan
+from inpaint_cli.models.weights import read
 from inpaint_gaussian import Gaussian as Architecture
 from inpaint_gaussian.frames import NONE, WHOLE, believed, views, within
 from inpaint_gaussian.gaussian import COLOURS, TAILS, Gaussian, Pictures, along

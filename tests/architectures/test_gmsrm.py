@@ -2,7 +2,6 @@
 
 import copy
 import math
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,28 +11,30 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState
 from pydantic import ValidationError
 from torch import Tensor, nn
+from toy import photos
 
-from inpaint_cli import recipe, registry
+from inpaint_cli import registry
 from inpaint_cli.api.architectures import Batch
 from inpaint_cli.api.stages import Stage
-from inpaint_cli.engine import protocols, run, weights
-from inpaint_cli.engine.checkpoint import Folder, read_state
-from inpaint_cli.engine.ema import Average
-from inpaint_cli.engine.fill import fill
-from inpaint_cli.engine.seed import seed
-from inpaint_cli.engine.train import Step, train
 from inpaint_cli.errors import TrainingError
+from inpaint_cli.evaluation import protocols
+from inpaint_cli.filling.fill import fill
 from inpaint_cli.layers.discriminators import edgeconnect
 from inpaint_cli.losses.adversarial import logistic_critic, logistic_generator
 from inpaint_cli.losses.divergence import kl
+from inpaint_cli.models import weights
+from inpaint_cli.recipe.read import read
+from inpaint_cli.recipe.schema import Ema
+from inpaint_cli.runtime.seed import seed
+from inpaint_cli.training import run
+from inpaint_cli.training.checkpoint import Folder, read_state
+from inpaint_cli.training.ema import Average
+from inpaint_cli.training.loop import Step, train
 from inpaint_gmsrm import GMSRM
 from inpaint_gmsrm.critic import ResidualCritic
 from inpaint_gmsrm.memory import StyledConv, modulated
 from inpaint_gmsrm.model import Generated, GMSRMNet, GMSRMSettings, Out, Query
 from inpaint_gmsrm.task import GMSRMTask, GMSRMTaskSettings, signed
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from toy import photos
 
 
 def count(module: nn.Module) -> int:
@@ -493,7 +494,7 @@ def test_15_it_learns_four_pictures_by_heart():
 def test_16_a_step_of_the_memory():
     tasks, example = task(net(strength=0), visible=1.0, drop=0.5, path_every=2), batch(64)
     before = copy.deepcopy(tasks.net.state_dict())
-    average = Average(tasks.net, recipe.Ema(decay=0.9, warmup=False))
+    average = Average(tasks.net, Ema(decay=0.9, warmup=False))
     first, second = steps(tasks, "memory", 2, example)
     assert set(first.losses) == {
         *("judge/logistic", "r1/r1", "generate/logistic", "generate/visible", "path/path")
@@ -593,7 +594,7 @@ def go(tmp_path: Path, folder: str, *changes: str, **options) -> run.Outcome:
     GradientState._reset_state()
     path = tmp_path / "recipe.yaml"
     path.write_text(RECIPE)
-    plan, source = recipe.read(path, changes)
+    plan, source = read(path, changes)
     data = tmp_path / "photos"
     given = run.Options(data=data if data.exists() else photos(data, 6),
                         folder=tmp_path / folder, workers=0, **options)  # fmt: skip

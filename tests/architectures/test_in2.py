@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from inpaint_cli import images, recipe
+from inpaint_cli import images
 from inpaint_cli.api.architectures import Batch
-from inpaint_cli.engine import weights
-from inpaint_cli.engine.fill import fill, fill_photo
-from inpaint_cli.engine.options import Options
+from inpaint_cli.filling.fill import fill, fill_photo
+from inpaint_cli.filling.options import Options
+from inpaint_cli.models import weights
+from inpaint_cli.recipe import read as recipe
 from inpaint_in2 import IN2
 from inpaint_in2 import attention as attention_module
 from inpaint_in2.attention import natten, neighbourhood

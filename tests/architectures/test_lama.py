@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from inpaint_cli.api.architectures import Batch
 from inpaint_cli.cli import main
-from inpaint_cli.engine import convert, weights
 from inpaint_cli.errors import WeightsError
+from inpaint_cli.models import convert, weights
 from inpaint_lama import LaMa
 from inpaint_lama.model import FourierNet, LaMaSettings
 from inpaint_lama.task import LaMaTask, LaMaTaskSettings

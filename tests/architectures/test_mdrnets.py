@@ -18,18 +18,23 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState
 from PIL import Image
+from places import SHARED, SUPPORT
 from torch import Tensor, nn
 
-from inpaint_cli import recipe, registry
+from inpaint_cli import registry
 from inpaint_cli.api.architectures import Batch
 from inpaint_cli.api.stages import Optimizer, Schedule, Stage, overlaid
-from inpaint_cli.engine import cases, protocols, run, weights
-from inpaint_cli.engine.data import Collection
-from inpaint_cli.engine.fill import fill
-from inpaint_cli.engine.train import enter, train
+from inpaint_cli.datasets.collection import Collection
 from inpaint_cli.errors import DataError, InpaintError, TrainingError, WeightsError
+from inpaint_cli.evaluation import protocols
+from inpaint_cli.evaluation import samples as cases
+from inpaint_cli.filling.fill import fill
 from inpaint_cli.layers.discriminators import edgeconnect
 from inpaint_cli.layers.partial_unet import PartialUNet
+from inpaint_cli.models import weights
+from inpaint_cli.recipe import read as recipe
+from inpaint_cli.training import run
+from inpaint_cli.training.loop import enter, train
 from inpaint_mdrnets import MDRNets
 from inpaint_mdrnets.memory import Memory, pool, spread
 from inpaint_mdrnets.model import (
@@ -54,7 +59,6 @@ from inpaint_mdrnets.regions import (
 )
 from inpaint_mdrnets.task import MDRNetsTask, MDRNetsTaskSettings, crops, entropy, sampled
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 HOUSE = protocols.read("house").protocol
 BISENET = {"parser": "bisenet", "parser_width": 4, "parser_size": 64}
 
@@ -482,7 +486,7 @@ print("agree", rank)
 @pytest.mark.ddp
 def test_two_processes_hold_the_same_memory_after_every_step(tmp_path):
     script = tmp_path / "worker.py"
-    script.write_text(WORKER.format(tests=str(Path(__file__).parent)))
+    script.write_text(WORKER.format(tests=str(SUPPORT)))
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script)]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run([sys.executable, *launch], capture_output=True, text=True, env=env)

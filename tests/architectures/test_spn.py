@@ -15,16 +15,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models import resnet34
 
-from inpaint_cli import pretrained
 from inpaint_cli.api.architectures import Batch
 from inpaint_cli.cli import main
-from inpaint_cli.engine import models, weights
-from inpaint_cli.engine.fill import fill
 from inpaint_cli.errors import WeightsError
+from inpaint_cli.filling.fill import fill
 from inpaint_cli.layers.discriminators import edgeconnect
 from inpaint_cli.layers.spade import Spade
 from inpaint_cli.losses.divergence import kl
-from inpaint_cli.recipe import Source, find, read
+from inpaint_cli.models import choose as models
+from inpaint_cli.models import weights
+from inpaint_cli.recipe.read import find, read
+from inpaint_cli.recipe.source import Source
 from inpaint_spn import SPL, SPN, SPNP, TINY
 from inpaint_spn.clusters import clusters
 from inpaint_spn.model import Out, SemanticPriorNet
@@ -484,7 +485,7 @@ def published(monkeypatch: pytest.MonkeyPatch):
     """Random weights in place of torchvision's published ones."""
     torch.manual_seed(0)
     state = resnet34(weights=None).state_dict()
-    monkeypatch.setattr(pretrained, "load", lambda name: state)
+    monkeypatch.setattr("inpaint_spn.pretext.load_backbone", lambda name: state)
 
 
 def test_priors_come_nearer_to_the_features_of_a_resnet(published: None):

@@ -1,0 +1,141 @@
+"""The images of a data set, decoded and brought to a size."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2.functional import crop, horizontal_flip, pad, resize
+
+from ..api.datasets import Images
+from ..errors import DataError
+from ..images import in_bytes, read_photo
+from ..images.read import opened, upright_size
+
+Shape = tuple[int, int]  # height, width
+JPEG = b"\xff\xd8"  # how such a file begins
+REDUCED = (
+    (8, cv2.IMREAD_REDUCED_COLOR_8),
+    (4, cv2.IMREAD_REDUCED_COLOR_4),
+    (2, cv2.IMREAD_REDUCED_COLOR_2),
+)
+
+
+@dataclass(frozen=True)
+class Collection:
+    """The images of a data set, where they lie."""
+
+    images: Images
+    root: Path
+    names: Sequence[str]
+
+    @classmethod
+    def at(cls, images: Images, root: Path) -> "Collection":
+        return cls(images, root, images.names(root))
+
+    def labelled(self) -> "Collection":
+        """Those that have a label map. Raises `DataError` where none has."""
+        named = [n for n in self.names if self.images.label_map(self.root, n) is not None]
+        if not named:
+            raise DataError(
+                f"{self.root} holds no label maps, which this training learns from; put them "
+                "beside the images and say so with --set data.train.labels='{}.png'"
+            )
+        return replace(self, names=named)
+
+    def labels(self, index: int, shape: Shape) -> Tensor:
+        """The label map of the image, uint8 [1, H, W], in the image's own `shape`."""
+        name = self.names[index]
+        data = self.images.label_map(self.root, name)
+        with opened(data or b"", f"the label map of {name}") as image:
+            if image.mode not in ("P", "L"):
+                raise DataError(
+                    f"the label map of {name} has mode {image.mode} where numbers of classes "
+                    "belong; store it as an 8-bit gray or palette PNG"
+                )
+            numbers = torch.from_numpy(np.array(image))[None]
+        return scaled(numbers, shape, InterpolationMode.NEAREST_EXACT)
+
+    def decode(self, index: int, *, enough: float = math.inf) -> Tensor:
+        """The image as uint8 [3, H, W], upright. Raises `ImageError` where it is damaged."""
+        name = self.names[index]
+        return decode(self.images.read(self.root, name), name, enough=enough)
+
+    def shape(self, index: int) -> Shape:
+        """The size of the image, from its header."""
+        name = self.names[index]
+        with opened(self.images.read(self.root, name), name) as image:
+            return upright_size(image)
+
+
+def decode(data: bytes, name: str, *, enough: float = math.inf) -> Tensor:
+    """The image in the file `data` as uint8 [3, H, W], upright.
+
+    A JPEG may come at a half, a quarter or an eighth of its size, as long as its shorter side
+    keeps `enough` pixels.
+    """
+    with opened(data, name) as image:
+        known, side = image.mode in ("RGB", "L") and whole(data), min(image.size)
+    if known:
+        jpeg = data[:2] == JPEG
+        flag = next((f for n, f in REDUCED if jpeg and side // n >= enough), cv2.IMREAD_COLOR)
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
+        if pixels is not None:
+            return torch.from_numpy(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)).permute(2, 0, 1)
+    return torch.from_numpy(in_bytes(read_photo(data, name=name).rgb)).permute(2, 0, 1)
+
+
+def whole(data: bytes) -> bool:
+    """Whether `data` is of a kind that OpenCV reads as Pillow does, and was not cut short."""
+    if data[:2] == JPEG:
+        return data[-2:] == b"\xff\xd9"
+    eight_bit = data[:8] == b"\x89PNG\r\n\x1a\n" and data[24] == 8
+    return eight_bit and data[-8:-4] == b"IEND" and b"eXIf" not in data
+
+
+def placed(
+    image: Tensor,
+    shape: Shape,
+    fit: str,
+    *,
+    zoom: float = 1.0,
+    at: Sequence[float] = (0.5, 0.5),
+    flip: bool = False,
+    by: InterpolationMode = InterpolationMode.BILINEAR,
+) -> Tensor:
+    """`image` brought to `shape`; `at` says where a crop lies, from 0 (top, left) to 1.
+
+    A `zoom` under 1 leaves room around the image, which its mirror fills.
+    """
+    if fit == "stretch":
+        image = scaled(image, shape, by)
+    else:
+        height, width = image.shape[-2:]
+        cover = max(shape[0] / height, shape[1] / width)
+        scale = max(cover, 1.0) if fit == "native" else cover * zoom
+        size = round(height * scale), round(width * scale)
+        if zoom >= 1:  # whatever was rounded
+            size = max(shape[0], size[0]), max(shape[1], size[1])
+        image = scaled(image, size, by)
+        y, x = (round(a * (s - t)) for a, s, t in zip(at, size, shape, strict=True))
+        if y < 0 or x < 0:
+            right, bottom = shape[1] - size[1] + x, shape[0] - size[0] + y
+            margins = [max(margin, 0) for margin in (-x, -y, right, bottom)]
+            image = pad(image, margins, padding_mode="reflect")
+            y, x = max(y, 0), max(x, 0)
+        image = crop(image, y, x, *shape)
+    return horizontal_flip(image) if flip else image
+
+
+def scaled(
+    image: Tensor, shape: Shape, by: InterpolationMode = InterpolationMode.BILINEAR
+) -> Tensor:
+    """`image` at another size, by Pillow's antialiased bilinear filter or by another."""
+    if image.shape[-2:] == shape:
+        return image
+    return resize(image, list(shape), by, antialias=True)

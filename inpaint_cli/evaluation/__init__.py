@@ -1,0 +1,1 @@
+"""Measure fills by a protocol."""

@@ -1,0 +1,123 @@
+"""Which mask belongs to which photo of a folder: by name and place, never by order.
+
+Knows files by their names only; nothing is opened.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path, PurePosixPath
+
+from ..errors import DataError
+from .pictures import SUFFIXES, key, pictures
+
+MASK = re.compile(r"(.+)[-_]mask\d*|mask\d*[-_](.+)|mask", re.IGNORECASE)  # cat_mask001, mask-cat
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A photo and its mask; `name` is the photo's place under its folder, with slashes."""
+
+    name: str
+    photo: Path
+    mask: Path | None
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """The pairs in order of their names, and in a sentence each what found no partner."""
+
+    pairs: Sequence[Pair]
+    alone: Mapping[str, str] = field(default_factory=dict)  # photos, by name
+    unused: Mapping[str, str] = field(default_factory=dict)  # masks, by name
+
+
+def pair(
+    photos: Path, masks: Path | None, *, only: Collection[str] = (), skip: Path | None = None
+) -> Pairing:
+    """Find the mask of each photo under the folder `photos`.
+
+    `masks` is one file for all photos, a folder, or None where no mask file is needed. In the
+    same subfolder, `cat.jpg` is paired with the mask `cat`, `cat_mask`, `cat-mask`,
+    `cat_mask001`, `mask_cat` or `mask-cat` of any format, or else with the one called `mask`.
+    Where `masks` is `photos`, masks are what is named so. `only` are patterns, one of which a
+    photo's name must match; `skip` is a folder not to be read. Raises `DataError` where there
+    is no photo.
+    """
+    if not photos.is_dir():
+        raise DataError(f"{photos} is not a folder; `inpaint fill` takes a single photo")
+    apart = [skip] if skip else []
+    if masks is None or masks.is_file():
+        names = pictures(photos, apart)
+        if masks:
+            own = {n for n in names if PurePosixPath(n).name == masks.name}
+            names = [n for n in names if n not in own or not masks.samefile(photos / n)]
+        found = Pairing([Pair(name, photos / name, masks) for name in names])
+    elif not masks.is_dir():
+        raise DataError(f"{masks} does not exist; give a mask or a folder of masks")
+    elif masks.samefile(photos):
+        both = pictures(photos, apart)
+        shapes = [name for name in both if MASK.fullmatch(PurePosixPath(name).stem)]
+        found = matched(photos, sorted({*both} - {*shapes}), masks, shapes)
+    else:
+        shapes = pictures(masks, [*apart, photos])
+        found = matched(photos, pictures(photos, [*apart, masks]), masks, shapes)
+    if not found.pairs and not found.alone:
+        raise DataError(f"no photo in {photos}; what is read ends in {', '.join(SUFFIXES)}")
+    return selected(found, only) if only else found
+
+
+def matched(photos: Path, names: Sequence[str], masks: Path, shapes: Sequence[str]) -> Pairing:
+    """Pair photos `names` with masks `shapes`; who is in doubt stays alone."""
+    namesakes = Counter(map(key, names))
+    meant = defaultdict(list)  # masks by the photo they are named after
+    for shape in shapes:
+        folder, stem = key(shape)
+        words = MASK.fullmatch(stem)
+        meant[folder, stem].append(shape)
+        if words and (folder, stem) not in namesakes:
+            meant[folder, words[1] or words[2]].append(shape)  # None: the folder's common mask
+    pairs, alone, used = [], {}, set()
+    for name in names:
+        folder, stem = place = key(name)
+        own = meant.get(place, [])
+        shared = meant.get((folder, None), [])
+        found = own or shared
+        used.update(found)
+        if own and namesakes[place] > 1:
+            alone[name] = (
+                f"{photos / name} is one of {namesakes[place]} photos called {stem} there, and"
+                f" {masks / own[0]} could belong to any; rename them"
+            )
+        elif len(found) > 1:
+            alone[name] = (
+                f"{photos / name} has {len(found)} masks: {', '.join(found)}; keep one of them"
+            )
+        elif not found:
+            alone[name] = (
+                f"{photos / name} has no mask; put one called {stem} or {stem}_mask into"
+                f" {masks / folder}"
+            )
+        else:
+            pairs.append(Pair(name, photos / name, masks / found[0]))
+    unused = {
+        shape: f"{masks / shape} is the mask of no photo in {photos / key(shape)[0]}"
+        for shape in shapes
+        if shape not in used
+    }
+    return Pairing(pairs, alone, unused)
+
+
+def selected(found: Pairing, only: Collection[str]) -> Pairing:
+    """What of `found` has a name, with or without its folders, that matches a pattern."""
+
+    def wanted(name: str) -> bool:
+        return any(fnmatch(name, p) or fnmatch(PurePosixPath(name).name, p) for p in only)
+
+    pairs = [pair for pair in found.pairs if wanted(pair.name)]
+    alone = {name: why for name, why in found.alone.items() if wanted(name)}
+    if not pairs and not alone:
+        raise DataError(f"no photo matches {' or '.join(only)}; a pattern looks like 'image.*'")
+    return Pairing(pairs, alone, found.unused)

@@ -1,0 +1,59 @@
+"""Which files are pictures, by the suffixes of their names."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ..errors import DataError, ImageError
+
+SUFFIXES = {  # of pictures, and the formats that they stand for
+    suffix: format
+    for format, suffixes in {
+        "JPEG": ".jpg .jpeg .jpe .jfif .mpo",
+        "PNG": ".png .apng",
+        "WEBP": ".webp",
+        "TIFF": ".tif .tiff",
+        "BMP": ".bmp .dib",
+        "GIF": ".gif",
+        "TGA": ".tga",
+        "PPM": ".ppm .pgm .pbm .pnm .pfm",
+        "JPEG2000": ".jp2 .j2k .jpx .j2c .jpf .jpc",
+        "AVIF": ".avif",
+    }.items()
+    for suffix in suffixes.split()
+}
+
+
+def picture_format(path: Path) -> str:
+    """The format for which the suffix of `path` stands; raises `ImageError` where that is none."""
+    if (suffix := path.suffix.lower()) not in SUFFIXES:
+        raise ImageError(f"{path} has no suffix of a picture; use one of {', '.join(SUFFIXES)}")
+    return SUFFIXES[suffix]
+
+
+def pictures(folder: Path, skip: Sequence[Path]) -> list[str]:
+    """Names with slashes of the pictures under `folder`, sorted, without hidden ones."""
+    left_out = {(s.st_dev, s.st_ino) for path in skip if path.exists() for s in [path.stat()]}
+
+    def walk(place: str, prefix: str) -> Iterator[str]:
+        with os.scandir(place) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    status = os.stat(entry.path)
+                    if (status.st_dev, status.st_ino) not in left_out:
+                        yield from walk(entry.path, f"{prefix}{entry.name}/")
+                elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:
+                    yield prefix + entry.name
+
+    try:
+        return sorted(walk(os.fspath(folder), ""))
+    except OSError as error:
+        raise DataError(f"{error.filename} cannot be listed: {error.strerror}") from error
+
+
+def key(name: str) -> tuple[str, str]:
+    """The subfolder and the stem of a name with slashes."""
+    folder, _, file = name.rpartition("/")
+    return folder, os.path.splitext(file)[0]

@@ -1,0 +1,91 @@
+"""Published backbones: which file each one is, and where it lies on this machine. No torch.
+
+A file is looked for in the folder that `--weights-dir` or `$INPAINT_WEIGHTS_DIR` names, then in
+the cache of torch hub, which other programs fill too; failing that it is downloaded, unless
+`--offline` or `$INPAINT_OFFLINE` forbids it. Whatever the way, its checksum is verified. A missing
+backbone is a `WeightsError`: nothing is ever put in its place.
+"""
+
+import hashlib
+import os
+import shutil
+import urllib.request
+from pathlib import Path
+
+from ..errors import WeightsError
+from .write import replacing
+
+TORCH = "https://download.pytorch.org/models"
+
+# As torch hub names files, each ends in the first eight digits of its SHA-256.
+FILES = {
+    "alexnet": f"{TORCH}/alexnet-owt-7be5be79.pth",
+    "inception-fid": "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
+    "pt_inception-2015-12-05-6726825d.pth",
+    "resnet34": f"{TORCH}/resnet34-b627a593.pth",
+    "resnet50": f"{TORCH}/resnet50-0676ba61.pth",
+    "vgg16": f"{TORCH}/vgg16-397923af.pth",
+    "vgg19": f"{TORCH}/vgg19-dcbb9e9d.pth",
+}
+
+
+def path(name: str) -> Path:
+    """The verified file of the backbone `name`, downloaded where that is allowed.
+
+    Raises `WeightsError`, which says what to put where, if there is none.
+    """
+    url = FILES[name]
+    file = url.rpartition("/")[2]
+    own = os.environ.get("INPAINT_WEIGHTS_DIR")
+    folders = [Path(own), hub()] if own else [hub()]
+    for folder in folders:
+        if (folder / file).is_file():
+            return verified(folder / file)
+    target = folders[0] / file
+    missing = (
+        f"{name} needs {file}, which is not in {' or '.join(map(str, folders))}: download {url} "
+        f"and put it there, or name its folder with --weights-dir"
+    )
+    if os.environ.get("INPAINT_OFFLINE", "0") not in ("", "0"):
+        raise WeightsError(missing)
+    with replacing(target) as temporary:
+        try:
+            download(url, temporary)
+        except OSError as error:
+            raise WeightsError(f"{missing} (the download failed: {error})") from error
+        verified(temporary, url)
+    return target
+
+
+def hub() -> Path:
+    """Where torch hub keeps checkpoints, by torch's own rules."""
+    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    return Path(os.environ.get("TORCH_HOME", f"{cache}/torch")).expanduser() / "hub/checkpoints"
+
+
+def verified(path: Path, source: str = "") -> Path:
+    """`path`, if its SHA-256 begins as the name of `source` (default: of `path`) promises."""
+    cure = "download it by hand" if source else "delete it and try again"
+    source = source or str(path)
+    sha = hashlib.sha256()
+    with path.open("rb") as stream:
+        while piece := stream.read(1 << 20):
+            sha.update(piece)
+    promised = Path(source).stem.rpartition("-")[2]
+    found = sha.hexdigest()[: len(promised)]
+    if found != promised:
+        raise WeightsError(
+            f"{source} is damaged, or not what its name says: its SHA-256 begins with {found}, not "
+            f"{promised}; {cure}"
+        )
+    return path
+
+
+def download(url: str, target: Path) -> None:
+    """Fetch `url` into `target`, with a bar on stderr."""
+    from tqdm import tqdm
+
+    with urllib.request.urlopen(url, timeout=30) as answer, target.open("wb") as file:
+        size = int(answer.headers.get("Content-Length", 0)) or None
+        with tqdm.wrapattr(answer, "read", total=size, desc=url.rpartition("/")[2]) as stream:
+            shutil.copyfileobj(stream, file, 1 << 20)

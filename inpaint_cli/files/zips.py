@@ -1,0 +1,38 @@
+"""Read files out of zip archives, which stay packed."""
+
+import os
+import zlib
+from functools import lru_cache
+from pathlib import Path
+from zipfile import BadZipFile, ZipFile
+
+from ..errors import DataError
+
+LARGEST = 2**30  # bytes that a file may unpack to
+
+
+def members(path: Path) -> list[str]:
+    """The names of all that the archive at `path` holds. Raises `DataError` where it is none."""
+    return archive(path, os.getpid()).namelist()
+
+
+def member(path: Path, name: str) -> bytes:
+    """The file `name` of the archive at `path`. Raises `DataError` where it is damaged or huge."""
+    try:
+        packed = archive(path, os.getpid())
+        if packed.getinfo(name).file_size > LARGEST:
+            raise DataError(f"{path}: {name} unpacks to more than {LARGEST:,} bytes; take it out")
+        return packed.read(name)
+    except KeyError as error:
+        raise DataError(f"{path} holds no {name}; check the name") from error
+    except (OSError, BadZipFile, RuntimeError, NotImplementedError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: {name} cannot be read: {error}") from error
+
+
+@lru_cache(maxsize=16)
+def archive(path: Path, process: int) -> ZipFile:
+    """The opened archive; one for each process, for a file's position is shared across a fork."""
+    try:
+        return ZipFile(path)
+    except (OSError, BadZipFile) as error:
+        raise DataError(f"{path} is not a whole zip archive: {error}; get it again") from error

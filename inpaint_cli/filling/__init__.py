@@ -1,0 +1,1 @@
+"""Fill the holes of one photo, or of a folder of photos."""

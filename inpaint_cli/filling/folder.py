@@ -1,0 +1,408 @@
+"""Fill all photos of a folder: what was done is kept, what went wrong is told, kills do no harm.
+
+Finding out that nothing is left to do imports no torch.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+import traceback
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field, replace
+from datetime import timedelta
+from functools import cache, partial
+from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Any, Literal
+
+from tqdm import tqdm
+
+from ..errors import DataError, ImageError, InpaintError
+from ..files.pairs import Pair, Pairing, pair
+from ..files.stamps import Stamp, digest
+from ..files.write import abandoned, unwritable
+from ..models.choose import DEFAULT, default, locate
+from ..runtime.workers import spread
+from . import ledger
+from .ledger import Entry
+from .options import Options
+from .provenance import beside
+
+FULL = (errno.ENOSPC, errno.EDQUOT)  # of a disk, of what a user may have of it
+State = Literal["new", "changed", "missing", "again", "done", "failed"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is asked for: plain values, which other processes can be told."""
+
+    photos: Path
+    masks: Path | None  # a file for all, a folder, or None: what the options say alone
+    output: Path
+    options: Options
+    model: str | None = None
+    weights: str | None = None
+    only: Sequence[str] = ()
+    overwrite: bool = False
+    verify: bool = False
+    card: bool = False
+
+    @property
+    def settings(self) -> str:
+        """A hash of all that shapes the results besides photos and masks; the device does not."""
+        options = replace(self.options, device="").to_dict()
+        shaping = json.dumps([identity(self.model, self.weights), options])
+        return sha256(shaping.encode()).hexdigest()
+
+
+def identity(model: str | None, weights: str | None) -> str:
+    """The hash of the weights that `open_model` would open, or the name of what needs none."""
+    choice = weights or model or os.environ.get("INPAINT_WEIGHTS") or default() or DEFAULT
+    path = locate(choice)
+    return digest(path, path.stat().st_mtime_ns) if path.is_file() else choice
+
+
+@dataclass(frozen=True)
+class Item:
+    """A pair and how it stands; `made` is what lies at `output` by this job, untouched since."""
+
+    pair: Pair
+    output: Path
+    state: State
+    made: Stamp | None = None
+    error: str = ""
+
+    @property
+    def open(self) -> bool:
+        return self.state not in ("done", "failed")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an item ended, and what the whole job should know: who fills, a disk that is full."""
+
+    entry: Entry
+    how: str = ""
+    full: bool = False
+
+
+@dataclass
+class Tally:
+    """What one process has come to; `failed` are sentences by name."""
+
+    filled: int = 0
+    kept: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+    noted: int = 0  # photos about which the ledger has notes
+    stopped: str = ""  # why not everything was tried
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a job has come to; `failed` photos and `unused` masks are sentences by name."""
+
+    output: Path
+    filled: int
+    kept: int
+    failed: Mapping[str, str]
+    unused: Mapping[str, str]
+    noted: int
+    stopped: str
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self) | {"output": str(self.output)}
+
+
+def paired(job: Job) -> Pairing:
+    """Find the photos and their masks; `DataError` if there are none or a result would hit one."""
+    pairing = pair(job.photos, job.masks, only=job.only, skip=job.output)
+    unharmed(pairing.pairs, job.output)
+    return pairing
+
+
+def survey(job: Job, pairing: Pairing, *, retry_failed: bool = False) -> list[Item]:
+    """Every pair and what the ledger and the files say about it; writes nothing."""
+    known, settings = ledger.entries(job.output), job.settings
+    items = []
+    for each in pairing.pairs:
+        output, entry = job.output / each.name, known.get(each.name)
+        made = entry.made if entry and entry.made and entry.made.fits(output) else None
+        state: State = "new"
+        if entry is not None:
+            if not (entry.settings == settings and unchanged(entry, each)):
+                state = "changed"
+            elif entry.error:
+                state = "failed" if entry.lasting and not retry_failed else "again"
+            else:
+                state = "done" if made and (not job.card or beside(output).exists()) else "missing"
+        error = entry.error if entry and state == "failed" else ""
+        items.append(Item(each, output, state, made, error))
+    return items
+
+
+def unchanged(entry: Entry, pair: Pair) -> bool:
+    """Whether photo and mask are those that `entry` tells of."""
+    if entry.photo is None or (entry.mask is None) != (pair.mask is None):
+        return False
+    return entry.photo.fits(pair.photo) and not (
+        entry.mask and pair.mask and not entry.mask.fits(pair.mask)
+    )
+
+
+def unharmed(pairs: Sequence[Pair], output: Path) -> None:
+    """Raise `DataError` where the output of a pair is a photo or a mask of the job."""
+    if output.exists() and not output.is_dir():
+        raise DataError(f"{output} is a file; give a folder with -o")
+
+    @cache
+    def place(folder: str) -> tuple[int, int] | None:
+        try:
+            status = os.stat(folder or ".")
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
+    def spot(path: Path) -> tuple[object, str]:
+        folder, name = os.path.split(path)
+        return place(folder), name
+
+    inputs = {spot(path) for pair in pairs for path in (pair.photo, pair.mask) if path}
+    for each in pairs:
+        if spot(output / each.name) in inputs:
+            raise DataError(f"{output / each.name} would replace an input; give another -o")
+
+
+def run(
+    job: Job,
+    *,
+    workers: int = 1,
+    retry_failed: bool = False,
+    tell: Callable[[str], None] = lambda note: None,
+) -> Report | None:
+    """Fill what is left to fill, and report it; under `accelerate launch`, this process's share.
+
+    There only the first process gets the report, of all, and the others get None. Raises
+    `InpaintError` where the job as a whole cannot be done; what fails for one photo does not.
+    """
+    start = perf_counter()
+    team = processes()
+    rank, world = (team.process_index, team.num_processes) if team else (0, 1)
+    with ExitStack() as stack:
+        pairing = paired(job)
+        if rank == 0:
+            stack.enter_context(prepared(job, pairing, tell))
+        if team:
+            team.wait_for_everyone()
+        mine = survey(job, pairing, retry_failed=retry_failed)[rank::world]
+        tallies = [work(job, mine, workers, tell, quiet=rank > 0)]
+        if team:
+            from accelerate.utils import gather_object
+
+            tallies = gather_object(tallies)
+            team.destroy_process_group()
+            if rank > 0:
+                return None
+    failed = dict(pairing.alone)
+    for tally in tallies:
+        failed |= tally.failed
+    return Report(
+        job.output,
+        sum(tally.filled for tally in tallies),
+        sum(tally.kept for tally in tallies),
+        dict(sorted(failed.items())),
+        pairing.unused,
+        sum(tally.noted for tally in tallies),
+        next((tally.stopped for tally in tallies if tally.stopped), ""),
+        perf_counter() - start,
+    )
+
+
+def processes() -> Any:
+    """Accelerate's state where several processes share the job. They only talk: over the CPU."""
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        return None
+    from accelerate import PartialState
+
+    return PartialState(cpu=True, timeout=timedelta(days=30))  # one may have much more to do
+
+
+@contextmanager
+def prepared(job: Job, pairing: Pairing, tell: Callable[[str], None]) -> Iterator[None]:
+    """The output folder to ourselves, with a sound ledger and, before and after, nothing torn."""
+    try:
+        job.output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(job.output, error) from error
+    places = defaultdict(lambda: [ledger.NAME])
+    for each in pairing.pairs:
+        output = job.output / each.name
+        places[output.parent] += [output.name, beside(output).name]
+    with ledger.alone(job.output):
+        sweep(places)
+        if damage := ledger.mend(job.output):
+            tell(damage)
+        try:
+            yield
+        finally:
+            sweep(places)
+
+
+def sweep(places: Mapping[Path, Sequence[str]]) -> None:
+    """Remove what killed processes have left half-written of the files named, by folder."""
+    for folder, names in places.items():
+        if folder.is_dir():
+            for path in abandoned(folder, names):
+                path.unlink(missing_ok=True)
+
+
+def work(
+    job: Job,
+    items: Sequence[Item],
+    workers: int,
+    tell: Callable[[str], None],
+    *,
+    quiet: bool,
+) -> Tally:
+    """Fill those `items` that are open, and write down each as it ends."""
+    todo = [item for item in items if item.open]
+    tally = Tally(
+        kept=sum(item.state == "done" for item in items),
+        failed={item.pair.name: item.error for item in items if item.state == "failed"},
+    )
+    if not todo:
+        return tally
+    bar = tqdm(
+        total=len(items),
+        initial=len(items) - len(todo),
+        unit="photo",
+        file=sys.stderr,
+        dynamic_ncols=True,
+        disable=quiet or None,  # None: where nobody looks
+    )
+    begin, how = partial(beginning, job, workers), ""
+    slow = ["inpaint_cli.filling.fill"]  # to import: torch
+    outcomes = spread(begin, todo, min(workers, len(todo)), preload=slow)
+    with ledger.appending(job.output) as book, bar, closing(outcomes):
+        for item, outcome in outcomes:
+            outcome = outcome or died(job, item)
+            entry = outcome.entry
+            if outcome.how and not how and not quiet:
+                how = outcome.how
+                tell(how)
+            try:
+                if outcome.full:
+                    raise InpaintError(entry.error)
+                book.add(entry)
+            except InpaintError as error:
+                tally.stopped = str(error)
+                break
+            if entry.error:
+                tally.failed[entry.name] = entry.error
+                bar.set_postfix(failed=len(tally.failed), refresh=False)
+            else:
+                tally.filled += 1
+                tally.noted += bool(entry.notes)
+            bar.update()
+    return tally
+
+
+def died(job: Job, item: Item) -> Outcome:
+    error = (
+        f"the process that filled {item.pair.photo} died, perhaps for want of memory; try fewer"
+        " --workers or a smaller --window"
+    )
+    return Outcome(Entry(item.pair.name, job.settings, None, None, item.made, error))
+
+
+def beginning(job: Job, workers: int) -> Callable[[Item], Outcome]:
+    """Open the model, in one of some `workers` of this process, and return what fills."""
+    import torch
+
+    from ..models.choose import open_model
+    from . import fill
+
+    options = job.options
+    if (crowd := workers * int(os.environ.get("LOCAL_WORLD_SIZE", "1"))) > 1:
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // crowd))
+    if options.device == "auto" and torch.cuda.is_available() and "LOCAL_RANK" in os.environ:
+        own = int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count()
+        options = replace(options, device=f"cuda:{own}")
+    model = open_model(job.model, job.weights)
+    device, precision = fill.setup(model, options)
+    held = f" with {model.weights}" if model.weights else ""
+    how = f"filling on {device} in {precision} precision: {model.name}{held}"
+    how = "\n".join([how, *model.notes])
+    settings = job.settings
+
+    def attempt(item: Item) -> Outcome:
+        start, pair = perf_counter(), item.pair
+        entry = Entry(pair.name, settings, None, None, item.made)
+        try:
+            entry = replace(
+                entry, photo=Stamp.of(pair.photo), mask=pair.mask and Stamp.of(pair.mask)
+            )
+            notes = make(job, options, model, item)
+            seconds = round(perf_counter() - start, 4)
+            made = Stamp.of(item.output)
+            return Outcome(replace(entry, made=made, seconds=seconds, notes=tuple(notes)), how)
+        except (InpaintError, OSError) as error:
+            cause = error if isinstance(error, OSError) else error.__cause__
+            full = isinstance(cause, OSError) and cause.errno in FULL
+            lasting = isinstance(error, ImageError) and entry.photo is not None
+            return Outcome(replace(entry, error=str(error), lasting=lasting), how, full)
+        except Exception as error:
+            bug = f"{pair.photo} met a bug, please report it: {error!r}"
+            return Outcome(replace(entry, error=bug, notes=(traceback.format_exc(),)), how)
+
+    return attempt
+
+
+def make(job: Job, options: Options, model: Any, item: Item) -> Sequence[str]:
+    """Fill one photo into its file, and write its card; return notes.
+
+    A file that is there already and that the ledger does not know may be what a killed job has
+    finished last: it stays if it is what would be written, and otherwise it is an error.
+    """
+    from .. import images
+    from . import fill
+    from . import provenance as card
+    from .hole import hole_of
+
+    photo = images.read_photo(item.pair.photo)
+    hole = hole_of(photo, item.pair.mask, options)
+    foreign = not (job.overwrite or item.made) and item.output.exists()
+    with TemporaryDirectory() if foreign else nullcontext() as folder:
+        output = Path(folder, item.output.name) if folder else item.output
+        written = fill.fill_file(
+            model,
+            photo,
+            hole.hole,
+            output,
+            options=options,
+            overwrite=True,
+            verify=job.verify or job.card,
+        )
+        if foreign and output.read_bytes() != item.output.read_bytes():
+            raise InpaintError(
+                f"{item.output} exists already and is not this job's; say --overwrite, or give"
+                " another -o"
+            )
+    if job.card:
+        card.write(
+            model,
+            written,
+            item.pair.photo,
+            item.pair.mask,
+            options=options,
+            output=item.output,
+        )
+    return [*photo.notes, *hole.notes, *written.notes]

@@ -1,0 +1,1 @@
+"""Sets of masks: generated, rebuilt from their manifest, checked."""

@@ -1,0 +1,1 @@
+"""What fills: fillers, networks and their weights files, by name."""

@@ -1,0 +1,271 @@
+"""Weights files: what they say of themselves, and the networks that they become.
+
+Ours are safetensors with a header that names the architecture and its settings, so that a file
+is all that filling needs; other programs' files are given to the `formats` plugins. Importing
+this imports no torch: listing and inspecting read headers alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import registry
+from ..errors import PluginError, WeightsError, unknown
+from ..files.write import replacing
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from ..api.architectures import Architecture, Precision, Sizes
+
+FORMAT = "1"  # of the header; a new one for whatever an older version would misread
+LONGEST = 100_000_000  # bytes of a safetensors header, as its specification limits it
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network ready to fill, and what the engine has to know of it."""
+
+    name: str  # of the architecture, or what another program's file is said to hold
+    net: nn.Module
+    sizes: Sizes
+    stochastic: bool = False
+    precisions: tuple[Precision, ...] = ("full",)
+    weights: Path | None = None
+    header: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()  # sentences for the user on how it was chosen
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a safetensors file says of itself: its header, and its tensors' types and shapes."""
+
+    path: Path
+    bytes: int
+    header: Mapping[str, str]
+    tensors: Mapping[str, tuple[str, tuple[int, ...]]]
+
+    @property
+    def ours(self) -> bool:
+        return {"format", "architecture", "settings"} <= self.header.keys()
+
+    @property
+    def values(self) -> int:
+        """How many numbers all tensors hold together."""
+        return sum(prod(shape) for _, shape in self.tensors.values())
+
+
+def write(
+    path: Path,
+    architecture: str,
+    settings: Any,
+    net: nn.Module,
+    *,
+    notes: Mapping[str, str] | None = None,
+) -> None:
+    """Write `net`, built by `architecture` from `settings`, with all that reading it needs.
+
+    `notes` go into the header as they are: recipe, step, licence, summary, ...
+    """
+    points = registry.found("architectures").get(architecture, [])
+    header = {
+        **(notes or {}),
+        "format": FORMAT,
+        "inpaint": version("inpaint-cli"),
+        "architecture": architecture,
+        "settings": settings.model_dump_json(),
+        "plugin": registry.origin(points[0]) if points else "",
+    }
+    # copied, because tied weights share memory, which the format does not know
+    tensors = {k: v.detach().cpu().clone().contiguous() for k, v in net.state_dict().items()}
+    save(tensors, path, header)
+
+
+def save(tensors: dict[str, Tensor], path: Path, header: dict[str, str]) -> None:
+    """Write a safetensors file whole or not at all."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    with replacing(path) as temporary:
+        try:
+            save_file(tensors, temporary, header)
+        except SafetensorError as error:  # such as of a full disk
+            raise OSError(str(error)) from error
+
+
+def export(source: Path, target: Path, *, half: bool, notes: Mapping[str, str]) -> Contents:
+    """Write the weights file `source` of ours again, with `notes` in its header.
+
+    `half` stores its real numbers in 16 bits; networks are built in 32 bits all the same.
+    """
+    contents = inspect(source)
+    if not contents.ours:
+        raise WeightsError(f"{source} has no header of inpaint; `inpaint weights convert` first")
+    if fixed := notes.keys() & {"format", "inpaint", "architecture", "settings", "plugin"}:
+        raise WeightsError(f"{few(fixed)} in the header of {source} cannot be changed; leave it")
+    tensors = tensors_of(source)
+    if half:
+        tensors = {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
+        if wide := [k for k, v in tensors.items() if v.is_floating_point() and v.isinf().any()]:
+            raise WeightsError(f"{few(wide)} of {source} do not fit into 16 bits; leave out --half")
+    save(tensors, target, {**contents.header, **notes})
+    return inspect(target)
+
+
+def read(path: Path) -> Model:
+    """The model in the weights file at `path`, ours or another program's, on the CPU.
+
+    Raises `WeightsError` where the file is missing, damaged, for a newer version or does not fit
+    its architecture, `PluginError` where its plugin is missing or broken.
+    """
+    if path.suffix != ".safetensors" and path.is_file():
+        return foreign(path)
+    contents = inspect(path)
+    if not contents.ours:
+        return foreign(path)
+    header = contents.header
+    if header["format"] != FORMAT:
+        raise WeightsError(
+            f"{path} has format {header['format']}, unknown to inpaint {version('inpaint-cli')};"
+            f" it needs inpaint {header.get('inpaint', '')} or newer"
+        )
+    name = header["architecture"]
+    if name not in registry.found("architectures"):
+        missing = unknown("architecture", name, registry.found("architectures"))
+        raise PluginError(f"{path} needs {header.get('plugin') or 'another plugin'}: {missing}")
+    architecture: type[Architecture] = registry.load("architectures", name)
+    settings = settings_of(architecture, header["settings"], path)
+    net = architecture.build(settings)
+    put(tensors_of(path), net, path, header)
+    return model_of(name, architecture, settings, net, weights=path, header=header)
+
+
+def inspect(path: Path) -> Contents:
+    """The header of a safetensors file, without its tensors; `WeightsError` if it is damaged."""
+    try:
+        with path.open("rb") as file:
+            total = os.fstat(file.fileno()).st_size
+            length = int.from_bytes(file.read(8), "little")
+            text = file.read(length) if length <= min(LONGEST, total) else b""
+    except FileNotFoundError as error:
+        raise WeightsError(f"there is no weights file {path}; check the name") from error
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error.strerror}; give a file") from error
+    try:
+        entries = json.loads(text)
+        header = {str(k): str(v) for k, v in entries.pop("__metadata__", {}).items()}
+        tensors = {k: (str(e["dtype"]), tuple(map(int, e["shape"]))) for k, e in entries.items()}
+        end = max((int(e["data_offsets"][1]) for e in entries.values()), default=0)
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
+        raise WeightsError(f"{path} is not a safetensors file, or damaged; get it again") from error
+    if 8 + length + end != total:
+        raise WeightsError(
+            f"{path} has {total} bytes where its header promises {8 + length + end}:"
+            " it is damaged or was not copied whole; get it again"
+        )
+    return Contents(path, total, header, tensors)
+
+
+def settings_of(architecture: type[Architecture], text: str, path: Path) -> Any:
+    """The settings in a header, checked by the architecture's own class."""
+    from pydantic import ValidationError
+
+    try:
+        return architecture.settings.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "settings"
+        raise WeightsError(
+            f"{path} has settings that this version of its plugin does not take:"
+            f" {where}: {first['msg'][:1].lower()}{first['msg'][1:]}; install the one that wrote it"
+        ) from error
+
+
+def tensors_of(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(f"{path} is damaged: {error}; get it again") from error
+
+
+def put(
+    tensors: Mapping[str, Tensor], net: nn.Module, path: Path, header: Mapping[str, str]
+) -> None:
+    """Load `tensors` into `net`; `WeightsError` names every kind of thing that does not fit."""
+    own = net.state_dict()
+    differing = [k for k in own.keys() & tensors.keys() if own[k].shape != tensors[k].shape]
+    wrong = {
+        "missing": own.keys() - tensors.keys(),
+        "not known": tensors.keys() - own.keys(),
+        "of another shape": differing,
+    }
+    differences = [
+        f"{few(keys)} {'is' if len(keys) == 1 else 'are'} {how}"
+        for how, keys in wrong.items()
+        if keys
+    ]
+    if differences:
+        writer = header.get("plugin") or "another version"
+        raise WeightsError(
+            f"{path} does not fit '{header['architecture']}': {', '.join(differences)};"
+            f" it was written by {writer}"
+        )
+    net.load_state_dict(tensors)
+
+
+def few(keys: Any) -> str:
+    """Some of `keys`, and how many more there are."""
+    keys = sorted(keys)
+    more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
+    return ", ".join(keys[:3]) + more
+
+
+def foreign(path: Path) -> Model:
+    """The model in a file without our header, read by the first `formats` plugin that can."""
+    refusals = []
+    for name in registry.found("formats"):
+        try:
+            known = registry.load("formats", name).read(path)
+        except (WeightsError, PluginError) as error:
+            refusals.append(f"{name}: {error}")
+            continue
+        return Model(
+            known.name, known.net.eval(), known.sizes, precisions=known.precisions, weights=path
+        )
+    reasons = "; ".join(refusals) or "no plugin reads other programs' files"
+    raise WeightsError(
+        f"{path} has no header of inpaint, and is no file that plugins read ({reasons})"
+    )
+
+
+def model_of(
+    name: str,
+    architecture: type[Architecture],
+    settings: Any,
+    net: nn.Module,
+    *,
+    weights: Path | None = None,
+    header: Mapping[str, str] | None = None,
+) -> Model:
+    """A network and what its architecture declares, in evaluation mode."""
+    lacking = (header or {}).get("without")
+    return Model(
+        name,
+        net.eval(),
+        architecture.sizes(settings),
+        architecture.stochastic,
+        tuple(architecture.precisions),
+        weights,
+        header or {},
+        (f"{weights} was trained so: {lacking}",) if lacking else (),
+    )

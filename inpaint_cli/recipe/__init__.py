@@ -1,0 +1,1 @@
+"""Recipes: YAML to typed settings and plugins, every error at its line."""

@@ -1,0 +1,125 @@
+"""From names in a recipe to plugins, each setting checked by the class it is for."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..api.datasets import Images
+from ..api.masks import Masks
+from ..api.metrics import ImageMetric
+from ..api.settings import Settings
+from ..errors import InpaintError, PluginError, RecipeError, unknown
+from ..registry import load
+from .schema import Named, Recipe
+from .source import Source, Where, lay
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Where a training's images and holes come from."""
+
+    train: Images
+    val: Images | None
+    masks: Masks
+    val_masks: Masks
+
+
+def inputs_of(recipe: Recipe, source: Source) -> Inputs:
+    """The data sets and mask generators that `recipe` names, each with its settings checked."""
+    masks = build(recipe.masks.model_dump(), source, ("masks",))
+    return Inputs(
+        train=images(recipe.data.train, source, "train"),
+        val=images(recipe.data.val, source, "val") if recipe.data.val else None,
+        masks=masks,
+        val_masks=build(recipe.val_masks.model_dump(), source, ("val_masks",))
+        if recipe.val_masks
+        else masks,
+    )
+
+
+def rehearse(recipe: Recipe, inputs: Inputs, source: Source) -> None:
+    """Draw a mask for training and one for validation, to say before either that there are none."""
+    shape = recipe.data.size, recipe.data.size
+    for key, masks in (("masks", inputs.masks), ("val_masks", inputs.val_masks)):
+        try:
+            masks.draw(*shape, np.random.default_rng(recipe.seed))
+        except InpaintError as error:
+            raise source.error((key,), str(error)) from error
+
+
+def resolved(recipe: Recipe, inputs: Inputs) -> Recipe:
+    """`recipe` with every default of its `inputs` written out."""
+    sets = {"train": named(recipe.data.train.kind, inputs.train)}
+    if recipe.data.val and inputs.val:
+        sets["val"] = named(recipe.data.val.kind, inputs.val)
+    return recipe.model_copy(
+        update={
+            "data": recipe.data.model_copy(update=sets),
+            "masks": named(recipe.masks.kind, inputs.masks),
+            "val_masks": named((recipe.val_masks or recipe.masks).kind, inputs.val_masks),
+        }
+    )
+
+
+def images(asked: Named, source: Source, part: str) -> Images:
+    """The data set that `data.train` or `data.val` names."""
+    return source.plugin("datasets", asked, ("data", part))
+
+
+def metrics_of(recipe: Recipe, source: Source) -> dict[str, ImageMetric]:
+    """The metrics that `recipe` names, each under its name and what sets it apart."""
+    metrics = {}
+    for n, item in enumerate(recipe.metrics):
+        asked = Named(kind=item) if isinstance(item, str) else item
+        metric = source.plugin("metrics", asked, ("metrics", n))
+        if not isinstance(metric, ImageMetric):
+            told = f"'{asked.kind}' scores whole sets: see `inpaint eval`"
+            raise source.error(("metrics", n), told)
+        metrics["-".join([asked.kind, *map(str, (asked.model_extra or {}).values())])] = metric
+    best = recipe.keep.best
+    if best is not None and best not in metrics:
+        raise source.error(("keep", "best"), unknown("metric of this recipe", best, metrics))
+    return metrics
+
+
+def named(kind: str, plugin: Settings) -> Named:
+    """A plugin's settings as a recipe writes them, all defaults written out."""
+    return Named.model_validate(plugin.model_dump(mode="json") | {"kind": kind})
+
+
+class Typed(Source):
+    """Settings that were typed, not read from lines of a file."""
+
+    def error(self, where: Where, text: str) -> RecipeError:
+        return RecipeError(f"{self.path}: {'.'.join(map(str, where))}: {text}")
+
+
+def generator(kind: str, overrides: Sequence[str] = (), **given: Any) -> Masks:
+    """The generator called `kind`, with settings `given` and overrides such as "side=0.5"."""
+    source = Typed(Path(f"masks '{kind}'"))
+    settings = {"kind": kind} | {key: value for key, value in given.items() if value is not None}
+    for override in overrides:
+        lay(settings, override, source)
+    return build(settings, source)
+
+
+def build(settings: Mapping[str, Any], source: Source, at: Where = ()) -> Masks:
+    """The generator that `settings` {kind: ..., ...} describe, with those that it holds."""
+    try:
+        schema: type[Masks] = load("masks", str(settings.get("kind")))
+    except PluginError as error:
+        raise source.error((*at, "kind"), str(error)) from error
+    inner = {key: built(value, source, (*at, key)) for key, value in settings.items()}
+    return source.check(schema, inner, at)
+
+
+def built(value: Any, source: Source, at: Where) -> Any:
+    """`value` with a generator in place of all settings in it that name a kind."""
+    if isinstance(value, Mapping) and "kind" in value:
+        return build(value, source, at)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [built(item, source, (*at, n)) for n, item in enumerate(value)]
+    return value

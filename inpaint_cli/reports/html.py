@@ -1,0 +1,129 @@
+"""One self-contained HTML page: text, tables, pictures and curves, in the order given.
+
+Evaluation and training both end with one. The page fetches nothing and runs no script; pictures
+lie inside it, and everything that is not markup of the template is escaped.
+"""
+
+import base64
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..files.write import replacing
+from .text import Table
+
+COLOURS = ("#0b6bcb", "#c2410c", "#15803d", "#7e22ce", "#b91c1c", "#0e7490", "#a16207", "#475569")
+
+
+@dataclass(frozen=True)
+class Heading:
+    """Opens a section."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Text whose lines and indents matter."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture, kept in the page as PNG, or as JPEG where it is large."""
+
+    image: Image.Image | NDArray[np.uint8]
+    caption: str = ""
+
+    @property
+    def source(self) -> str:
+        image = self.image if isinstance(self.image, Image.Image) else Image.fromarray(self.image)
+        kind = "jpeg" if image.width * image.height > 512 * 512 else "png"
+        file = io.BytesIO()
+        image.convert("RGB").save(file, kind, quality=90)
+        return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Named lines of (x, y) points in one drawing; points that are not finite are left out."""
+
+    lines: Mapping[str, Sequence[tuple[float, float]]]
+    caption: str = ""
+    logarithmic: bool = False  # the y axis; points that are not positive are left out then
+
+    WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 720, 280, 64, 28, 8  # pixels of the drawing
+
+    @property
+    def drawing(self) -> dict[str, list]:
+        """What the template draws: ticks of both axes, and each line in pixels."""
+        lines = {name: self.shown(points) for name, points in self.lines.items()}
+        every = [point for points in lines.values() for point in points] or [(0.0, 0.0)]
+        low_x, high_x = span([x for x, _ in every])
+        low_y, high_y = span([y for _, y in every])
+
+        def across(x: float) -> float:
+            return self.LEFT + (x - low_x) / (high_x - low_x) * (self.WIDTH - self.LEFT - 12)
+
+        def down(y: float) -> float:
+            room = self.HEIGHT - self.BOTTOM - self.TOP
+            return self.TOP + (high_y - y) / (high_y - low_y) * room
+
+        return {
+            "x": [(across(x), f"{x:.6g}") for x in ticks(low_x, high_x)],
+            "y": [
+                (down(y), f"{10**y if self.logarithmic else y:.4g}") for y in ticks(low_y, high_y)
+            ],
+            "lines": [
+                (name, colour, " ".join(f"{across(x):.1f},{down(y):.1f}" for x, y in points))
+                for (name, points), colour in zip(lines.items(), COLOURS * len(lines), strict=False)
+            ],
+        }
+
+    def shown(self, points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+        usable = [p for p in points if math.isfinite(p[1]) and (p[1] > 0 or not self.logarithmic)]
+        return [(x, math.log10(y)) for x, y in usable] if self.logarithmic else usable
+
+
+Part = Heading | Text | Listing | Table | Picture | Curves
+
+
+def write(path: Path, title: str, parts: Sequence[Part]) -> None:
+    """Write `parts` in order as one HTML page at `path`."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
+    )
+    page = environment.get_template("report.html").render(
+        title=title, parts=[(type(part).__name__, part) for part in parts]
+    )
+    with replacing(path) as temporary:
+        temporary.write_text(page, "utf-8")
+
+
+def span(values: Sequence[float]) -> tuple[float, float]:
+    """The least and the greatest of `values`, apart from each other."""
+    low, high = min(values), max(values)
+    return (low, high) if high > low else (low - 0.5, high + 0.5)
+
+
+def ticks(low: float, high: float) -> list[float]:
+    """About five round numbers from `low` to `high`: multiples of 1, 2 or 5 times a power of 10."""
+    rough = (high - low) / 5
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(s * power for s in (1, 2, 5, 10) if s * power >= rough * 0.999)
+    return [n * step for n in range(math.ceil(low / step), math.floor(high / step) + 1)]

@@ -1,0 +1,1 @@
+"""Devices, random seeds and worker processes."""

@@ -1,0 +1,128 @@
+"""What a run leaves in its folder to go on from, to be used, and to be run again."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import Tensor, nn
+
+from ..errors import RecipeError, TrainingError, WeightsError
+from ..files.write import replacing
+from ..recipe.read import differences, dump
+from ..recipe.schema import Recipe
+
+STATES, WEIGHTS = "state-*.pt", "weights-*.safetensors"
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A run's folder: its recipe, log, sheets, states and weights."""
+
+    path: Path
+
+    @property
+    def log(self) -> Path:
+        return self.path / "log.jsonl"
+
+    @property
+    def recipe(self) -> Path:
+        return self.path / "recipe.yaml"
+
+    @property
+    def weights(self) -> Path:
+        return self.path / "weights.safetensors"
+
+    @property
+    def best(self) -> Path:
+        return self.path / "best.safetensors"
+
+    def sheet(self, step: int) -> Path:
+        return self.path / "sheets" / f"{step:08d}.png"
+
+    def states(self) -> list[Path]:
+        """The saved states, oldest first."""
+        return sorted(self.path.glob(STATES))
+
+    def kept(self, step: int) -> tuple[Path, Path]:
+        """The state and the weights of one step."""
+        return self.path / f"state-{step:08d}.pt", self.path / f"weights-{step:08d}.safetensors"
+
+    def prune(self, last: int) -> None:
+        """Keep the newest `last` states and weights."""
+        for pattern in (STATES, WEIGHTS):
+            for old in sorted(self.path.glob(pattern))[:-last]:
+                old.unlink()
+
+
+def write_state(path: Path, state: Mapping[str, Any]) -> None:
+    """Write `state` whole or not at all."""
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        try:
+            torch.save(dict(state), file)
+        except RuntimeError as error:  # torch's writer hides the cause, such as a full disk
+            raise (error.__context__ or error) from None
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """A state that `write_state` wrote. Tensors and plain values only: nothing is executed."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises nearly anything on a file that is not its own
+        raise TrainingError(f"{path} is not a state that can be read; delete it to go on from "
+                            "the one before") from error  # fmt: skip
+
+
+def write_recipe(path: Path, recipe: Recipe, notes: Sequence[str]) -> None:
+    """Write the resolved recipe, which can be run again, under `notes` as comments."""
+    with replacing(path) as temporary:
+        lines = [f"# {note}\n" for note in notes]
+        temporary.write_text("".join(lines) + dump(recipe), "utf-8")
+
+
+def changes(path: Path, recipe: Recipe) -> list[str]:
+    """What differs between the recipe at `path` and `recipe`: "batch: was 4, is 8"."""
+    try:
+        old = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise RecipeError(f"{path} cannot be read: {error}") from error
+    new = yaml.safe_load(dump(recipe))
+    return [f"{key}: was {was}, is {now}" for key, was, now in differences(old, new)]
+
+
+def fingerprint(names: Sequence[str]) -> str:
+    """A short hash of the names of a data set's images, in order."""
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
+
+
+def initialise(net: nn.Module, weights: Mapping[str, Tensor], origin: str) -> list[str]:
+    """Load into `net` what fits of `weights`; say what matched, what is missing, what is left.
+
+    Raises `WeightsError` where nothing fits, or where a tensor of the same name has another shape.
+    """
+    own = net.state_dict()
+    shared = [key for key in own if key in weights]
+    for key in shared:
+        if own[key].shape != weights[key].shape:
+            theirs, ours = list(weights[key].shape), list(own[key].shape)
+            raise WeightsError(
+                f"{origin}: {key} is {theirs}, but the network has {ours}; they were made with "
+                "other settings under `model`"
+            )
+    if not shared:
+        raise WeightsError(f"{origin} has no tensor of this network; it is for another one")
+    net.load_state_dict({key: weights[key] for key in shared}, strict=False)
+    missing = [key for key in own if key not in weights]
+    unexpected = [key for key in weights if key not in own]
+    return [f"{origin}: {len(shared)} tensors matched, {len(missing)} missing, "
+            f"{len(unexpected)} unexpected",
+            *listing("missing", missing), *listing("unexpected", unexpected)]  # fmt: skip
+
+
+def listing(what: str, keys: Sequence[str]) -> Iterator[str]:
+    if keys:
+        more = f" and {len(keys) - 8} more" if len(keys) > 8 else ""
+        yield f"  {what}: {', '.join(keys[:8])}{more}"

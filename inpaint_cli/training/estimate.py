@@ -1,0 +1,134 @@
+"""What a training will be, before it is begun: networks, steps, memory, disk."""
+
+from collections.abc import Iterator
+from copy import deepcopy
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+
+from ..api.architectures import Batch
+from ..api.stages import Optimizer, Stage
+from ..datasets.collection import Collection
+from ..recipe.plugins import rehearse
+from ..recipe.read import dump
+from ..recipe.schema import Recipe
+from ..recipe.source import Source
+from .build import Built, build
+
+FLOAT = 4  # bytes
+
+
+def outline(name: str, recipe: Recipe, source: Source, data: Path | None = None) -> str:
+    """The resolved recipe, under comments that say what training by it takes."""
+    built = build(name, recipe, source)
+    rehearse(built.recipe, built.inputs, source)
+    images = len(Collection.at(built.inputs.train, data).names) if data else None
+    told = [f"# {line}" for line in (*networks(built), *steps(built, images), *room(built))]
+    return "\n".join([*told, dump(built.recipe).rstrip()])
+
+
+def networks(built: Built) -> Iterator[str]:
+    """How many parameters each network of the task has."""
+    for name, child in built.task.named_children():
+        if count := sum(p.numel() for p in child.parameters()):
+            yield f"{name}: {count:,} parameters"
+
+
+def steps(built: Built, images: int | None) -> Iterator[str]:
+    """How long each stage is."""
+    for name, stage in built.plan.items():
+        seen = stage.steps * (stage.batch or 0)
+        epochs = f", {seen / images:.1f} times each of {images:,}" if images else ""
+        yield f"stage {name}: {stage.steps:,} steps of {stage.batch} images{epochs}"
+
+
+def room(built: Built) -> Iterator[str]:
+    """About how much memory and disk it takes."""
+    everything, net = (
+        sum(p.numel() for p in m.parameters()) * FLOAT for m in (built.task, built.task.net)
+    )
+    buffers = sum(b.numel() for b in built.task.buffers()) * FLOAT
+    stages = [learning(built, name, stage) for name, stage in trained(built).items()]
+    gradients = max((sum(p.numel() for p in moved) * FLOAT for moved in stages), default=0)
+    optimisers = max((sum(map(moments, moved, moved.values())) for moved in stages), default=0)
+    seen = activations(built)
+    parts = {"weights and their mean": everything + net + buffers, "optimisers": optimisers}
+    parts |= {"gradients": gradients, "activations": seen or 0}
+    listed = ", ".join(f"{name} {size(part)}" for name, part in parts.items() if part)
+    unknown = "; its activations cannot be foreseen" if seen is None else ""
+    yield f"memory: about {size(sum(parts.values()))} in each process ({listed}){unknown}"
+    last = built.recipe.keep.last
+    state = everything + net + optimisers
+    yield f"disk: about {size(last * (state + net) + 2 * net)} ({last} states of {size(state)})"
+
+
+def trained(built: Built) -> dict[str, Stage]:
+    """The stages that are not skipped."""
+    return {name: stage for name, stage in built.plan.items() if stage.steps}
+
+
+def learning(built: Built, name: str, stage: Stage) -> dict[nn.Parameter, Optimizer]:
+    """The parameters that learn in a stage, each with its optimiser."""
+    return {
+        p: stage.optimizer_of(phase.name)
+        for phase in reversed(built.task.phases(name))  # the first has what several train
+        for module in phase.trains
+        for p in built.task.get_submodule(module).parameters()
+    }
+
+
+def moments(parameter: nn.Parameter, optimizer: Optimizer) -> int:
+    """Bytes that an optimiser keeps of a parameter: of Adam two moments, of SGD its momentum."""
+    count = 2 if optimizer.kind != "sgd" else int(optimizer.momentum > 0)
+    return count * parameter.numel() * FLOAT
+
+
+def activations(built: Built) -> int | None:
+    """Bytes that autograd keeps for one step of the largest stage; None where it cannot be told.
+
+    Shapes alone are computed, on torch's meta device, so that it costs neither time nor memory.
+    """
+    data, parts = built.recipe.data, built.recipe.accumulate
+    width = 1 if built.recipe.precision == "full" else 2
+    largest = 0
+    for name, stage in trained(built).items():
+        task = deepcopy(built.task).to("meta")
+        task.stage = name
+        number = max((stage.batch or 1) // parts, 1)
+        batch = Batch(
+            torch.zeros(number, 3, data.size, data.size, device="meta"),
+            torch.zeros(number, 1, data.size, data.size, device="meta"),
+        )
+        kept: dict[int, int] = {p.untyped_storage()._cdata: 0 for p in task.parameters()}
+        try:
+            with saved_tensors_hooks(counting(kept), lambda tensor: tensor):
+                out = task.predict(batch)
+                for phase in task.phases(name):
+                    phase.losses(batch, out)
+        except Exception:  # a plugin's code may need values, which the meta device has not
+            if not any(kept.values()):
+                return None
+        largest = max(largest, sum(kept.values()) // width)
+    return largest
+
+
+def counting(kept: dict[int, int]):
+    """A hook that notes the size of every tensor that autograd keeps, each storage once."""
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept.setdefault(storage._cdata, storage.nbytes())
+        return tensor
+
+    return note
+
+
+def size(count: float) -> str:
+    """A number of bytes as people read it."""
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GiB"

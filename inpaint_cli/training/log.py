@@ -1,0 +1,100 @@
+"""What a person sees of a training: a bar, a log of JSON lines, curves for TensorBoard."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from ..errors import InpaintError
+from ..files.write import replacing, unwritable
+
+
+def say(text: str) -> None:
+    """Tell the user something, above the bar if there is one; of several processes the first."""
+    if os.environ.get("RANK", "0") == "0":
+        tqdm.write(text, file=sys.stderr)
+
+
+class Log:
+    """The log of a run, a JSON line an event, and its bar; silent where it does not write."""
+
+    def __init__(
+        self, path: Path, *, done: int, steps: int, tensorboard: bool = False, writes: bool = True
+    ) -> None:
+        self.file = self.board = None
+        if writes:
+            kept = [line for line in lines(path) if line.get("step", 0) <= done]
+            with replacing(path) as temporary:
+                temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), "utf-8")
+            self.file = path.open("ab", buffering=0)
+            self.board = board(path.parent) if tensorboard else None
+        self.bar = tqdm(
+            total=steps, initial=done, unit="step", dynamic_ncols=True, disable=not writes
+        )
+
+    def __enter__(self) -> "Log":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()
+        for stream in filter(None, (self.file, self.board)):
+            stream.close()
+
+    def advance(self) -> None:
+        """One step further."""
+        self.bar.update()
+
+    def note(self, event: str, step: int, values: Mapping[str, Any]) -> None:
+        """Write one event, which is on the disk when this returns."""
+        if self.file:
+            line = json.dumps({"event": event, "step": step, **values}) + "\n"
+            try:
+                self.file.write(line.encode())
+            except OSError as error:
+                raise unwritable(Path(self.file.name), error) from error
+        if self.board:
+            for name, value in flat(values):
+                self.board.add_scalar(f"{event}/{name}", value, step)
+
+    def show(self, stage: str, losses: Mapping[str, float], speed: float, waited: float) -> None:
+        """Put the latest numbers beside the bar."""
+        terms = " ".join(f"{name} {value:.4g}" for name, value in losses.items())
+        self.bar.set_postfix_str(f"{stage}: {terms}, {speed:.1f} images/s, data {waited:.0%}")
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    """The events in a log; a line that was cut off is left out."""
+    found = []
+    for line in path.read_text("utf-8").splitlines() if path.exists() else []:
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            continue
+    return found
+
+
+def board(folder: Path) -> Any:
+    """A writer of TensorBoard's files; an extra that not everyone has installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise InpaintError(
+            "--tensorboard needs a package that is not installed: pip install "
+            "'inpaint-cli[tensorboard]'"
+        ) from error
+    return SummaryWriter(str(folder))
+
+
+def flat(values: Mapping[str, Any], before: str = "") -> list[tuple[str, float]]:
+    """Every number in a tree of values, by its path."""
+    found: list[tuple[str, float]] = []
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            found += flat(value, f"{before}{key}/")
+        elif isinstance(value, int | float):
+            found.append((f"{before}{key}", value))
+    return found

@@ -1,0 +1,164 @@
+"""What a run measures between its steps and leaves in its folder."""
+
+import math
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from ..errors import TrainingError
+from ..files.write import replacing
+from ..models import weights
+from ..reports import contact_sheet as sheets
+from . import checkpoint
+from .build import Built
+from .checkpoint import Folder
+from .ema import Average
+from .feed import Feed
+from .log import Log, say
+from .loop import Step
+from .validate import Validation
+
+STARVED = 0.2  # share of the time spent waiting for data that is worth a warning
+SOUND = "the last state saved is sound: lower the rate or set clip, and --resume --allow-changes"
+
+
+@dataclass
+class Meter:
+    """Losses and speed since the last look at them; looking waits for the device."""
+
+    feed: Feed
+    built: Built
+    accelerator: Accelerator
+    log: Log
+    recent: list[Step] = field(default_factory=list)
+    since: float = field(default_factory=time.perf_counter)
+    warned: bool = False
+
+    def add(self, step: Step) -> None:
+        self.recent.append(step)
+        self.log.advance()
+
+    def settle(self, step: Step) -> None:
+        """Log the mean losses since the last time; `TrainingError` where one is not finite."""
+        values = [loss for past in self.recent for loss in past.losses.values()]
+        empty = torch.empty(0, device=self.accelerator.device)  # where all phases were lazy
+        reduced: Any = self.accelerator.reduce(torch.stack(values) if values else empty, "mean")
+        told = iter(reduced.tolist())
+        terms: dict[str, list[float]] = {}
+        for past in self.recent:
+            for name in past.losses:
+                value = next(told)
+                if not math.isfinite(value):
+                    raise TrainingError(
+                        f"step {past.done}, stage '{past.stage}': the loss {name} is {value}; "
+                        f"{SOUND}"
+                    )
+                terms.setdefault(name, []).append(value)
+        elapsed = time.perf_counter() - self.since
+        speed = len(self.recent) * (self.built.plan[step.stage].batch or 0) / elapsed
+        waited = self.feed.waited / elapsed
+        losses = {name: math.fsum(past) / len(past) for name, past in terms.items()}
+        self.log.show(step.stage, losses, speed, waited)
+        self.log.note(
+            "train",
+            step.done,
+            {
+                "stage": step.stage,
+                "losses": losses,
+                "rates": dict(step.rates),
+                "images_per_second": round(speed, 3),
+                "data_share": round(waited, 4),
+            },
+        )
+        if waited > STARVED and len(self.recent) > 1 and not self.warned:
+            self.warned = True
+            say(
+                f"{waited:.0%} of the time went into waiting for data; more --workers (now "
+                f"{self.feed.workers}) or images stored nearer to their training size would help"
+            )
+        self.restart()
+
+    def restart(self) -> None:
+        self.recent.clear()
+        self.feed.waited = 0.0
+        self.since = time.perf_counter()
+
+
+@dataclass
+class Keeper:
+    """Writes what a run leaves: scores, sheets, states, weights and the best of them."""
+
+    built: Built
+    folder: Folder
+    accelerator: Accelerator
+    validation: Validation
+    average: Average
+    facts: Mapping[str, Any]
+    best: float | None = None
+
+    def validate(self, step: Step, log: Log) -> None:
+        """Score the averaged network; keep its weights where they are the best so far."""
+        scores, rows = self.validation(self.average.net, self.accelerator)
+        if not self.accelerator.is_main_process:
+            return
+        log.note("validation", step.done, {"scores": scores})
+        told = ", ".join(f"{name} {score:.4g}" for name, score in scores.items())
+        say(f"step {step.done}: {told or 'a new sheet'}")
+        page = sheets.sheet(
+            rows, cell=256, heading=f"{self.folder.path.name}, step {step.done}: {told}"
+        )
+        with replacing(self.folder.sheet(step.done)) as temporary:
+            page.save(temporary)
+        name = self.built.recipe.keep.best or next(iter(scores), None)
+        if name is not None and self.better(name, scores[name]):
+            self.best = scores[name]
+            self.write(self.folder.best, step, {name: f"{self.best:.6g}"})
+
+    def better(self, name: str, score: float) -> bool:
+        if self.best is None or math.isnan(self.best):
+            return True
+        higher = self.validation.metrics[name].better == "higher"
+        return score > self.best if higher else score < self.best
+
+    def save(self, step: Step) -> None:
+        """Write state and weights, unless they are broken; drop those that are too old."""
+        if not self.accelerator.is_main_process:
+            return
+        broken = [k for k, p in self.built.task.named_parameters() if not p.isfinite().all()]
+        if broken:
+            raise TrainingError(
+                f"step {step.done}, stage '{step.stage}': {broken[0]} is not finite any more; "
+                f"{SOUND}"
+            )
+        state, kept = self.folder.kept(step.done)
+        self.write(kept, step, {})
+        with replacing(self.folder.weights) as temporary:
+            shutil.copyfile(kept, temporary)
+        skipped = [name for name, stage in self.built.plan.items() if not stage.steps]
+        own = {"average": self.average.net.state_dict(), "best": self.best, "skipped": skipped}
+        checkpoint.write_state(state, step.state() | own | {"facts": dict(self.facts)})
+        self.folder.prune(self.built.recipe.keep.last)
+
+    def write(self, path: Path, step: Step, scores: Mapping[str, str]) -> None:
+        without = self.built.task.without()
+        weights.write(
+            path,
+            self.built.name,
+            self.built.model,
+            self.average.net,
+            notes={
+                "licence": self.built.inputs.train.licence or "that of the training images",
+                "recipe": self.built.recipe.summary,
+                "data": self.built.recipe.data.train.kind,
+                "step": str(step.done),
+                "stage": step.stage,
+                **({"without": ", ".join(without)} if without else {}),
+                **scores,
+            },
+        )

@@ -1,0 +1,123 @@
+"""What a training looks like from time to time: scores and pictures of the same few samples."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from PIL import Image
+from torch import Tensor, nn
+
+from ..api.architectures import Batch, Sizes
+from ..api.masks import Masks
+from ..api.metrics import ImageMetric
+from ..api.tensors import pixels
+from ..datasets.collection import Collection
+from ..filling.fill import fill
+from ..recipe.schema import Recipe
+from ..reports import html as report
+from ..runtime.seed import seed
+from .build import Built
+from .checkpoint import Folder
+from .feed import fixed
+from .log import lines
+
+SHOWN = 6  # samples on a sheet
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The samples of a validation, the same at every one, and how they are scored."""
+
+    collection: Collection
+    masks: Masks
+    metrics: Mapping[str, ImageMetric]
+    sizes: Sizes
+    recipe: Recipe
+    count: int
+
+    @torch.inference_mode()
+    def __call__(
+        self, net: nn.Module, accelerator: Accelerator
+    ) -> tuple[dict[str, float], list[list[tuple[np.ndarray, str]]]]:
+        """The score by each metric over all samples, and rows of pictures of the first few.
+
+        Processes share the samples; the scores are those that one process would give, to the bit.
+        """
+        scores: list[tuple[int, dict[str, float]]] = []
+        rows: list[tuple[int, list[tuple[np.ndarray, str]]]] = []
+        samples = fixed(
+            self.collection,
+            self.masks,
+            self.recipe,
+            self.count,
+            rank=accelerator.process_index,
+            world=accelerator.num_processes,
+        )
+        for n, batch in samples:
+            image, mask = batch.image.to(accelerator.device), batch.mask.to(accelerator.device)
+            seed(self.recipe.seed, n)
+            with accelerator.autocast():
+                filled = fill(net, self.sizes, image, mask)
+            hole = mask > 0.5
+            given = {k: float(m.score(filled, image, hole)) for k, m in self.metrics.items()}
+            scores.append((n, given))
+            if n < SHOWN:
+                rows.append((n, row(Batch(image, mask), filled, self.collection.names[n], given)))
+        every = [given for _, given in sorted(gather_object(scores), key=lambda item: item[0])]
+        shown = [cells for _, cells in sorted(gather_object(rows), key=lambda item: item[0])]
+        return {k: m.over([given[k] for given in every]) for k, m in self.metrics.items()}, shown
+
+
+def row(batch: Batch, filled: Tensor, name: str, scores: Mapping[str, float]) -> list[Any]:
+    """Input, mask, output and truth of one sample, with captions."""
+    told = " ".join(f"{key} {score:.4g}" for key, score in scores.items())
+    cells = ((batch.visible + 0.5 * batch.mask, name), (batch.mask.expand_as(batch.image), "hole"),
+             (filled, told or "filled"), (batch.image, "truth"))  # fmt: skip
+    return [(pixels(picture[0]), caption) for picture, caption in cells]
+
+
+def of(built: Built, train: Collection, root: Path | None) -> Validation:
+    """The validation that `built` asks for; without validation data it shows training images."""
+    collection, count = train, SHOWN
+    if built.inputs.val is not None:
+        collection, count = (
+            Collection.at(built.inputs.val, root or train.root),
+            built.recipe.data.val_count,
+        )
+    sizes = built.architecture.sizes(built.model)
+    masks = built.inputs.val_masks
+    return Validation(collection, masks, built.metrics, sizes, built.recipe, count)
+
+
+def report_on(folder: Folder, built: Built) -> None:
+    """Write report.html: loss curves, scores and the last sheet."""
+    events = lines(folder.log)
+    curves = points(events, "train", "losses")
+    scores = points(events, "validation", "scores")
+    parts: list[report.Part] = [report.Text(built.recipe.summary), report.Heading("Losses")]
+    parts += [report.Curves({name: line}, name, logarithmic=True) for name, line in curves.items()]
+    if scores:
+        parts.append(report.Heading("Validation"))
+        parts += [report.Curves({name: line}, name) for name, line in scores.items()]
+    sheet = max(folder.path.glob("sheets/*.png"), default=None)
+    if sheet:
+        with Image.open(sheet) as image:
+            parts += [report.Heading("Samples"), report.Picture(image.copy(), sheet.name)]
+    report.write(folder.path / "report.html", f"Training of {folder.path.name}", parts)
+
+
+def points(
+    events: Sequence[Mapping[str, Any]], event: str, key: str
+) -> dict[str, list[tuple[float, float]]]:
+    """The curves in a log: (step, value) by name."""
+    curves: dict[str, list[tuple[float, float]]] = {}
+    for line in events:
+        if line["event"] == event:
+            for name, value in line[key].items():
+                curves.setdefault(name, []).append((line["step"], value))
+    return curves

@@ -1,0 +1,479 @@
+"""What surrounds the loop: cut anywhere and resumed, by signals or by SIGKILL, to the same bits."""
+
+import os
+import resource
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from accelerate.state import AcceleratorState, GradientState
+from click.testing import CliRunner
+from PIL import Image
+from places import SUPPORT
+from safetensors.torch import load_file
+from toy import RECIPE, ToyTask, install, photos
+
+from inpaint_cli.cli import main
+from inpaint_cli.errors import InpaintError, TrainingError, WeightsError
+from inpaint_cli.models import weights
+from inpaint_cli.recipe import schema
+from inpaint_cli.recipe.read import read
+from inpaint_cli.recipe.schema import Ema
+from inpaint_cli.training import run
+from inpaint_cli.training.checkpoint import Folder, initialise, read_state, write_state
+from inpaint_cli.training.ema import Average
+from inpaint_cli.training.log import Log, lines
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """Toys, pictures and a recipe."""
+    place = tmp_path_factory.mktemp("site")
+    install(place)
+    photos(place / "photos")
+    (place / "toy.yaml").write_text(RECIPE)
+    return place
+
+
+@pytest.fixture
+def toys(site, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(site)
+    monkeypatch.chdir(tmp_path)
+    return site
+
+
+def go(site, folder, *overrides, architecture="toy", **options):
+    AcceleratorState._reset_state(reset_partial_state=True)
+    GradientState._reset_state()
+    plan, source = read(site / "toy.yaml", overrides)
+    given = {"data": site / "photos", "folder": folder and Path(folder), "workers": 0} | options
+    return run.run(architecture, plan, source, run.Options(**given))
+
+
+def tensors(folder, step=None):
+    states = Folder(Path(folder)).states()
+    state = read_state(states[-1] if step is None else Folder(Path(folder)).kept(step)[0])
+    return {f"{part}.{k}": v for part in ("task", "average") for k, v in state[part].items()}
+
+
+def same(one, other):
+    assert one.keys() == other.keys()
+    for key, value in one.items():
+        assert torch.equal(value, other[key]), key
+
+
+def cut(folder, step):
+    """Leave in `folder` what a run killed after `step` would have left."""
+    for path in Folder(folder).states():
+        if int(path.stem.split("-")[1]) > step:
+            path.unlink()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("precision", ["full", "bf16"])
+def test_a_run_cut_anywhere_ends_with_the_same_bits(toys, precision, workers):
+    changes = [f"precision={precision}", "accumulate=2"]
+    outcome = go(toys, "whole", *changes, workers=workers)
+    assert (outcome.done, outcome.interrupted) == (10, False)
+    whole = tensors("whole")
+    log = [line["step"] for line in lines(Path("whole/log.jsonl")) if line["event"] == "train"]
+    assert log == sorted(set(log))
+    for step in (1, 4, 7) if workers == 0 else (4, 5):
+        cut(Path("whole"), step)
+        go(toys, "whole", *changes, workers=2 - workers, resume=True)
+        same(tensors("whole"), whole)
+        again = [
+            line["step"] for line in lines(Path("whole/log.jsonl")) if line["event"] == "train"
+        ]
+        assert again == sorted(set(again))
+
+
+def inpaint(site, folder, *args):
+    """The command line of a training, in a process of its own."""
+    line = [sys.executable, "-m", "inpaint_cli", "train", "toy", str(site / "toy.yaml")]
+    line += ["--data", str(site / "photos"), "--run", str(folder), "--workers", "0"]
+    return [*line, *args]
+
+
+def environment(site):
+    path = os.pathsep.join([str(site), str(SUPPORT)])
+    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "INPAINT_OFFLINE": "1"}
+
+
+def test_killed_or_interrupted_it_goes_on(toys, tmp_path):
+    """By SIGKILL after some save; by SIGTERM, which saves, prints the line and exits with 130."""
+    steps = ["--set", "architectures.toy.stages.fill.steps=300"]
+    folder = tmp_path / "run"
+    process = subprocess.Popen(inpaint(toys, folder, *steps), env=environment(toys))
+    wait_for(lambda: len(Folder(folder).states()) > 3, process)
+    process.kill()
+    process.wait()
+    killed = Folder(folder).states()[-1]
+    assert list(folder.glob("*.tmp")) == []
+    process = subprocess.Popen(
+        inpaint(toys, folder, *steps, "--resume"),
+        env=environment(toys),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for(lambda: Folder(folder).states()[-1] > killed, process)
+    process.send_signal(signal.SIGTERM)
+    _, told = process.communicate()
+    assert process.returncode == 130, told
+    last = read_state(Folder(folder).states()[-1])["done"]
+    assert f"Stopped after step {last}. Go on with:" in told
+    assert told.rstrip().endswith("--resume")
+    go(toys, tmp_path / "whole", f"architectures.toy.stages.fill.steps={last - 4}")
+    same(tensors(folder), tensors(tmp_path / "whole"))
+
+
+def wait_for(ready, process, seconds=120):
+    until = time.monotonic() + seconds
+    while not ready():
+        assert process.poll() is None, "it ended too early"
+        assert time.monotonic() < until, "it takes too long"
+        time.sleep(0.02)
+
+
+def test_what_a_run_leaves(toys):
+    outcome = go(toys, "run", "every.validate=5", "every.save=5", "keep.last=2")
+    folder = outcome.folder
+    names = {path.name for path in folder.iterdir()}
+    assert names == {
+        *("recipe.yaml", "log.jsonl", "report.html", "sheets"),
+        *("weights.safetensors", "best.safetensors"),
+        *("state-00000005.pt", "state-00000010.pt"),
+        *("weights-00000005.safetensors", "weights-00000010.safetensors"),
+    }
+    resolved = yaml.safe_load((folder / "recipe.yaml").read_text())
+    assert resolved["architectures"]["toy"]["task"]["momentum"] == 0.9
+    assert (folder / "recipe.yaml").read_text().startswith("# inpaint-cli ")
+    events = lines(folder / "log.jsonl")
+    assert [e["step"] for e in events if e["event"] == "train"] == [2, 4, 5, 6, 8, 10]
+    scores = [e["scores"] for e in events if e["event"] == "validation"]
+    assert [set(s) for s in scores] == [{"psnr-hole", "l1-hole", "ssim"}] * 2
+    model = weights.read(folder / "weights.safetensors")
+    assert model.header["step"] == "10"
+    assert model.header["licence"] == "that of the training images"
+    assert model.header["recipe"] == "a toy, to see that everything runs"
+    average = {k[8:]: v for k, v in tensors(folder).items() if k.startswith("average.")}
+    same(load_file(folder / "weights.safetensors"), average)
+    best = max(scores, key=lambda s: s["psnr-hole"])["psnr-hole"]
+    header = weights.read(folder / "best.safetensors").header
+    assert float(header["psnr-hole"]) == pytest.approx(best, rel=1e-5)
+    with Image.open(folder / "sheets" / "00000010.png") as sheet:
+        assert sheet.width > 4 * 256
+    assert "fill/l1" in (folder / "report.html").read_text()
+
+
+def test_the_recipe_it_leaves_can_be_run_again(toys):
+    go(toys, "one")
+    plan, source = read(Path("one/recipe.yaml"))
+    options = run.Options(data=toys / "photos", folder=Path("two"), workers=0)
+    run.run("toy", plan, source, options)
+    same(tensors("one"), tensors("two"))
+
+
+def test_another_recipe_or_other_data_are_refused(toys, tmp_path):
+    go(toys, "run")
+    cut(Path("run"), 6)
+    with pytest.raises(TrainingError, match="holds a training already; go on with --resume"):
+        go(toys, "run")
+    changed = "architectures.toy.stages.fill.clip=2"
+    told = r"begun otherwise \(architectures.toy.stages.fill.clip: was 1.0, is 2.0\)"
+    with pytest.raises(TrainingError, match=told):
+        go(toys, "run", changed, resume=True)
+    with pytest.raises(TrainingError, match=r"data.images: was 9, is 3; data.names: was"):
+        go(toys, "run", resume=True, data=photos(tmp_path / "few", 6))
+    assert go(toys, "run", changed, resume=True, allow_changes=True).done == 10
+    assert (
+        yaml.safe_load(Path("run/recipe.yaml").read_text())["architectures"]["toy"]["stages"][
+            "fill"
+        ]["clip"]
+        == 2
+    )
+    with pytest.raises(TrainingError, match="there is no nowhere to go on from"):
+        go(toys, "nowhere", resume=True)
+
+
+def test_a_loss_that_is_not_finite_stops_it_by_name(toys):
+    told = r"step 7, stage 'fill': the loss fill/l1 is inf; the last state saved is sound"
+    with pytest.raises(TrainingError, match=told):
+        go(toys, "run", "architectures.toy.task.explode=2")
+    assert read_state(Folder(Path("run")).states()[-1])["done"] == 6
+    assert all(v.isfinite().all() for v in tensors("run").values() if v.is_floating_point())
+
+
+def test_weights_that_are_not_finite_are_not_saved(toys, monkeypatch):
+    """Such as an infinite gradient leaves them, before any loss shows it."""
+    after, calls = ToyTask.after, []
+
+    def spoil(self, *args):
+        after(self, *args)
+        calls.append(self)
+        if len(calls) == 3:
+            self.net.prior.bias.fill_(torch.nan)
+
+    monkeypatch.setattr(ToyTask, "after", spoil)
+    with pytest.raises(TrainingError, match=r"step 3, stage 'prior': net.prior.bias is not finite"):
+        go(toys, "run")
+    assert read_state(Folder(Path("run")).states()[-1])["done"] == 2
+
+
+def test_a_new_run_begins_from_weights(toys, capsys):
+    go(toys, "old")
+    go(toys, "new", init=["old/weights.safetensors"])
+    assert "old/weights.safetensors: 10 tensors matched, 0 missing, 0 unexpected" in (
+        capsys.readouterr().err
+    )
+    torch.manual_seed(0)
+    part = torch.nn.Conv2d(4, 8, 3, padding=1)
+    weights.write(Path("p.safetensors"), "toy", schema.Ema(), part)
+    assert go(toys, "part", init=["prior=p.safetensors"]).done == 6
+    assert "stage 'prior' is skipped" in capsys.readouterr().err
+    same(
+        {k: v for k, v in tensors("part").items() if k.startswith("task.net.prior")},
+        {f"task.net.prior.{k}": v for k, v in part.state_dict().items()},
+    )
+    cut(Path("part"), 3)
+    assert go(toys, "part", resume=True).done == 6  # still without the stage that was skipped
+    equal = Path("lr=1")
+    Path("old").rename(equal)
+    go(toys, "equal", init=[f"{equal}/weights.safetensors"])
+    go(toys, "both", init=["prior=lr=1/weights.safetensors"])
+    assert "lr=1/weights.safetensors: 2 tensors matched, 0 missing" in capsys.readouterr().err
+    with pytest.raises(InpaintError, match="toy has no part 'nose'"):
+        go(toys, "other", init=["nose=p.safetensors"])
+
+
+def test_a_full_disk_is_told_in_a_sentence(tmp_path):
+    net, small = torch.nn.Linear(100, 100), tmp_path / "small.safetensors"
+    weights.write(small, "toy", schema.Ema(), torch.nn.Linear(10, 10))
+    path, before = tmp_path / "new", resource.getrlimit(resource.RLIMIT_FSIZE)
+    writers = [
+        lambda: write_state(path, net.state_dict()),
+        lambda: weights.write(path, "toy", schema.Ema(), net),
+        lambda: weights.export(small, path, half=False, notes={}),
+    ]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, before[1]))
+    with Log(tmp_path / "log.jsonl", done=0, steps=1) as log:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (300, before[1]))
+        try:
+            for write in writers:
+                with pytest.raises(InpaintError, match=r"new cannot .*File too large"):
+                    write()
+            log.note("train", 1, {"long": "x" * 300})
+            with pytest.raises(InpaintError, match=r"log.jsonl cannot .*File too large"):
+                log.note("train", 2, {})
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert {path.name for path in tmp_path.iterdir()} == {"small.safetensors", "log.jsonl"}
+
+
+def test_a_log_that_is_begun_again_is_never_half_a_log(tmp_path, monkeypatch):
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"event": "train", "step": 1}\n{"event": "train", "step": 2}\n')
+    whole = path.read_text()
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        Log(path, done=1, steps=2)
+    assert path.read_text() == whole
+    monkeypatch.undo()
+    with Log(path, done=1, steps=2) as log:
+        log.note("train", 2, {"again": True})
+    assert [line["step"] for line in lines(path)] == [1, 2]
+
+
+def test_weights_that_do_not_fit_are_refused():
+    net = torch.nn.Linear(2, 3)
+    state = net.state_dict()
+    assert initialise(net, {"weight": state["weight"], "x": state["bias"]}, "w") == [
+        "w: 1 tensors matched, 1 missing, 1 unexpected",
+        "  missing: bias",
+        "  unexpected: x",
+    ]
+    with pytest.raises(WeightsError, match=r"weight is \[2\], but the network has \[3, 2\]"):
+        initialise(net, {"weight": torch.zeros(2)}, "w")
+    with pytest.raises(WeightsError, match="no tensor of this network"):
+        initialise(net, {"x": torch.zeros(2)}, "w")
+
+
+def test_a_stage_may_begin_from_the_averaged_network(toys):
+    averaged = "architectures.toy.stages.fill.averaged=true"
+    go(toys, "run", averaged)
+    state = tensors("run", 4)
+    assert torch.equal(state["task.net.prior.weight"], state["average.prior.weight"])
+    whole = tensors("run")
+    cut(Path("run"), 4)
+    go(toys, "run", averaged, resume=True)
+    same(tensors("run"), whole)
+
+
+def test_the_average_follows():
+    net = torch.nn.Linear(1, 1)
+    average = Average(net, Ema(decay=0.5, warmup=False))
+    old = net.weight.detach().clone()
+    with torch.no_grad():
+        net.weight += 1
+    average.update(net, 1)
+    assert torch.allclose(average.net.weight, old + 0.5)
+    assert [Average(net, Ema(decay=0.9)).decay(n) for n in (0, 1, 1000)] == [0.1, 2 / 11, 0.9]
+    at_once = Average(net, Ema(decay=0))
+    with torch.no_grad():
+        net.weight += 1
+    at_once.update(net, 1)
+    assert torch.equal(at_once.net.weight, net.weight)
+
+
+def test_fp16_needs_a_gpu(toys, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InpaintError, match="precision fp16 needs a CUDA device"):
+        go(toys, "run", "precision=fp16")
+
+
+def test_the_name_of_a_run_says_what_it_goes_without(toys, monkeypatch):
+    monkeypatch.setattr("toy.ToyTask.without", lambda self: ["no-vgg"])
+    outcome = go(toys, None)
+    assert outcome.folder == Path("runs/toy-toy-no-vgg")
+    assert weights.read(outcome.folder / "weights.safetensors").header["without"] == "no-vgg"
+
+
+def test_the_command_line(toys):
+    def inpaint(*args):
+        AcceleratorState._reset_state(reset_partial_state=True)
+        line = ["train", "toy", str(toys / "toy.yaml"), "--workers", "0", *args]
+        return CliRunner().invoke(main, line, catch_exceptions=False)
+
+    data = ("--data", str(toys / "photos"))
+    assert "say where the training images lie: --data PATH" in inpaint().output
+    assert inpaint().exit_code == 2
+    plan = inpaint(*data, "--dry-run").stdout
+    assert "# net: 531 parameters" in plan
+    assert "# stage fill: 6 steps of 2 images, 1.3 times each of 9" in plan
+    assert yaml.safe_load(plan)["architectures"]["toy"]["stages"]["fill"]["clip"] == 1
+    assert inpaint(*data, "--check-data").exit_code == 0
+    (toys / "photos" / "12.jpg").write_bytes(b"no")
+    checked = inpaint(*data, "--check-data")
+    (toys / "photos" / "12.jpg").unlink()
+    assert checked.exit_code == 1
+    assert checked.stdout.startswith("12.jpg is not a picture")
+    assert "1 of 13 images cannot be read" in checked.stderr
+    assert inpaint(*data, "--smoke", "1").stdout.endswith(
+        "2 steps, saved, loaded, filled a picture\n"
+    )
+    done = inpaint(*data)
+    assert done.stdout == "runs/toy-toy\n"
+    masks = Path('it\'s "a\\b" \N{FRAME WITH PICTURE} \udce9')
+    masks.mkdir()
+    Image.new("1", (8, 8), 1).save(masks / "m.png")
+    again = inpaint(*data, "--masks", str(masks), "--run", "masked", "--set", "masks.flip=false")
+    assert again.exit_code == 0, again.output
+    written = yaml.safe_load(Path("masked/recipe.yaml").read_text("utf-8"))["masks"]
+    assert (written["kind"], written["path"]) == ("files", str(masks.resolve()))
+    assert "this machine has" in inpaint(*data, "--gpus", "99").output
+
+
+def test_processes_agree_about_once_a_second(monkeypatch):
+    """At the same steps, whatever the clock of each says."""
+
+    class Two:
+        num_processes, device = 2, torch.device("cpu")
+
+        def reduce(self, tensor, how):
+            assert how == "sum"
+            return tensor * 2  # the other process says the same
+
+    def asked(seconds):
+        """The first steps, of so many seconds each, after which they ask."""
+        accord, found = run.Accord([], Two(), since=0), []
+        for step in range(1, 40):
+            monkeypatch.setattr("time.perf_counter", lambda now=step * seconds: now)
+            before = accord.since
+            assert not accord(step)
+            found += [step] if accord.since != before else []
+        return found
+
+    assert asked(5) == [*range(1, 40)]
+    assert asked(0.4) == [1, *range(3, 40, 2)]
+    assert asked(0.01) == [1, 11, 21, 31]
+    assert run.Accord([signal.SIGINT], Two())(1)
+
+
+LAUNCH = """
+import torch
+torch.cuda.device_count = lambda: 2
+from inpaint_cli.cli import main
+main()
+"""
+
+
+@pytest.mark.ddp
+def test_several_processes_stop_as_one_does(toys, tmp_path):
+    """By SIGTERM for the launcher; taken up by the line that is printed, by Ctrl-C for all."""
+    folder = tmp_path / "run"
+    _, _, _, *line = inpaint(toys, folder, "--set", "architectures.toy.stages.fill.steps=9999")
+    line = [sys.executable, "-c", LAUNCH, *line, "--gpus", "2"]
+    for stop in (lambda p: p.terminate(), lambda p: os.killpg(p.pid, signal.SIGINT)):
+        before = Folder(folder).states()[-1:]
+        process = subprocess.Popen(
+            line,
+            env=environment(toys),
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        wait_for(lambda old=before: Folder(folder).states()[-1:] > old, process)
+        stop(process)
+        _, told = process.communicate(timeout=120)
+        assert process.returncode == 130, told
+        assert "Traceback" not in told
+        line = [*line[:3], *shlex.split(told.splitlines()[-1])[1:]]
+        assert line[-3:] == ["--gpus", "2", "--resume"]
+    last = read_state(Folder(folder).states()[-1])["done"]
+    assert f"Stopped after step {last}. Go on with:" in told
+
+
+TWO = """
+import sys
+from pathlib import Path
+sys.path[:0] = [{site!r}, {tests!r}]
+import torch
+torch.set_num_threads(1)
+from test_run import go, run
+go(Path({site!r}), "two", {plain!r}, "batch=4", architecture="plain")
+go(Path({site!r}), "toys", architecture="toy")
+run.leave()
+"""
+
+
+@pytest.mark.ddp
+def test_two_processes_are_one(toys):
+    """The same batches, memories and scores; weights to rounding."""
+    plain = "metrics=[{kind: psnr, region: hole}]"
+    script = Path("worker.py")
+    script.write_text(TWO.format(site=str(toys), tests=SUPPORT, plain=plain))
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script)]
+    done = subprocess.run(
+        [sys.executable, *launch], capture_output=True, text=True, env=environment(toys)
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    go(toys, "one", plain, "batch=4", architecture="plain")
+    one, two = tensors("one"), tensors("two")
+    for key, value in one.items():
+        assert torch.allclose(value, two[key], rtol=1e-5, atol=1e-6), key
+    scores = [
+        next(e["scores"] for e in lines(Path(run) / "log.jsonl") if e["event"] == "validation")
+        for run in ("one", "two")
+    ]
+    assert scores[0] == pytest.approx(scores[1], rel=1e-4)
+    assert Path("toys/weights.safetensors").is_file()
