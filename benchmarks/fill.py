@@ -90,8 +90,8 @@ PROBE = """
 import resource, sys
 from pathlib import Path
 from inpaint_cli import images
-from inpaint_cli.engine import models, weights
-from inpaint_cli.engine.fill import fill_photo
+from inpaint_cli.filling.fill import fill_photo
+from inpaint_cli.models import choose as models, weights
 
 folder, name, file = sys.argv[1:]
 model = models.open_model(name or None, file or None)

@@ -15,7 +15,7 @@ PROBE = """
 import os, sys, time
 import torch
 from inpaint_cli import registry
-from inpaint_cli.engine import devices
+from inpaint_cli.runtime import devices
 
 torch.set_num_threads(2)
 if sys.argv[1] == "kept":

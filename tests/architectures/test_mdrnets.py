@@ -453,7 +453,7 @@ def test_a_step_in_parts_updates_the_memory_once(some):
 
 WORKER = """
 import sys
-sys.path.insert(0, {tests!r})
+sys.path[:0] = {tests!r}
 import torch
 torch.set_num_threads(1)
 from test_mdrnets import *
@@ -486,7 +486,7 @@ print("agree", rank)
 @pytest.mark.ddp
 def test_two_processes_hold_the_same_memory_after_every_step(tmp_path):
     script = tmp_path / "worker.py"
-    script.write_text(WORKER.format(tests=str(SUPPORT)))
+    script.write_text(WORKER.format(tests=[str(SUPPORT), str(Path(__file__).parent)]))
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script)]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run([sys.executable, *launch], capture_output=True, text=True, env=env)

@@ -9,6 +9,7 @@ import sys
 import weakref
 from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -349,10 +350,10 @@ import json, sys
 from accelerate import PartialState
 import torch
 torch.set_num_threads(1)
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = sys.argv[1].split(":")
 from pathlib import Path
-import test_evaluate as t
-from inpaint_cli.engine import scorecard
+import test_measure as t
+from inpaint_cli.evaluation import results as scorecard
 state = PartialState(cpu=True)
 paths = [Path(sys.argv[2]) / name for name in ("results", "truth", "masks")]
 used = t.plan()
@@ -369,7 +370,7 @@ state.destroy_process_group()
 def test_two_processes_give_exactly_the_numbers_of_one(tmp_path):
     paths = folders(tmp_path, count=2 * evaluate.CHUNK + 3)
     (tmp_path / "two.py").write_text(TWO)
-    command = [sys.executable, tmp_path / "two.py", SUPPORT, tmp_path]
+    command = [sys.executable, tmp_path / "two.py", f"{SUPPORT}:{Path(__file__).parent}", tmp_path]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])

@@ -424,7 +424,7 @@ def test_margins_leave_the_middle_in(folder, plan, monkeypatch):
     """A crop leaves a quarter or more of what is cut on either side, as the paper's faces need."""
     places = []
     monkeypatch.setattr(
-        "inpaint_cli.datasets.collection.placed",
+        "inpaint_cli.training.feed.placed",
         lambda image, *, at, **_: places.extend(at) or image,
     )
     made = feed(folder, plan, fit="margins", size=32)

@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -210,8 +211,8 @@ def test_clipping_bounds_the_step():
 
 
 WORKER = """
-import sys; sys.path.insert(0, {tests!r})
-from test_train import *
+import sys; sys.path[:0] = {tests!r}
+from test_loop import *
 for accumulate in (1, 2):
     a = accelerate(accumulate)
     assert a.num_processes == 2, a.num_processes
@@ -231,7 +232,7 @@ torch.distributed.destroy_process_group()
 @pytest.mark.ddp
 def test_two_processes_agree(tmp_path):
     script = tmp_path / "worker.py"
-    script.write_text(WORKER.format(tests=str(SUPPORT)))
+    script.write_text(WORKER.format(tests=[str(SUPPORT), str(Path(__file__).parent)]))
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script)]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run([sys.executable, *launch], capture_output=True, text=True, env=env)

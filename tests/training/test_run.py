@@ -446,7 +446,7 @@ def test_several_processes_stop_as_one_does(toys, tmp_path):
 TWO = """
 import sys
 from pathlib import Path
-sys.path[:0] = [{site!r}, {tests!r}]
+sys.path[:0] = [{site!r}, *{tests!r}]
 import torch
 torch.set_num_threads(1)
 from test_run import go, run
@@ -461,7 +461,9 @@ def test_two_processes_are_one(toys):
     """The same batches, memories and scores; weights to rounding."""
     plain = "metrics=[{kind: psnr, region: hole}]"
     script = Path("worker.py")
-    script.write_text(TWO.format(site=str(toys), tests=SUPPORT, plain=plain))
+    script.write_text(
+        TWO.format(site=str(toys), tests=[str(SUPPORT), str(Path(__file__).parent)], plain=plain)
+    )
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script)]
     done = subprocess.run(
         [sys.executable, *launch], capture_output=True, text=True, env=environment(toys)
