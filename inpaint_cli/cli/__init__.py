@@ -1,6 +1,6 @@
 """The command line: parse, call one engine function, print. No torch is imported here.
 
-A command lives in the module of its name (`-` becomes `_`) as `command`, and is imported when
+A command lives in the module of its name (`-` becomes `_`) as `NAME_command`, and is imported when
 it runs, so that `inpaint --help` costs no more than click itself.
 """
 
@@ -39,8 +39,9 @@ class Commands(click.Group):
     def get_command(self, ctx, cmd_name):
         if cmd_name not in COMMANDS:
             return None
-        module = MODULES.get(cmd_name, cmd_name.replace("-", "_"))
-        return import_module(f"{__name__}.{module}").command
+        stem = cmd_name.replace("-", "_")
+        module = import_module(f"{__name__}.{MODULES.get(stem, stem)}")
+        return getattr(module, f"{stem}_command")
 
     def format_commands(self, ctx, formatter):
         with formatter.section("Commands"):

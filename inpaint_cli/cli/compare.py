@@ -42,7 +42,7 @@ PATH = click.Path(exists=True, path_type=Path)
 )
 @click.option("--overwrite", is_flag=True, help="Replace a sheet and results of the same names.")
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
-def command(
+def compare_command(
     photo: Path,
     models: tuple[str, ...],
     mask: str | None,

@@ -13,7 +13,7 @@ import click
     help="The folder for the pictures.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace the pictures of an earlier demo.")
-def command(output: Path, overwrite: bool) -> None:
+def demo_command(output: Path, overwrite: bool) -> None:
     """Fill a photo that is there already, for a first look.
 
     Writes a photo, a mask, the photo filled, and a sheet that shows all three; prints their paths.

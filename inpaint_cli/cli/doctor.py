@@ -5,7 +5,7 @@ import click
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
-def command(as_json: bool) -> None:
+def doctor_command(as_json: bool) -> None:
     """Say what is installed here, and what is broken.
 
     Imports every plugin, and shows the traceback of each that does not load. The text between

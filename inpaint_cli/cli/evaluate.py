@@ -84,7 +84,7 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.pass_context
-def command(
+def eval_command(
     context: click.Context,
     paths: tuple[Path, ...],
     masks: Path | None,

@@ -20,7 +20,7 @@ from .types import FILE, fill_options, hole_options, mask_path, model_options, r
     help="Where the sheet goes.  [default: photo.explained.png beside photo.jpg]",
 )
 @click.option("--overwrite", is_flag=True, help="Replace a sheet of the same name.")
-def command(
+def explain_command(
     photo: Path,
     mask: str | None,
     model: str | None,

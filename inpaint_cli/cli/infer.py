@@ -52,7 +52,7 @@ from .types import fill_options, hole_options, mask_path, model_options, run_opt
 )
 @click.option("--overwrite", is_flag=True, help="Replace files in the way that are not the job's.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-def command(
+def infer_command(
     photos: Path,
     masks: str | None,
     output: Path,

@@ -1,3 +1,3 @@
-from .masks import gen as command
+from .masks import gen_command as mask_gen_command
 
-__all__ = ["command"]
+__all__ = ["mask_gen_command"]

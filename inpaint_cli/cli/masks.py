@@ -52,14 +52,14 @@ class Size(click.ParamType):
 
 
 @click.group()
-def command() -> None:
+def masks_command() -> None:
     """Draw, check and rebuild sets of masks.
 
     In all of them white is the hole and black is what stays visible.
     """
 
 
-@command.command()
+@masks_command.command()
 @click.argument("kind", default="irregular")
 @click.option("--ratio", type=Ratio(), help="Hole in percent of the picture: 40-60 is (40, 60].")
 @click.option("--border/--no-border", default=None, help="The hole touches the edge, or does not.")
@@ -82,7 +82,7 @@ def command() -> None:
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier set and its sheet.")
 @click.option("--sheet", type=PATH, help="Also make a picture of some of them, to look at.")
-def gen(
+def gen_command(
     kind: str,
     ratio: tuple[float, float] | None,
     border: bool | None,
@@ -150,7 +150,7 @@ def gen(
     click.echo(output)
 
 
-@command.command()
+@masks_command.command()
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--images", type=click.Path(exists=True, path_type=Path), help="The photos they are for."
@@ -161,7 +161,7 @@ def gen(
 @click.option("--overwrite", is_flag=True, help="Replace a picture of the same name.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: every mask and every finding.")
 @click.pass_context
-def check(
+def check_command(
     ctx: click.Context,
     path: Path,
     images: Path | None,
@@ -195,13 +195,13 @@ def check(
     ctx.exit(1 if report.problems else 0)
 
 
-@command.command()
+@masks_command.command()
 @click.argument("manifest", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("-o", "--output", type=PATH, required=True, help="Folder to write to.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
 @click.option("--overwrite", is_flag=True, help="Replace the masks in a folder that has some.")
 @click.pass_context
-def rebuild(
+def rebuild_command(
     ctx: click.Context, manifest: Path, output: Path, workers: int, overwrite: bool
 ) -> None:
     """Draw the masks of a manifest again, bit for bit.
@@ -231,10 +231,10 @@ def rebuild(
     ctx.exit(1 if differ else 0)
 
 
-@command.command()
+@masks_command.command()
 @click.argument("kind", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def kinds(kind: str | None, as_json: bool) -> None:
+def kinds_command(kind: str | None, as_json: bool) -> None:
     """List the generators and their settings.
 
     All of them, or only KIND. Each setting can be given to `inpaint masks gen` as --set KEY=VALUE

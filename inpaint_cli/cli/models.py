@@ -5,7 +5,7 @@ import click
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def command(as_json: bool) -> None:
+def models_command(as_json: bool) -> None:
     """List the models that fill can use.
 
     These are the architectures that need no weights, and the weights files in $INPAINT_WEIGHTS_DIR,

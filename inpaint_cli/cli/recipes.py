@@ -8,9 +8,9 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 @click.group(invoke_without_command=True)
 @json_option
 @click.pass_context
-def command(ctx: click.Context, as_json: bool) -> None:
+def recipes_command(ctx: click.Context, as_json: bool) -> None:
     """List, show, check and compare recipes."""
-    ctx.default_map = {name: {"as_json": as_json} for name in command.commands}
+    ctx.default_map = {name: {"as_json": as_json} for name in recipes_command.commands}
     if ctx.invoked_subcommand is None:
         from ..recipe.read import read, shelf
 
@@ -27,12 +27,12 @@ def command(ctx: click.Context, as_json: bool) -> None:
             click.echo(f"{name:18}{recipe.summary}{f' ({tuned})' if tuned else ''}")
 
 
-@command.command()
+@recipes_command.command()
 @click.argument("name", metavar="RECIPE")
 @click.option("--arch", "architecture", help="Resolve it for this architecture.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting.")
 @json_option
-def show(name: str, architecture: str | None, overrides: tuple[str, ...], as_json: bool) -> None:
+def show_command(name: str, architecture: str | None, overrides: tuple[str, ...], as_json: bool) -> None:
     """Print a recipe with every default written out."""
     from ..recipe.read import dump, find, read
 
@@ -47,11 +47,11 @@ def show(name: str, architecture: str | None, overrides: tuple[str, ...], as_jso
         click.echo(dump(recipe), nl=False)
 
 
-@command.command()
+@recipes_command.command()
 @click.argument("names", metavar="RECIPES...", nargs=-1, required=True)
 @json_option
 @click.pass_context
-def lint(ctx: click.Context, names: tuple[str, ...], as_json: bool) -> None:
+def lint_command(ctx: click.Context, names: tuple[str, ...], as_json: bool) -> None:
     """Check recipes by the plugins they name, for each architecture that has a section."""
     from ..errors import InpaintError
     from ..recipe.read import find, read
@@ -74,11 +74,11 @@ def lint(ctx: click.Context, names: tuple[str, ...], as_json: bool) -> None:
     ctx.exit(1 if wrong else 0)
 
 
-@command.command()
+@recipes_command.command()
 @click.argument("one")
 @click.argument("other")
 @json_option
-def diff(one: str, other: str, as_json: bool) -> None:
+def diff_command(one: str, other: str, as_json: bool) -> None:
     """Name the settings in which two recipes differ."""
     from ..recipe.read import differences, find, read
 

@@ -7,7 +7,7 @@ overwriting = click.option("--overwrite", is_flag=True, help="Replace the output
 
 
 @click.group()
-def command() -> None:
+def weights_command() -> None:
     """Inspect weights files, and choose what `fill` uses.
 
     A weights file says itself which architecture and settings it is for. Files in the folder
@@ -15,10 +15,10 @@ def command() -> None:
     """
 
 
-@command.command()
+@weights_command.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def inspect(file: Path, as_json: bool) -> None:
+def inspect_command(file: Path, as_json: bool) -> None:
     """Say what a weights file holds, without building its network."""
     from ..models import choose as models
     from ..models import weights
@@ -44,10 +44,10 @@ def inspect(file: Path, as_json: bool) -> None:
         click.echo(f"{key + ':':14} {value}")
 
 
-@command.command()
+@weights_command.command()
 @click.argument("choice", metavar="NAME|FILE", required=False)
 @click.option("--none", "forget", is_flag=True, help="Choose nothing again.")
-def use(choice: str | None, forget: bool) -> None:
+def use_command(choice: str | None, forget: bool) -> None:
     """Choose what `fill` uses when no model is named.
 
     NAME is anything that `inpaint models` lists. $INPAINT_WEIGHTS, where it is set, comes first.
@@ -60,7 +60,7 @@ def use(choice: str | None, forget: bool) -> None:
     click.echo(f"fill uses {models.default() or models.DEFAULT} from now on", err=True)
 
 
-@command.command()
+@weights_command.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
     "--to", "architecture", required=True, help="The architecture whose weights they are."
@@ -68,7 +68,7 @@ def use(choice: str | None, forget: bool) -> None:
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: FILE.safetensors.")
 @overwriting
 @click.option("--json", "as_json", is_flag=True, help="Print where every tensor went, as JSON.")
-def convert(
+def convert_command(
     file: Path, architecture: str, output: Path | None, overwrite: bool, as_json: bool
 ) -> None:
     """Turn the authors' own checkpoint into weights of ours.
@@ -94,7 +94,7 @@ def convert(
     click.echo(output)
 
 
-@command.command()
+@weights_command.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, help="The copy to write."
@@ -102,7 +102,7 @@ def convert(
 @click.option("--half", is_flag=True, help="Store 16 bits a number: half as large.")
 @click.option("--note", "notes", multiple=True, metavar="KEY=TEXT", help="Into the header.")
 @overwriting
-def export(file: Path, output: Path, half: bool, notes: tuple[str, ...], overwrite: bool) -> None:
+def export_command(file: Path, output: Path, half: bool, notes: tuple[str, ...], overwrite: bool) -> None:
     """Copy weights to give them away: smaller, and with notes such as their licence."""
     from ..files.write import free
     from ..models import choose as models
