@@ -24,9 +24,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from inpaint_cli.api.metrics import ImageMetric
-from inpaint_cli.api.tensors import pixels
+from inpaint_cli.api.tensors import to_uint8
 from inpaint_cli.evaluation import protocols
-from inpaint_cli.evaluation.samples import of_model
+from inpaint_cli.evaluation.samples import model_results
 from inpaint_cli.reports import contact_sheet as sheets
 from inpaint_metrics.pixels import L1, PSNR
 from inpaint_metrics.ssim import SSIM
@@ -49,8 +49,8 @@ def edge(image: Tensor, mask: Tensor) -> float:
 
 def scored(model: str | None, weights: str | None, data: Path) -> tuple[list[dict], list[tuple]]:
     """Every case's scores, and some pictures."""
-    protocol = protocols.read("house", features="none").protocol
-    cases = of_model(
+    protocol = protocols.read_protocol("house", features="none").protocol
+    cases = model_results(
         model,
         weights,
         data / "faces-test",
@@ -72,7 +72,9 @@ def scored(model: str | None, weights: str | None, data: Path) -> tuple[list[dic
         row["edge of truth"] = edge(case.truth, case.mask)
         rows.append(row)
         if n % (count // SHOWN) == count // SHOWN - 1:
-            shown.append((pixels(case.truth[0]), case.mask[0, 0].numpy(), pixels(case.fills[0][0])))
+            shown.append(
+                (to_uint8(case.truth[0]), case.mask[0, 0].numpy(), to_uint8(case.fills[0][0]))
+            )
     return rows, shown
 
 
@@ -82,7 +84,9 @@ def tables(found: dict[str, list[dict]]) -> list[str]:
         for name, rows in found.items()
     }
     ours = next(iter(picked.values()))
-    bins = [np.array([protocols.holds(column, r, "") for r in ours["ratio"]]) for column in BINS]
+    bins = [
+        np.array([protocols.in_column(column, r, "") for r in ours["ratio"]]) for column in BINS
+    ]
     groups = ours["hq"] >= 0, ours["hq"] == 0, ours["hq"] == 1
     lines = ["Scores of holes: of all faces (of CelebA's, of CelebA-HQ's and FFHQ's).", ""]
     for metric in METRICS:
@@ -164,9 +168,9 @@ def main() -> None:
         page = []
         for n, (truth, hole, fill) in enumerate(own[1]):
             peers = [(others[name][1][n][2], name) for name in PEERS]
-            row = [(sheets.overlay(truth, hole), "hole"), (fill, "faces"), *peers]
+            row = [(sheets.overlay_hole(truth, hole), "hole"), (fill, "faces"), *peers]
             page.append([*row, (truth, "truth")])
-        sheets.sheet(page, cell=160, heading="The weights that come with the package").save(
+        sheets.contact_sheet(page, cell=160, heading="The weights that come with the package").save(
             options.sheet
         )
     found = {"faces": own[0], **{name: rows for name, (rows, _) in others.items()}}

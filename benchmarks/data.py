@@ -22,10 +22,10 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from inpaint_cli.api.stages import Stage
-from inpaint_cli.datasets.collection import Collection, decode, placed
+from inpaint_cli.datasets.collection import Collection, decode_image, place_image
 from inpaint_cli.recipe.schema import Data, Named, Recipe
-from inpaint_cli.registry import load
-from inpaint_cli.training.feed import ROOM, Feed, Pictures, Sample
+from inpaint_cli.registry import load_plugin
+from inpaint_cli.training.feed import REDUCED_ROOM, Feed, FeedSample, TrainingSamples
 
 KODAK = Path(__file__).parents[2] / "shared" / "data" / "scenes"
 SIZE, BATCH, BATCHES, ROUNDS = 256, 16, 16, 7
@@ -86,12 +86,12 @@ def main() -> None:
         files = photos(Path(place))
         named = Named(kind="center")
         recipe = Recipe(summary="", data=Data(size=SIZE), masks=named)
-        collection = Collection.at(load("datasets", "files")(), Path(place))
+        collection = Collection.at(load_plugin("datasets", "files")(), Path(place))
         feeds = {
             how: Feed(
                 collection,
-                load("masks", "center")(),
-                recipe.model_copy(update={"data": Data(size=SIZE, decode=how)}),
+                load_plugin("masks", "center")(),
+                recipe.model_copy(update={"data": Data(size=SIZE, decode_image=how)}),
                 {"fill": Stage(batch=BATCH)},
                 Accelerator(cpu=True),
                 workers=2,
@@ -106,16 +106,16 @@ def main() -> None:
             times["plain"].append(taken(DataLoader(plain, batch_size=BATCH, num_workers=2)))
         costs = {"plain": cost(lambda n: plain[n])}
         for how, feed in feeds.items():
-            pictures = Pictures(collection, feed.masks, feed.recipe.data, (0, 0))
-            costs[how] = cost(lambda n, p=pictures: p[Sample(n, n % len(files), (SIZE, SIZE))])
+            pictures = TrainingSamples(collection, feed.masks, feed.recipe.data, (0, 0))
+            costs[how] = cost(lambda n, p=pictures: p[FeedSample(n, n % len(files), (SIZE, SIZE))])
         change = transforms.Resize(SIZE)
         apart: dict[str, list[np.ndarray]] = {"fast": [], "exact": []}
         for path in files:
             size = (SIZE, SIZE * 1024 // 768)
             exact = np.asarray(change(Image.open(io.BytesIO(path.read_bytes())).convert("RGB")))
-            for how, enough in (("fast", ROOM * SIZE), ("exact", math.inf)):
-                image = decode(path.read_bytes(), path.name, enough=enough)
-                mine = placed(image, size, "stretch").permute(1, 2, 0).numpy().astype(int)
+            for how, enough in (("fast", REDUCED_ROOM * SIZE), ("exact", math.inf)):
+                image = decode_image(path.read_bytes(), path.name, enough=enough)
+                mine = place_image(image, size, "stretch").permute(1, 2, 0).numpy().astype(int)
                 apart[how].append(np.abs(mine - exact))
         rates = {how: BATCH * BATCHES / median(taken) for how, taken in times.items()}
     names = {

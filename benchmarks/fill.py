@@ -38,7 +38,7 @@ def main() -> None:
             "| --- | ---: | ---: | ---: | ---: |",
         ]
         for name in sys.argv[1:] or MODELS:
-            if name not in registry.found("architectures"):
+            if name not in registry.find_plugins("architectures"):
                 continue
             chosen = model(name, Path(folder))
             model_opened = models.open_model(*chosen)
@@ -77,12 +77,12 @@ def pictures(folder: Path):
 
 def model(name: str, folder: Path) -> tuple[str | None, Path | None]:
     """The arguments of `open_model`; weights are made where they are needed."""
-    architecture = registry.load("architectures", name)
+    architecture = registry.load_plugin("architectures", name)
     if not architecture.needs_weights:
         return name, None
     settings, path = architecture.settings(), folder / f"{name}.safetensors"
     torch.manual_seed(0)
-    weights.write(path, name, settings, architecture.build(settings))
+    weights.write_weights(path, name, settings, architecture.build(settings))
     return None, path
 
 

@@ -24,7 +24,7 @@ from table import record
 
 from inpaint_cli import images
 from inpaint_cli.filling import fill, folder
-from inpaint_cli.filling.options import Options
+from inpaint_cli.filling.options import FillOptions
 from inpaint_cli.models.choose import open_model
 
 COUNT, LOTS, SIDE, MANY = 200, 8, 512, 10_000
@@ -49,7 +49,7 @@ def photos(root: Path, count: int, side: int) -> None:
 
 
 def bare(root: Path, lot: str) -> None:
-    model, options = open_model("telea"), Options()
+    model, options = open_model("telea"), FillOptions()
     for path in sorted((root / "photos" / lot).iterdir()):
         photo = images.read_photo(path)
         hole = images.read_mask(root / "masks" / lot / f"{path.stem}.png").hole
@@ -59,7 +59,7 @@ def bare(root: Path, lot: str) -> None:
 
 def ours(root: Path, lot: str) -> None:
     photos, masks, out = (root / kind / lot for kind in ("photos", "masks", "out"))
-    report = folder.run(folder.Job(photos, masks, out, Options(), "telea"))
+    report = folder.run_job(folder.FolderJob(photos, masks, out, FillOptions(), "telea"))
     assert report is not None
     assert report.filled == COUNT // LOTS
 

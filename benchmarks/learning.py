@@ -25,14 +25,14 @@ from table import record
 
 from inpaint_cli import registry
 from inpaint_cli.api.architectures import Architecture
-from inpaint_cli.api.tensors import pixels
+from inpaint_cli.api.tensors import to_uint8
 from inpaint_cli.evaluation import bootstrap as statistics
 from inpaint_cli.evaluation import protocols
-from inpaint_cli.evaluation.samples import Case, Filling, of_model
-from inpaint_cli.files.write import replacing
+from inpaint_cli.evaluation.samples import EvalSample, ModelResults, model_results
+from inpaint_cli.files.write import atomic_path
 from inpaint_cli.models.choose import open_model
 from inpaint_cli.reports import contact_sheet as sheets
-from inpaint_cli.runtime.seed import seed as sow
+from inpaint_cli.runtime.seed import seed_torch as sow
 
 METRICS = {
     "psnr-hole": ("PSNR of holes, dB", 2, {"kind": "psnr", "region": "hole", "cap": 100}),
@@ -267,7 +267,7 @@ class Bench:
         of = self.study.tests[test]
         metrics = {name: settings for name, (_, _, settings) in METRICS.items()}
         keys = {"summary": of.title, **of.protocol, **more, "metrics": metrics}
-        with replacing(path) as temporary:
+        with atomic_path(path) as temporary:
             temporary.write_text(yaml.safe_dump(keys), "utf-8")
         return path
 
@@ -282,17 +282,17 @@ class Bench:
             inpaint(*line, "--features", "none", "--device", "cpu", "-o", str(folder))
         return json.loads((folder / "result.json").read_text("utf-8"))["images"]
 
-    def cases(self, variant: str, test: str, **more: Any) -> Filling:
+    def cases(self, variant: str, test: str, **more: Any) -> ModelResults:
         """The very photos, holes and fills that were scored."""
         chosen = self.study.variants[variant]
         resize = dict(zip(chosen.options[::2], chosen.options[1::2], strict=True)).get("--resize")
-        return of_model(
+        return model_results(
             None,
             str(self.weights(chosen.training)),
             self.data / self.study.tests[test].photos,
             self.masks(test),
             (),
-            protocols.read(str(self.protocol(test, **more)), features="none").protocol,
+            protocols.read_protocol(str(self.protocol(test, **more)), features="none").protocol,
             seed=0,
             device=torch.device("cpu"),
             resize=int(resize) if resize else None,
@@ -328,11 +328,11 @@ class Bench:
             row = []
             for name, cases in fills.items():
                 psnr = found[name][n]["psnr-hole"]
-                row.append((pixels(cases[n].fills[0][0]), f"{name}: {psnr:.1f} dB"))
+                row.append((to_uint8(cases[n].fills[0][0]), f"{name}: {psnr:.1f} dB"))
             case = next(iter(fills.values()))[n]
-            hole, truth = case.mask[0, 0].numpy(), pixels(case.truth[0])
-            rows.append([(sheets.overlay(truth, hole), "hole"), *row, (truth, "truth")])
-        page = sheets.sheet(rows, cell=of.cell, heading=f"{self.study.title}: {of.title}")
+            hole, truth = case.mask[0, 0].numpy(), to_uint8(case.truth[0])
+            rows.append([(sheets.overlay_hole(truth, hole), "hole"), *row, (truth, "truth")])
+        page = sheets.contact_sheet(rows, cell=of.cell, heading=f"{self.study.title}: {of.title}")
         page.save(self.out / f"sheet-{test}.png")
         return self.out / f"sheet-{test}.png"
 
@@ -341,18 +341,18 @@ class Bench:
         rows = []
         for training, count in self.study.explained.items():
             model = open_model(None, str(self.weights(training)))
-            architecture: type[Architecture] = registry.load("architectures", model.name)
+            architecture: type[Architecture] = registry.load_plugin("architectures", model.name)
             cases = self.cases(next(iter(self.study.variants)), test)
             for n in range(0, len(cases.names), len(cases.names) // 6):
                 case = cases[n]
-                hole, truth = case.mask.float(), pixels(case.truth[0])
+                hole, truth = case.mask.float(), to_uint8(case.truth[0])
                 sow(0, n)
                 with torch.inference_mode():
                     pictures = architecture.explain(model.net, case.truth * (1 - hole), hole)
-                shown = sheets.overlay(truth, case.mask[0, 0].numpy())
+                shown = sheets.overlay_hole(truth, case.mask[0, 0].numpy())
                 rows.append([(shown, training), *pictures[:count], (truth, "truth")])
         page = self.out / "sheet-explained.png"
-        sheets.sheet(rows, cell=192, heading=self.study.title).save(page)
+        sheets.contact_sheet(rows, cell=192, heading=self.study.title).save(page)
         return page
 
     def spreads(self, test: str) -> Iterator[str]:
@@ -380,7 +380,7 @@ class Bench:
             yield line
 
 
-def apart(case: Case) -> tuple[float, float]:
+def apart(case: EvalSample) -> tuple[float, float]:
     """Mean absolute difference of two fills in the hole, and the largest outside, of 255."""
     pairs = [(a - b).abs().mean(1)[0] for a, b in combinations(case.fills, 2)]
     each, hole = 255 * torch.stack(pairs), case.mask[0, 0]
@@ -398,14 +398,14 @@ def picked(images: Sequence[Mapping[str, Any]], metric: str, column: str) -> np.
         [
             image[metric]
             for image in images
-            if protocols.holds(column, image["ratio"], image["name"].rpartition(" ")[2])
+            if protocols.in_column(column, image["ratio"], image["name"].rpartition(" ")[2])
         ]
     )
 
 
 def gain(differences: np.ndarray, digits: int) -> str:
     """The mean, and 95 % of its bootstrap."""
-    low, high = statistics.interval(differences, lambda drawn: drawn.mean(-1), 0)
+    low, high = statistics.confidence_interval(differences, lambda drawn: drawn.mean(-1), 0)
     return f"{differences.mean():+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}]"
 
 

@@ -9,8 +9,8 @@ from torch import optim
 
 from inpaint_cli.api.architectures import Batch, Task
 from inpaint_cli.api.stages import Stage
-from inpaint_cli.registry import load
-from inpaint_cli.training.loop import train
+from inpaint_cli.registry import load_plugin
+from inpaint_cli.training.loop import train_stages
 
 STEPS, SIZE, BATCH, ROUNDS = 4, 64, 8, 15
 SETTINGS = {"pconv": {"levels": 5, "width": 32}, "gated": {"width": 24}}
@@ -19,7 +19,7 @@ RULES = {"pconv": {"vgg": "none"}, "gated": {"critic": 32}}
 
 def task_of(name: str) -> Task:
     torch.manual_seed(0)
-    architecture = load("architectures", name)
+    architecture = load_plugin("architectures", name)
     net = architecture.build(architecture.settings.model_validate(SETTINGS[name]))
     return architecture.task(net, architecture.task.settings.model_validate(RULES[name]))
 
@@ -37,7 +37,7 @@ def ours(task: Task, accelerator: Accelerator) -> Callable[[], None]:
         while True:
             yield given
 
-    steps = train(task, {"fill": Stage(steps=10**9)}, batches, accelerator)
+    steps = train_stages(task, {"fill": Stage(steps=10**9)}, batches, accelerator)
     next(steps)
 
     def go() -> None:

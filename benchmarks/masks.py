@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from table import paired, record
 
-from inpaint_cli.recipe.plugins import generator
+from inpaint_cli.recipe.plugins import make_generator
 
 SIZE, LOW, HIGH = 256, 0.4, 0.6
 MASKS, ROUNDS = 300, 7
@@ -68,7 +68,7 @@ def until(draw: Callable[[np.random.RandomState], np.ndarray], tally: list[int])
 
 def main() -> None:
     cv2.setNumThreads(1)
-    ours = generator("irregular", ratio=(LOW, HIGH))
+    ours = make_generator("irregular", ratio=(LOW, HIGH))
 
     def mine() -> None:
         rng = np.random.default_rng(0)

@@ -19,8 +19,8 @@ from inpaint_cli.runtime import devices
 
 torch.set_num_threads(2)
 if sys.argv[1] == "kept":
-    assert devices.keep_memory(), "glibc on Linux only"
-lama = registry.load("architectures", "lama")
+    assert devices.keep_freed_memory(), "glibc on Linux only"
+lama = registry.load_plugin("architectures", "lama")
 torch.manual_seed(0)
 net = lama.build(lama.settings()).eval()
 image, mask = torch.rand(1, 3, 512, 512), torch.zeros(1, 1, 512, 512)

@@ -15,7 +15,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from table import paired, record
 
 from inpaint_cli.api.metrics import Features
-from inpaint_cli.runtime.devices import keep_memory
+from inpaint_cli.runtime.devices import keep_freed_memory
 from inpaint_metrics import inception
 from inpaint_metrics.frechet import frechet
 from inpaint_metrics.pixels import PSNR
@@ -116,7 +116,7 @@ def features() -> list[str]:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    keep_memory()  # as `inpaint eval` does
+    keep_freed_memory()  # as `inpaint eval` does
     parts = {
         "ssim": lambda: pixels("ssim"),
         "psnr": lambda: pixels("psnr"),

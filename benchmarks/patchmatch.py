@@ -22,8 +22,8 @@ from skimage.metrics import structural_similarity
 from spandrel.architectures.LaMa import LaMa
 from table import paired, record
 
-from inpaint_cli.registry import load
-from inpaint_cli.reports.contact_sheet import overlay, sheet
+from inpaint_cli.registry import load_plugin
+from inpaint_cli.reports.contact_sheet import contact_sheet, overlay_hole
 
 Picture = NDArray[np.float32]  # H W 3
 Hole = NDArray[np.bool_]  # H W
@@ -57,7 +57,7 @@ def main() -> None:
     for n in list(chosen)[: given.limit]:
         image = shrunk(Image.open(photos[n]))
         hole = resized(masks[n % len(masks)], image)
-        row = [(overlay(bytes_of(image), hole), photos[n].stem)]
+        row = [(overlay_hole(bytes_of(image), hole), photos[n].stem)]
         for name, fill in nets.items():
             filled = fill(image, hole)
             scores[name].append(measured(filled, image, hole))
@@ -73,7 +73,7 @@ def main() -> None:
     if given.sheet:
         given.sheet.mkdir(parents=True, exist_ok=True)
         for n in range(0, len(rows), 8):
-            sheet(rows[n : n + 8], cell=384).save(given.sheet / f"patchmatch-{n // 8}.png")
+            contact_sheet(rows[n : n + 8], cell=384).save(given.sheet / f"patchmatch-{n // 8}.png")
 
 
 def fitting(folder: Path) -> list[Hole]:
@@ -99,7 +99,7 @@ def bytes_of(image: Picture) -> NDArray[np.uint8]:
 
 def filler(name: str) -> Callable[[Picture, Hole], Picture]:
     """The architecture `name` with its default settings, from arrays to arrays."""
-    architecture = load("architectures", name)
+    architecture = load_plugin("architectures", name)
     net = architecture.build(architecture.settings())
 
     def fill(image: Picture, hole: Hole) -> Picture:

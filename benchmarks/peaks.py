@@ -13,7 +13,7 @@ from table import held
 
 from inpaint_cli import images, registry
 from inpaint_cli.filling.fill import fill_photo
-from inpaint_cli.filling.options import Options
+from inpaint_cli.filling.options import FillOptions
 from inpaint_cli.models.weights import Model
 
 
@@ -26,7 +26,7 @@ def peak(name: str, side: int) -> float:
 def main(name: str, side: int) -> None:
     torch.manual_seed(0)
     torch.set_num_threads(2)
-    architecture = registry.load("architectures", name)
+    architecture = registry.load_plugin("architectures", name)
     settings = architecture.settings()
     net, sizes = architecture.build(settings).eval(), architecture.sizes(settings)
     pixels = np.random.default_rng(0).integers(0, 255, (side, side, 3), np.uint8)
@@ -34,7 +34,7 @@ def main(name: str, side: int) -> None:
     hole[edge:-edge, edge:-edge] = True
     photo = images.Photo("photo.png", "PNG", "RGB", pixels)
     before = held("VmRSS")
-    fill_photo(Model(name, net, sizes), photo, hole, options=Options(device="cpu"))
+    fill_photo(Model(name, net, sizes), photo, hole, options=FillOptions(device="cpu"))
     print(held() - before)
 
 

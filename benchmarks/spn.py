@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from inpaint_cli.layers.spade import Spade, SpadeBlock
-from inpaint_cli.runtime.devices import keep_memory
+from inpaint_cli.runtime.devices import keep_freed_memory
 from inpaint_spn import SPN
 from inpaint_spn.model import Generator, SemanticPriorNet, SpadeResidual
 from inpaint_spn.prior import DenseBlock, PriorLearner, Widening
@@ -163,7 +163,7 @@ def main(kept: str = "", case: str = "") -> None:
     if case:
         torch.manual_seed(0)
         torch.set_num_threads(2)
-        assert not kept or keep_memory()
+        assert not kept or keep_freed_memory()
         print(seconds(SPN.build(SPN.settings()).eval(), case))
         return
     lines = ["| what | plain, s | ours, s | ours of plain |", "| --- | --: | --: | --: |"]

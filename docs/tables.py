@@ -6,8 +6,8 @@ from inpaint_cli import registry
 def architectures_table() -> str:
     """A markdown table of every architecture: what it is, its source and its licence."""
     rows = ["", "| architecture | | weights | trains | source | licence |", "|" + " --- |" * 6]
-    for name in registry.found("architectures"):
-        plugin = registry.load("architectures", name)
+    for name in registry.find_plugins("architectures"):
+        plugin = registry.load_plugin("architectures", name)
         cells = (
             f"`{name}`",
             (plugin.__doc__ or "").strip().splitlines()[0],

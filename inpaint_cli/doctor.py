@@ -30,30 +30,34 @@ LIBRARIES = (
 )
 
 
-def examine() -> dict[str, Any]:
+def examine_machine() -> dict[str, Any]:
     """Everything a bug report should say, as plain values; imports every plugin."""
     plugins, broken = [], []
     for kind in registry.KINDS:
-        for name, points in registry.found(kind).items():
-            at = {"kind": kind, "name": name, "from": ", ".join(map(registry.origin, points))}
+        for name, points in registry.find_plugins(kind).items():
+            at = {
+                "kind": kind,
+                "name": name,
+                "from": ", ".join(map(registry.plugin_origin, points)),
+            }
             plugins.append(at)
             try:
-                registry.load(kind, name)
+                registry.load_plugin(kind, name)
             except PluginError as error:
                 cause = error.__cause__
                 trace = "".join(traceback.format_exception(cause)) if cause else ""
                 broken.append({**at, "error": str(error), "traceback": home_as_tilde(trace)})
     return {
-        "versions": {"python": platform.python_version()} | versions(),
+        "versions": {"python": platform.python_version()} | library_versions(),
         "system": platform.platform(),
-        "devices": devices(),
-        "folders": folders(),
+        "devices": list_devices(),
+        "folders": describe_folders(),
         "plugins": plugins,
         "broken": broken,
     }
 
 
-def versions() -> dict[str, str]:
+def library_versions() -> dict[str, str]:
     found = {}
     for name in LIBRARIES:
         try:
@@ -63,7 +67,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def devices() -> list[str]:
+def list_devices() -> list[str]:
     """Each device that torch can use, fastest kind first."""
     names = []
     for n in range(torch.cuda.device_count()):
@@ -77,16 +81,18 @@ def devices() -> list[str]:
     ]
 
 
-def folders() -> dict[str, str]:
+def describe_folders() -> dict[str, str]:
     """Where settings, weights and caches lie, and how much is there."""
     from .models import choose as models
 
-    places = {f"weights {n}": f for n, f in enumerate(models.folders(), 1)}
+    places = {f"weights {n}": f for n, f in enumerate(models.weights_folders(), 1)}
     places["torch hub"] = Path(torch.hub.get_dir())
-    return {name: home_as_tilde(f"{path} ({content(path)})") for name, path in places.items()}
+    return {
+        name: home_as_tilde(f"{path} ({describe_content(path)})") for name, path in places.items()
+    }
 
 
-def content(folder: Path) -> str:
+def describe_content(folder: Path) -> str:
     if not folder.is_dir():
         return "not there"
     files = [f for f in folder.rglob("*") if f.is_file()]
@@ -97,7 +103,7 @@ def home_as_tilde(text: str) -> str:
     return text.replace(os.path.expanduser("~"), "~")
 
 
-def text(report: dict[str, Any]) -> str:
+def report_text(report: dict[str, Any]) -> str:
     """`report` for a person: first what is broken, then the block for a bug report."""
     lines = []
     for plugin in report["broken"]:

@@ -41,7 +41,7 @@ class TrainingError(InpaintError):
     pass
 
 
-def unknown(what: str, name: str, known: Iterable[str]) -> str:
+def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
     """Say that `name` is not a `what`, and which was probably meant."""
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=1)

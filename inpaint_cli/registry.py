@@ -10,7 +10,7 @@ from typing import Any
 
 from entrypoints import EntryPoint, get_group_all
 
-from .errors import PluginError, unknown
+from .errors import PluginError, unknown_name
 
 KINDS = {  # each kind, and the class of its module in `api` that plugins of it extend
     "architectures": "Architecture",
@@ -21,7 +21,7 @@ KINDS = {  # each kind, and the class of its module in `api` that plugins of it 
 }
 
 
-def found(kind: str) -> dict[str, list[EntryPoint]]:
+def find_plugins(kind: str) -> dict[str, list[EntryPoint]]:
     """Every plugin of `kind` by name: one entry point each, or several where names collide."""
     plugins: dict[str, list[EntryPoint]] = {}
     for point in sorted(get_group_all(f"inpaint.{kind}"), key=lambda point: point.name):
@@ -29,42 +29,42 @@ def found(kind: str) -> dict[str, list[EntryPoint]]:
     return plugins
 
 
-def load(kind: str, name: str) -> Any:
+def load_plugin(kind: str, name: str) -> Any:
     """Import the one plugin of `kind` called `name`, and check that it is one.
 
     Raises `PluginError` when there is none, when several packages offer it, when its import fails
     (the cause is chained) or when it is not a subclass of what its kind asks for.
     """
-    plugins, one = found(kind), kind.removesuffix("s")
+    plugins, one = find_plugins(kind), kind.removesuffix("s")
     if name not in plugins:
-        raise PluginError(unknown(one, name, plugins))
+        raise PluginError(unknown_name(one, name, plugins))
     point, *rivals = plugins[name]
     if rivals:
-        owners = " and by ".join(map(origin, plugins[name]))
+        owners = " and by ".join(map(plugin_origin, plugins[name]))
         raise PluginError(f"{one} '{name}' is offered by {owners}; keep one of them installed")
     try:
         plugin = point.load()
     except (Exception, SystemExit) as error:
-        told = f"{origin(point)} failed to load '{name}': {error!r}; update or uninstall it"
+        told = f"{plugin_origin(point)} failed to load '{name}': {error!r}; update or uninstall it"
         raise PluginError(told) from error
-    base = contract(kind)
+    base = plugin_class(kind)
     if not (isinstance(plugin, type) and issubclass(plugin, base)):
-        told = f"'{name}' of {origin(point)} is not a subclass of {base.__name__}"
+        told = f"'{name}' of {plugin_origin(point)} is not a subclass of {base.__name__}"
         raise PluginError(f"{told}; update or uninstall it")
     return plugin
 
 
-def contract(kind: str) -> type:
+def plugin_class(kind: str) -> type:
     """The class that every plugin of `kind` extends; imports what that class needs."""
     return getattr(import_module(f"{__package__}.api.{kind}"), KINDS[kind])
 
 
-def target(point: EntryPoint) -> str:
+def plugin_target(point: EntryPoint) -> str:
     """What `point` names, as a package declares it: module:object."""
     return f"{point.module_name}:{point.object_name}"
 
 
-def origin(point: EntryPoint) -> str:
+def plugin_origin(point: EntryPoint) -> str:
     """The package that offers `point`, with its version."""
     distro = point.distro  # named after its folder, where a package's hyphens are underscores
-    return f"{distro.name.replace('_', '-')} {distro.version}" if distro else target(point)
+    return f"{distro.name.replace('_', '-')} {distro.version}" if distro else plugin_target(point)

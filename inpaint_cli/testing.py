@@ -33,13 +33,13 @@ from .api.datasets import Images
 from .api.formats import Format
 from .api.masks import Masks
 from .api.metrics import Features, ImageMetric, Metric, SetMetric, unit
-from .api.stages import Stage, overlaid
-from .datasets.collection import decode
+from .api.stages import Stage, overlay_settings
+from .datasets.collection import decode_image
 from .errors import DataError, InpaintError, WeightsError
-from .filling.fill import fill
+from .filling.fill import fill_tensors
 from .models import weights
 from .runtime.devices import autocast
-from .training.loop import train
+from .training.loop import train_stages
 
 AWKWARD = ((37, 53), (64, 40), (1, 1), (3, 70))  # heights and widths no network is made for
 
@@ -50,7 +50,7 @@ def check_architecture(name: str, *, without_gradient: Sequence[str] = ()) -> No
     `without_gradient` lists parameters of the task, by the beginning of their names, that need
     not get a gradient in the first step, such as those behind a gate that starts at zero.
     """
-    architecture: type[Architecture] = registry.load("architectures", name)
+    architecture: type[Architecture] = registry.load_plugin("architectures", name)
     model = architecture.settings.model_validate(architecture.tiny.get("model", {}))
     check_description(architecture, model)
     torch.manual_seed(0)
@@ -114,8 +114,8 @@ def check_weights(name: str, architecture: type[Architecture], model: Any, net: 
     """A weights file is enough to build the same network again."""
     with TemporaryDirectory() as folder:
         path = Path(folder, "weights.safetensors")
-        weights.write(path, name, model, net)
-        again = weights.read(path)
+        weights.write_weights(path, name, model, net)
+        again = weights.read_weights(path)
     image, mask = example((64, 40))
     sizes = architecture.sizes(model)
     assert torch.equal(seeded(net, sizes, image, mask), seeded(again.net, sizes, image, mask))
@@ -137,10 +137,12 @@ def check_task(
     for stage in filter(task.phases, task.plan):
         check_gradients(task, stage, side, without_gradient)
         before = copy.deepcopy(task.state_dict())
-        plan = {stage: overlaid(task.plan[stage], Stage(steps=1))}
+        plan = {stage: overlay_settings(task.plan[stage], Stage(steps=1))}
         for precision, trained in (("bf16", copy.deepcopy(task)), ("no", task)):
             with accelerated(precision) as accelerator:
-                (step,) = train(trained, plan, lambda name, n: iter(examples(side)), accelerator)
+                (step,) = train_stages(
+                    trained, plan, lambda name, n: iter(examples(side)), accelerator
+                )
         for term, loss in step.losses.items():
             assert math.isfinite(loss), f"{stage}: {term} is {loss}"
         learns = {p for phase in task.phases(stage) for m in phase.trains for p in under(task, m)}
@@ -201,12 +203,12 @@ def examples(side: int) -> list[Batch]:
 def seeded(net: nn.Module, sizes: Sizes, image: Tensor, mask: Tensor) -> Tensor:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(7)
-        return fill(net, sizes, image, mask)
+        return fill_tensors(net, sizes, image, mask)
 
 
 def check_masks(name: str, settings: Mapping[str, Any] | None = None) -> None:
     """Check that the generator `name` keeps to the size, and to its seed alone."""
-    masks: Masks = registry.load("masks", name).model_validate(settings or {})
+    masks: Masks = registry.load_plugin("masks", name).model_validate(settings or {})
     for height, width in ((64, 64), (64, 128), (96, 48)):
         drawn = masks.draw(height, width, np.random.default_rng(1))
         assert drawn.shape == (height, width), f"{drawn.shape} is not {(height, width)}"
@@ -218,7 +220,7 @@ def check_masks(name: str, settings: Mapping[str, Any] | None = None) -> None:
 
 def check_metric(name: str, settings: Mapping[str, Any] | None = None) -> None:
     """Check that the metric `name` judges each picture by itself, and finds equal ones best."""
-    metric: Metric = registry.load("metrics", name).model_validate(settings or {})
+    metric: Metric = registry.load_plugin("metrics", name).model_validate(settings or {})
     assert (metric.__doc__ or "").strip(), "a metric's docstring is its listing"
     assert metric.better in ("higher", "lower"), "a metric says which way is better"
     (pair,) = examples(64)
@@ -279,7 +281,7 @@ def check_images(name: str, root: Path, settings: Mapping[str, Any] | None = Non
 
     `root` is what a user would give it, with a few images.
     """
-    images: Images = registry.load("datasets", name).model_validate(settings or {})
+    images: Images = registry.load_plugin("datasets", name).model_validate(settings or {})
     names = images.names(root)
     assert names, f"it finds no image in {root}"
     assert len(set(names)) == len(names), "it names an image twice"
@@ -289,7 +291,7 @@ def check_images(name: str, root: Path, settings: Mapping[str, Any] | None = Non
         assert again == names, "the order of its names changes with that in which folders list"
     for image in names:
         try:
-            decode(images.read(root, image), image)
+            decode_image(images.read(root, image), image)
         except InpaintError as error:
             raise AssertionError(f"what it reads of '{image}' is no picture: {error}") from error
     with TemporaryDirectory() as folder, refused(DataError, "an empty folder"):
@@ -326,7 +328,7 @@ def listed(*, backwards: bool) -> Iterator[None]:
 
 def check_format(name: str) -> None:
     """Check that the format `name` refuses what is no network, and executes nothing of it."""
-    reader: type[Format] = registry.load("formats", name)
+    reader: type[Format] = registry.load_plugin("formats", name)
     with TemporaryDirectory() as folder:
         ran = Path(folder, "ran")
         for path in rubbish(Path(folder), Trap(ran)):

@@ -25,29 +25,29 @@ from inpaint_cli.testing import (
 )
 
 
-@pytest.mark.parametrize("name", registry.found("architectures"))
+@pytest.mark.parametrize("name", registry.find_plugins("architectures"))
 def test_an_architecture_keeps_its_promises(name):
     check_architecture(name)
 
 
-@pytest.mark.parametrize("name", registry.found("formats"))
+@pytest.mark.parametrize("name", registry.find_plugins("formats"))
 def test_a_weights_format_keeps_its_promises(name):
     check_format(name)
 
 
-@pytest.mark.parametrize("name", registry.found("masks"))
+@pytest.mark.parametrize("name", registry.find_plugins("masks"))
 def test_a_mask_generator_keeps_its_promises(name, tmp_path):
     Image.new("1", (40, 30), 1).save(tmp_path / "mask.png")
     check_masks(name, {"path": tmp_path} if name == "files" else None)
 
 
-@pytest.mark.parametrize("name", registry.found("metrics"))
+@pytest.mark.parametrize("name", registry.find_plugins("metrics"))
 def test_a_metric_keeps_its_promises(name):
-    has_weights = "weights" in registry.load("metrics", name).model_fields
+    has_weights = "weights" in registry.load_plugin("metrics", name).model_fields
     check_metric(name, {"weights": "random"} if has_weights else None)
 
 
-@pytest.mark.parametrize("name", registry.found("datasets"))
+@pytest.mark.parametrize("name", registry.find_plugins("datasets"))
 def test_a_data_set_keeps_its_promises(name, tmp_path, monkeypatch):
     any_count = lambda self, root, names, count: names  # noqa: E731
     monkeypatch.setattr("inpaint_images.published.Published.counted", any_count)
@@ -106,7 +106,7 @@ def but(metric, **changes):
     ],
 )  # fmt: skip
 def test_a_metric_that_breaks_a_promise_is_found(metric, told, monkeypatch):
-    monkeypatch.setattr(registry, "load", lambda kind, name: metric)
+    monkeypatch.setattr(registry, "load_plugin", lambda kind, name: metric)
     with found(told):
         check_metric("mine")
 
@@ -164,7 +164,7 @@ class Cut(Folder):
     ],
 )
 def test_a_data_set_that_breaks_a_promise_is_found(images, told, tmp_path, monkeypatch):
-    monkeypatch.setattr(registry, "load", lambda kind, name: images)
+    monkeypatch.setattr(registry, "load_plugin", lambda kind, name: images)
     with found(told):
         check_images("mine", photos(tmp_path / "photos"))
 
@@ -207,7 +207,7 @@ class Anything(Format):
     ],
 )
 def test_a_format_that_breaks_a_promise_is_found(plugin, told, monkeypatch):
-    monkeypatch.setattr(registry, "load", lambda kind, name: plugin)
+    monkeypatch.setattr(registry, "load_plugin", lambda kind, name: plugin)
     with found(told):
         check_format("mine")
 

@@ -23,7 +23,7 @@ def golden(name: str) -> dict[str, Any]:
     Weights are drawn here, sorted by name, so that the order in which a network makes its layers
     and how it begins to train are free to change.
     """
-    architecture = registry.load("architectures", name)
+    architecture = registry.load_plugin("architectures", name)
     settings = architecture.settings.model_validate(architecture.tiny.get("model", {}))
     torch.manual_seed(0)  # for the vectors that spectral norms begin with
     net = architecture.build(settings).eval()

@@ -7,8 +7,8 @@ from itertools import pairwise
 import pytest
 from places import ROOT
 
-from inpaint_cli.recipe.read import find, read
-from inpaint_cli.training.build import build
+from inpaint_cli.recipe.read import find_recipe, read_recipe
+from inpaint_cli.training.build import build_training
 
 
 @pytest.fixture
@@ -45,8 +45,8 @@ def test_the_trainings_of_a_study_can_be_begun(learning, system):
     for name, training in study.trainings.items():
         line = training.arguments(name)
         settings = [b for a, b in pairwise(line) if a == "--set"]
-        recipe, source = read(find(line[2]), settings)
-        built = build(training.architecture, recipe, source)
+        recipe, source = read_recipe(find_recipe(line[2]), settings)
+        built = build_training(training.architecture, recipe, source)
         assert sum(stage.steps for stage in built.plan.values()) > 0
         for item in training.init:
             assert item.rpartition("=")[2] in study.trainings

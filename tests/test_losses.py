@@ -173,7 +173,7 @@ def test_vgg_reads_torchvisions_weights(network, tmp_path, monkeypatch):
     theirs = make_layers(cfgs[{"vgg16": "D", "vgg19": "E"}[network]]).eval()
     file = tmp_path / "vgg.pth"
     torch.save({f"features.{k}": v for k, v in theirs.state_dict().items()}, file)
-    monkeypatch.setattr(pretrained, "path", lambda name: file)
+    monkeypatch.setattr(pretrained, "backbone_path", lambda name: file)
     ours = VGG(network, ["relu1_1", "pool3", "relu5_1"])
     image = torch.rand(1, 3, 32, 32)
     x = (image - torch.tensor([0.485, 0.456, 0.406])[:, None, None]) / torch.tensor(

@@ -57,7 +57,7 @@ def inpaint(*args: str):
 def test_whoever_asks_is_told_in_a_sentence(kind, name):
     told = TOLD[name].format(base=registry.KINDS[kind], one=kind.removesuffix("s"))
     with pytest.raises(PluginError, match=told):
-        registry.load(kind, name)
+        registry.load_plugin(kind, name)
 
 
 def test_a_fill_with_another_plugin_is_not_hurt():

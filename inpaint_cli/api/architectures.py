@@ -19,7 +19,7 @@ Losses = Mapping[str, Tensor]
 Precision = Literal["full", "bf16", "fp16"]
 
 
-WHOLE = 2**20  # as context: all of any photo
+WHOLE_PHOTO = 2**20  # as context: all of any photo
 
 
 @dataclass(frozen=True)

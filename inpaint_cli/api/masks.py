@@ -16,17 +16,17 @@ Mask = NDArray[np.bool_]
 TRIES = 2000  # draws before a generator is said not to reach what is asked of it
 
 
-def ordered(ratio: tuple[float, float]) -> tuple[float, float]:
+def check_ratio(ratio: tuple[float, float]) -> tuple[float, float]:
     if not 0 <= ratio[0] < ratio[1] <= 1:
         raise ValueError("a ratio is [low, high], two shares between 0 and 1, the smaller first")
     return ratio
 
 
-Ratio = Annotated[tuple[float, float], AfterValidator(ordered)]  # low < hole / picture <= high
+Ratio = Annotated[tuple[float, float], AfterValidator(check_ratio)]  # low < hole / picture <= high
 
 
 @lru_cache(maxsize=1024)
-def areas(ratio: tuple[float, float], pixels: int) -> range:
+def hole_areas(ratio: tuple[float, float], pixels: int) -> range:
     """The hole areas, in pixels, that lie within (low, high] of a picture of `pixels`.
 
     Exact: 0.29 means 29/100 here, not the nearest binary fraction.
@@ -67,7 +67,7 @@ class Masks(Settings, ABC):
             mask = self.sketch(height, width, rng)
             if self.accepts(mask):
                 return mask
-        asked = [f"a hole of {percent(self.ratio)} %"] if self.ratio else []
+        asked = [f"a hole of {percent_text(self.ratio)} %"] if self.ratio else []
         asked += [] if self.border is None else [f"border={str(self.border).lower()}"]
         raise DataError(
             f"'{self.kind or type(self).__name__}' at {width}x{height} gave no mask with "
@@ -78,11 +78,11 @@ class Masks(Settings, ABC):
     def accepts(self, mask: Mask) -> bool:
         """Whether `mask` has a hole and keeps `ratio` and `border`."""
         area = int(np.count_nonzero(mask))
-        return area in areas(self.ratio or (0, 1), mask.size) and (
+        return area in hole_areas(self.ratio or (0, 1), mask.size) and (
             self.border is None or on_border(mask) == self.border
         )
 
 
-def percent(ratio: tuple[float, float]) -> str:
+def percent_text(ratio: tuple[float, float]) -> str:
     """`ratio` as people write it: "40-60"."""
     return "-".join(f"{round(share * 100, 4):g}" for share in ratio)

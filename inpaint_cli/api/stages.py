@@ -11,7 +11,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 from .settings import Settings
 
 Share = Annotated[float, Field(ge=0, le=1)]
-T = TypeVar("T", bound=Settings)
+AnySettings = TypeVar("AnySettings", bound=Settings)
 
 
 class Schedule(Settings):
@@ -76,20 +76,20 @@ class Stage(Settings):
     def optimizer_of(self, phase: str) -> Optimizer:
         """The optimiser of `phase`: what `optimizers` sets for it, laid over `optimizer`."""
         own = self.optimizers.get(phase)
-        return overlaid(self.optimizer, own) if own else self.optimizer
+        return overlay_settings(self.optimizer, own) if own else self.optimizer
 
 
-def overlaid(below: T, above: T) -> T:
+def overlay_settings(below: AnySettings, above: AnySettings) -> AnySettings:
     """`below`, with all that was set in `above` laid over it, however deep."""
     return type(below).model_validate(
-        merged(below.model_dump(exclude_unset=True), above.model_dump(exclude_unset=True))
+        merge_trees(below.model_dump(exclude_unset=True), above.model_dump(exclude_unset=True))
     )
 
 
-def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+def merge_trees(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     """Two trees of settings as one; where both have a leaf, `above` has it."""
     tree = below | above
     for key in below.keys() & above.keys():
         if isinstance(below[key], dict) and isinstance(above[key], dict):
-            tree[key] = merged(below[key], above[key])
+            tree[key] = merge_trees(below[key], above[key])
     return tree

@@ -7,11 +7,11 @@ import click
 
 from .types import fill_options, hole_options, mask_path, run_options
 
-PATH = click.Path(exists=True, path_type=Path)
+EXISTING = click.Path(exists=True, path_type=Path)
 
 
 @click.command()
-@click.argument("photo", type=PATH)
+@click.argument("photo", type=EXISTING)
 @click.argument("models", metavar="MODEL...", nargs=-1, required=True)
 @click.option(
     "--mask",
@@ -21,7 +21,7 @@ PATH = click.Path(exists=True, path_type=Path)
 )
 @click.option(
     "--truth",
-    type=PATH,
+    type=EXISTING,
     help="What is really there, to measure against: a photo, or a folder with the names of the"
     " photos; PHOTO itself where the hole is only a test.",
 )
@@ -69,18 +69,18 @@ def compare_command(
     """
     options = fill_options(settings, "--mask", mask)
     from ..files.pictures import picture_format
-    from ..files.write import free
+    from ..files.write import check_free
 
     if output is None:
         named = photo.resolve() if photo.is_dir() else photo  # "." has no name
         output = named.with_name(f"{named.stem}.compare.png")
     picture_format(output)  # before any work
-    free(output, overwrite=overwrite)
+    check_free(output, overwrite=overwrite)
 
-    from ..filling.compare import METRICS, compare
+    from ..filling.compare import COMPARE_METRICS, compare_models
     from ..reports.text import Table
 
-    lines = compare(
+    lines = compare_models(
         photo,
         mask_path("--mask", mask),
         models,
@@ -95,7 +95,7 @@ def compare_command(
         report = {"sheet": str(output), "models": [line.to_dict() for line in lines]}
         click.echo(json.dumps(report, indent=2, ensure_ascii=False))
     else:
-        scores = [*METRICS] if truth else []
+        scores = [*COMPARE_METRICS] if truth else []
         rows = [
             [
                 line.model,

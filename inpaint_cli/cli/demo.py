@@ -18,7 +18,7 @@ def demo_command(output: Path, overwrite: bool) -> None:
 
     Writes a photo, a mask, the photo filled, and a sheet that shows all three; prints their paths.
     """
-    from ..filling.demo import demo
+    from ..filling.demo import run_demo
 
-    paths = demo(output, overwrite=overwrite, report=lambda note: click.echo(note, err=True))
+    paths = run_demo(output, overwrite=overwrite, report=lambda note: click.echo(note, err=True))
     click.echo("\n".join(map(str, paths)))

@@ -14,7 +14,7 @@ def doctor_command(as_json: bool) -> None:
     """
     from .. import doctor
 
-    report = doctor.examine()
-    click.echo(json.dumps(report, indent=2) if as_json else doctor.text(report))
+    report = doctor.examine_machine()
+    click.echo(json.dumps(report, indent=2) if as_json else doctor.report_text(report))
     if report["broken"]:
         raise click.exceptions.Exit(1)

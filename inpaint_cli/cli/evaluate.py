@@ -6,7 +6,7 @@ import click
 
 from .types import backbone_options, model_options
 
-FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+DATA_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 @click.command()
@@ -19,7 +19,7 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     help="The masks of the photos, by name: needed for bins and for scores of holes.",
 )
 @model_options
-@click.option("--data", type=FOLDER, help="Where the photos lie that a model is to fill.")
+@click.option("--data", type=DATA_FOLDER, help="Where the photos lie that a model is to fill.")
 @click.option(
     "--resize",
     type=click.IntRange(1),
@@ -124,7 +124,10 @@ def eval_command(
     from ..evaluation import results as scorecard
 
     if listing:
-        summaries = {name: protocols.read(name).protocol.summary for name in protocols.names()}
+        summaries = {
+            name: protocols.read_protocol(name).protocol.summary
+            for name in protocols.protocol_names()
+        }
         if as_json:
             rows = [{"name": name, "summary": line} for name, line in summaries.items()]
             click.echo(json.dumps(rows, indent=1))
@@ -133,7 +136,7 @@ def eval_command(
             click.echo(f"{name:16}{line}")
         return
     if compare:
-        comparison = scorecard.compare(*both(paths, "--compare takes two result.json"))
+        comparison = scorecard.compare_results(*both(paths, "--compare takes two result.json"))
         if as_json:
             click.echo(json.dumps(comparison.data(), indent=1))
             return
@@ -145,13 +148,13 @@ def eval_command(
     from ..evaluation import measure as evaluate
     from ..evaluation import samples as cases
 
-    plan = protocols.read(protocol, features=features)
-    where = evaluate.place(device)
+    plan = protocols.read_protocol(protocol, features=features)
+    where = evaluate.evaluation_device(device)
     if model or weights:
         if data is None or len(paths) > 1:
             raise click.UsageError("a model needs --data, and takes at most a RECIPE besides")
-        plan = protocols.sized(plan, size or plan.protocol.size or cases.size_of(paths))
-        found = cases.of_model(
+        plan = protocols.plan_at_size(plan, size or plan.protocol.size or cases.recipe_size(paths))
+        found = cases.model_results(
             model,
             weights,
             data,
@@ -168,19 +171,19 @@ def eval_command(
             if value is not None:
                 raise click.UsageError(f"{option} goes with --model or --weights")
         results, truth = both(paths, "give RESULTS and TRUTH, or --model or --weights with --data")
-        found = cases.paired(results, truth, masks, plan.protocol)
+        found = cases.pair_results(results, truth, masks, plan.protocol)
         title = title or results.resolve().name
-    result = evaluate.evaluate(found, plan, title=title, seed=seed, device=where)
+    result = evaluate.measure_samples(found, plan, title=title, seed=seed, device=where)
     if result is None:  # another process reports
         return
-    tell(scorecard.remarks(result))
-    written = scorecard.write(result, found, output, worst=worst) if output else []
+    tell(scorecard.result_notes(result))
+    written = scorecard.write_results(result, found, output, worst=worst) if output else []
     if as_json:
-        click.echo(json.dumps(scorecard.data(result), indent=1))
+        click.echo(json.dumps(scorecard.results_data(result), indent=1))
         return
     click.echo(f"{title} by {plan.name} ({plan.fingerprint})")
-    click.echo(scorecard.table(result).text())
-    for table in scorecard.beside(result, beside) if beside or not output else []:
+    click.echo(scorecard.results_table(result).text())
+    for table in scorecard.published_tables(result, beside) if beside or not output else []:
         click.echo(f"\n{table.caption}\n{table.text()}")
     for path in written:
         click.echo(path)

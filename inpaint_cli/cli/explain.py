@@ -40,14 +40,16 @@ def explain_command(
     """
     options = fill_options(settings, "--mask", mask)
     from ..files.pictures import picture_format
-    from ..files.write import free
+    from ..files.write import check_free
 
     output = output or photo.with_name(f"{photo.stem}.explained.png")
     picture_format(output)  # before any work
-    free(output, overwrite=overwrite)
+    check_free(output, overwrite=overwrite)
 
-    from ..filling.explain import explain
+    from ..filling.explain import explain_fill
     from ..models.choose import open_model
 
-    explain(open_model(model, weights), photo, mask_path("--mask", mask), output, options=options)
+    explain_fill(
+        open_model(model, weights), photo, mask_path("--mask", mask), output, options=options
+    )
     click.echo(output)

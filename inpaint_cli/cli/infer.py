@@ -89,7 +89,7 @@ def infer_command(
     options = fill_options(settings, "--masks", masks)
     from ..filling import folder
 
-    job = folder.Job(
+    job = folder.FolderJob(
         photos,
         mask_path("--masks", masks),
         output,
@@ -104,7 +104,7 @@ def infer_command(
     if dry_run:
         show(job, retry_failed, as_json)
         return
-    report = folder.run(job, workers=workers, retry_failed=retry_failed, tell=tell)
+    report = folder.run_job(job, workers=workers, retry_failed=retry_failed, tell=tell)
     if report is None:  # another process reports
         return
     for sentence in (*report.unused.values(), *report.failed.values()):
@@ -127,8 +127,8 @@ def show(job: Any, retry_failed: bool, as_json: bool) -> None:
     """Print the pairs, what would become of each, and who is left alone."""
     from ..filling import folder
 
-    pairing = folder.paired(job)
-    items = folder.survey(job, pairing, retry_failed=retry_failed)
+    pairing = folder.pair_job(job)
+    items = folder.survey_job(job, pairing, retry_failed=retry_failed)
     if as_json:
         rows = [
             {

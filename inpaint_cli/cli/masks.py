@@ -3,11 +3,11 @@ from pathlib import Path
 
 import click
 
-PATH = click.Path(path_type=Path)
-FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+OUTPUT_PATH = click.Path(path_type=Path)
+PHOTO_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
-class Ratio(click.ParamType):
+class RatioType(click.ParamType):
     """A share of the picture in percent, "40-60", as (0.4, 0.6)."""
 
     name = "ratio"
@@ -26,7 +26,7 @@ class Ratio(click.ParamType):
         return low / 100, high / 100
 
 
-class Ratios(click.ParamType):
+class RatioListType(click.ParamType):
     """Several ratios, "1-10,10-20"."""
 
     name = "ratios"
@@ -34,10 +34,10 @@ class Ratios(click.ParamType):
     def convert(self, value, param, ctx):
         if not isinstance(value, str):
             return value
-        return [Ratio().convert(part.strip(), param, ctx) for part in value.split(",")]
+        return [RatioType().convert(part.strip(), param, ctx) for part in value.split(",")]
 
 
-class Size(click.ParamType):
+class SizeType(click.ParamType):
     """A size in pixels, "256" or "512x384", as (height, width)."""
 
     name = "size"
@@ -61,27 +61,36 @@ def masks_command() -> None:
 
 @masks_command.command()
 @click.argument("kind", default="irregular")
-@click.option("--ratio", type=Ratio(), help="Hole in percent of the picture: 40-60 is (40, 60].")
+@click.option(
+    "--ratio", type=RatioType(), help="Hole in percent of the picture: 40-60 is (40, 60]."
+)
 @click.option("--border/--no-border", default=None, help="The hole touches the edge, or does not.")
 @click.option("--count", type=click.IntRange(1), help="How many masks.  [default: 100]")
 @click.option(
-    "--size", type=Size(), default="256", show_default=True, help="256, or 512x384 (wide)."
+    "--size", type=SizeType(), default="256", show_default=True, help="256, or 512x384 (wide)."
 )
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Same seed, same masks."
 )
 @click.option(
-    "-o", "--output", type=PATH, default="masks", show_default=True, help="Folder to write to."
+    "-o",
+    "--output",
+    type=OUTPUT_PATH,
+    default="masks",
+    show_default=True,
+    help="Folder to write to.",
 )
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A setting of KIND.")
-@click.option("--images", type=FOLDER, help="One mask for each photo in here, same size and name.")
-@click.option("--bins", type=Ratios(), help="A set for each ratio: 1-10,10-20,20-30.")
+@click.option(
+    "--images", type=PHOTO_FOLDER, help="One mask for each photo in here, same size and name."
+)
+@click.option("--bins", type=RatioListType(), help="A set for each ratio: 1-10,10-20,20-30.")
 @click.option(
     "--per-bin", type=click.IntRange(1), help="How many masks for each of --bins.  [default: 100]"
 )
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier set and its sheet.")
-@click.option("--sheet", type=PATH, help="Also make a picture of some of them, to look at.")
+@click.option("--sheet", type=OUTPUT_PATH, help="Also make a picture of some of them, to look at.")
 def gen_command(
     kind: str,
     ratio: tuple[float, float] | None,
@@ -122,25 +131,27 @@ def gen_command(
     if images and output.exists() and output.samefile(images):
         raise click.UsageError(f"the masks would replace the photos of {images}: give another -o")
     from ..files.pictures import picture_format
-    from ..files.write import free
+    from ..files.write import check_free
     from ..masks import generate
     from ..masks.manifest import MANIFEST
-    from ..masks.sheet import contact_sheet
-    from ..recipe.plugins import generator
+    from ..masks.sheet import write_mask_sheet
+    from ..recipe.plugins import make_generator
 
     if sheet:
         picture_format(sheet)  # before any work
-        free(sheet, overwrite=overwrite)
+        check_free(sheet, overwrite=overwrite)
 
     ratios = bins or [ratio]
-    generators = [generator(kind, settings, ratio=r, border=border) for r in ratios]
+    generators = [make_generator(kind, settings, ratio=r, border=border) for r in ratios]
     if images:
-        orders = generate.matching(generators, images, seed=seed)
+        orders = generate.match_orders(generators, images, seed=seed)
     else:
-        orders = generate.numbered(generators, count or per_bin or 100, size, seed=seed)
-    entries = generate.generate(orders, generators, output, workers=workers, overwrite=overwrite)
+        orders = generate.number_orders(generators, count or per_bin or 100, size, seed=seed)
+    entries = generate.generate_masks(
+        orders, generators, output, workers=workers, overwrite=overwrite
+    )
     if sheet:
-        contact_sheet(entries, output, sheet)
+        write_mask_sheet(entries, output, sheet)
     shares = [entry.ratio for entry in entries]
     click.echo(
         f"{len(entries)} masks by {kind}, hole {min(shares):.1%} to {max(shares):.1%}, mean "
@@ -156,7 +167,10 @@ def gen_command(
     "--images", type=click.Path(exists=True, path_type=Path), help="The photos they are for."
 )
 @click.option(
-    "-o", "--output", type=PATH, help="Also make a picture of them, over the photos if given."
+    "-o",
+    "--output",
+    type=OUTPUT_PATH,
+    help="Also make a picture of them, over the photos if given.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace a picture of the same name.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: every mask and every finding.")
@@ -182,22 +196,22 @@ def check_command(
       inpaint masks check masks/ --images photos/ -o look.png
     """
     from ..files.pictures import picture_format
-    from ..files.write import free
+    from ..files.write import check_free
     from ..masks import check as mask_check
 
     if output:
         picture_format(output)  # before any work
-        free(output, overwrite=overwrite)
-    report = mask_check.check(path, images)
+        check_free(output, overwrite=overwrite)
+    report = mask_check.inspect_masks(path, images)
     if output:
-        mask_check.contact_sheet(report, output)
+        mask_check.write_check_sheet(report, output)
     click.echo(json.dumps(report.as_json(), indent=2) if as_json else report.as_text())
     ctx.exit(1 if report.problems else 0)
 
 
 @masks_command.command()
 @click.argument("manifest", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("-o", "--output", type=PATH, required=True, help="Folder to write to.")
+@click.option("-o", "--output", type=OUTPUT_PATH, required=True, help="Folder to write to.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
 @click.option("--overwrite", is_flag=True, help="Replace the masks in a folder that has some.")
 @click.pass_context
@@ -216,7 +230,7 @@ def rebuild_command(
     from ..masks import generate
     from ..masks.manifest import read_manifest
 
-    entries, differ = generate.rebuild(manifest, output, workers=workers, overwrite=overwrite)
+    entries, differ = generate.rebuild_masks(manifest, output, workers=workers, overwrite=overwrite)
     if differ:
         versions = read_manifest(manifest)[0].versions
         click.echo(
@@ -242,7 +256,7 @@ def kinds_command(kind: str | None, as_json: bool) -> None:
     """
     from ..masks import generate
 
-    rows = generate.kinds(kind)
+    rows = generate.list_generators(kind)
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return

@@ -14,7 +14,7 @@ def models_command(as_json: bool) -> None:
     """
     from ..models import choose as models
 
-    choices, broken = models.models()
+    choices, broken = models.list_models()
     if as_json:
         rows = [
             {
@@ -39,6 +39,6 @@ def models_command(as_json: bool) -> None:
                     "needs no weights" if c.ready else "needs weights: --weights FILE, or train it"
                 )
             click.echo(f"{c.name:20} {held:44} {c.licence:12} {c.source}".rstrip())
-        click.echo(f"named weights files lie in {models.folders()[0]}", err=True)
+        click.echo(f"named weights files lie in {models.weights_folders()[0]}", err=True)
     for reason in broken:
         click.echo(f"left out: {reason}", err=True)

@@ -12,9 +12,9 @@ def recipes_command(ctx: click.Context, as_json: bool) -> None:
     """List, show, check and compare recipes."""
     ctx.default_map = {name: {"as_json": as_json} for name in recipes_command.commands}
     if ctx.invoked_subcommand is None:
-        from ..recipe.read import read, shelf
+        from ..recipe.read import read_recipe, recipes_dir
 
-        found = {path.stem: read(path)[0] for path in sorted(shelf().glob("*.yaml"))}
+        found = {path.stem: read_recipe(path)[0] for path in sorted(recipes_dir().glob("*.yaml"))}
         if as_json:
             rows = [
                 {"name": name, "summary": recipe.summary, "architectures": [*recipe.architectures]}
@@ -32,19 +32,21 @@ def recipes_command(ctx: click.Context, as_json: bool) -> None:
 @click.option("--arch", "architecture", help="Resolve it for this architecture.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting.")
 @json_option
-def show_command(name: str, architecture: str | None, overrides: tuple[str, ...], as_json: bool) -> None:
+def show_command(
+    name: str, architecture: str | None, overrides: tuple[str, ...], as_json: bool
+) -> None:
     """Print a recipe with every default written out."""
-    from ..recipe.read import dump, find, read
+    from ..recipe.read import dump_recipe, find_recipe, read_recipe
 
-    recipe, source = read(find(name), overrides)
+    recipe, source = read_recipe(find_recipe(name), overrides)
     if architecture:
-        from ..training.build import build
+        from ..training.build import build_training
 
-        recipe = build(architecture, recipe, source).recipe
+        recipe = build_training(architecture, recipe, source).recipe
     if as_json:
         click.echo(recipe.model_dump_json(by_alias=True, indent=2))
     else:
-        click.echo(dump(recipe), nl=False)
+        click.echo(dump_recipe(recipe), nl=False)
 
 
 @recipes_command.command()
@@ -54,13 +56,13 @@ def show_command(name: str, architecture: str | None, overrides: tuple[str, ...]
 def lint_command(ctx: click.Context, names: tuple[str, ...], as_json: bool) -> None:
     """Check recipes by the plugins they name, for each architecture that has a section."""
     from ..errors import InpaintError
-    from ..recipe.read import find, read
-    from ..training.build import check
+    from ..recipe.read import find_recipe, read_recipe
+    from ..training.build import check_recipe
 
     errors: dict[str, str | None] = dict.fromkeys(names)
     for name in errors:
         try:
-            check(*read(find(name)))
+            check_recipe(*read_recipe(find_recipe(name)))
         except InpaintError as error:
             errors[name] = str(error)
     wrong = [error for error in errors.values() if error]
@@ -80,12 +82,13 @@ def lint_command(ctx: click.Context, names: tuple[str, ...], as_json: bool) -> N
 @json_option
 def diff_command(one: str, other: str, as_json: bool) -> None:
     """Name the settings in which two recipes differ."""
-    from ..recipe.read import differences, find, read
+    from ..recipe.read import find_recipe, read_recipe, settings_differences
 
     left, right = (
-        read(find(name))[0].model_dump(mode="json", by_alias=True) for name in (one, other)
+        read_recipe(find_recipe(name))[0].model_dump(mode="json", by_alias=True)
+        for name in (one, other)
     )
-    found = differences(left, right)
+    found = settings_differences(left, right)
     if as_json:
         rows = [{"key": key, "one": first, "other": second} for key, first, second in found]
         click.echo(json.dumps(rows, indent=2))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from ..filling.options import Options
+    from ..filling.options import FillOptions
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -18,7 +18,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FILE_OR_DASH = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 
 
-class Region(click.ParamType):
+class RegionType(click.ParamType):
     """A rectangle as x,y,width,height in pixels from the top left."""
 
     name = "X,Y,W,H"
@@ -86,7 +86,7 @@ def hole_options(command: Command) -> Command:
         click.option(
             "--region",
             "regions",
-            type=Region(),
+            type=RegionType(),
             multiple=True,
             help="A rectangle that is hole, in pixels from the top left; may be given several"
             " times, with or without a mask.",
@@ -160,12 +160,12 @@ def backbone_options(command: Command) -> Command:
     return command
 
 
-def fill_options(given: Mapping[str, Any], name: str, mask: str | None) -> Options:
+def fill_options(given: Mapping[str, Any], name: str, mask: str | None) -> FillOptions:
     """What `hole_options` and `run_options` were given, and the `mask` that the option `name` was.
 
     Feathering needs a band to do it in.
     """
-    from ..filling.options import Options
+    from ..filling.options import FillOptions
 
     alpha = mask == "alpha"
     if mask is None and not given["regions"]:
@@ -174,7 +174,7 @@ def fill_options(given: Mapping[str, Any], name: str, mask: str | None) -> Optio
         )
     if given["invert"] and (alpha or mask is None):
         raise click.UsageError("--mask-invert is for a mask file; give one, or leave it out")
-    return Options(**{**given, "alpha": alpha, "grow": given["grow"] or given["feather"]})
+    return FillOptions(**{**given, "alpha": alpha, "grow": given["grow"] or given["feather"]})
 
 
 def mask_path(name: str, mask: str | None) -> Path | None:

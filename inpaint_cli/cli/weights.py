@@ -23,7 +23,7 @@ def inspect_command(file: Path, as_json: bool) -> None:
     from ..models import choose as models
     from ..models import weights
 
-    contents = weights.inspect(models.locate(file))
+    contents = weights.inspect_weights(models.locate_weights(file))
     types = sorted({kind for kind, _ in contents.tensors.values()})
     facts = {
         "file": str(contents.path),
@@ -56,8 +56,8 @@ def use_command(choice: str | None, forget: bool) -> None:
 
     if (choice is None) != forget:
         raise click.UsageError("say either NAME|FILE or --none")
-    models.use(choice)
-    click.echo(f"fill uses {models.default() or models.DEFAULT} from now on", err=True)
+    models.store_choice(choice)
+    click.echo(f"fill uses {models.stored_choice() or models.DEFAULT_MODEL} from now on", err=True)
 
 
 @weights_command.command()
@@ -76,14 +76,14 @@ def convert_command(
     Nothing in the file is executed. What has no use for filling, such as a critic, is left out and
     named.
     """
-    from ..files.write import free
-    from ..models.convert import convert
+    from ..files.write import check_free
+    from ..models.convert import convert_checkpoint
 
     output = output or file.with_suffix(".safetensors")
     if output.resolve() == file.resolve():
         raise click.UsageError(f"{file} would be replaced; name another file with -o")
-    free(output, overwrite=overwrite)
-    done = convert(file, architecture, output)
+    check_free(output, overwrite=overwrite)
+    done = convert_checkpoint(file, architecture, output)
     if as_json:
         click.echo(json.dumps({"output": str(output), **done.facts()}, indent=2))
         return
@@ -102,15 +102,17 @@ def convert_command(
 @click.option("--half", is_flag=True, help="Store 16 bits a number: half as large.")
 @click.option("--note", "notes", multiple=True, metavar="KEY=TEXT", help="Into the header.")
 @overwriting
-def export_command(file: Path, output: Path, half: bool, notes: tuple[str, ...], overwrite: bool) -> None:
+def export_command(
+    file: Path, output: Path, half: bool, notes: tuple[str, ...], overwrite: bool
+) -> None:
     """Copy weights to give them away: smaller, and with notes such as their licence."""
-    from ..files.write import free
+    from ..files.write import check_free
     from ..models import choose as models
     from ..models import weights
 
     if not all("=" in note for note in notes):
         raise click.UsageError("--note takes KEY=TEXT, such as licence='research only'")
-    free(output, overwrite=overwrite)
+    check_free(output, overwrite=overwrite)
     header = dict(note.split("=", 1) for note in notes)
-    made = weights.export(models.locate(file), output, half=half, notes=header)
+    made = weights.export_weights(models.locate_weights(file), output, half=half, notes=header)
     click.echo(f"{made.path}: {made.bytes / 1e6:.1f} MB")

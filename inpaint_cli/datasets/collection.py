@@ -14,8 +14,8 @@ from torchvision.transforms.v2.functional import crop, horizontal_flip, pad, res
 
 from ..api.datasets import Images
 from ..errors import DataError
-from ..images import in_bytes, read_photo
-from ..images.read import opened, upright_size
+from ..images import read_photo, to_bytes
+from ..images.read import open_image, upright_size
 
 Shape = tuple[int, int]  # height, width
 JPEG = b"\xff\xd8"  # how such a file begins
@@ -52,45 +52,45 @@ class Collection:
         """The label map of the image, uint8 [1, H, W], in the image's own `shape`."""
         name = self.names[index]
         data = self.images.label_map(self.root, name)
-        with opened(data or b"", f"the label map of {name}") as image:
+        with open_image(data or b"", f"the label map of {name}") as image:
             if image.mode not in ("P", "L"):
                 raise DataError(
                     f"the label map of {name} has mode {image.mode} where numbers of classes "
                     "belong; store it as an 8-bit gray or palette PNG"
                 )
             numbers = torch.from_numpy(np.array(image))[None]
-        return scaled(numbers, shape, InterpolationMode.NEAREST_EXACT)
+        return scale_image(numbers, shape, InterpolationMode.NEAREST_EXACT)
 
     def decode(self, index: int, *, enough: float = math.inf) -> Tensor:
         """The image as uint8 [3, H, W], upright. Raises `ImageError` where it is damaged."""
         name = self.names[index]
-        return decode(self.images.read(self.root, name), name, enough=enough)
+        return decode_image(self.images.read(self.root, name), name, enough=enough)
 
     def shape(self, index: int) -> Shape:
         """The size of the image, from its header."""
         name = self.names[index]
-        with opened(self.images.read(self.root, name), name) as image:
+        with open_image(self.images.read(self.root, name), name) as image:
             return upright_size(image)
 
 
-def decode(data: bytes, name: str, *, enough: float = math.inf) -> Tensor:
+def decode_image(data: bytes, name: str, *, enough: float = math.inf) -> Tensor:
     """The image in the file `data` as uint8 [3, H, W], upright.
 
     A JPEG may come at a half, a quarter or an eighth of its size, as long as its shorter side
     keeps `enough` pixels.
     """
-    with opened(data, name) as image:
-        known, side = image.mode in ("RGB", "L") and whole(data), min(image.size)
+    with open_image(data, name) as image:
+        known, side = image.mode in ("RGB", "L") and is_whole_file(data), min(image.size)
     if known:
         jpeg = data[:2] == JPEG
         flag = next((f for n, f in REDUCED if jpeg and side // n >= enough), cv2.IMREAD_COLOR)
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
         if pixels is not None:
             return torch.from_numpy(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)).permute(2, 0, 1)
-    return torch.from_numpy(in_bytes(read_photo(data, name=name).rgb)).permute(2, 0, 1)
+    return torch.from_numpy(to_bytes(read_photo(data, name=name).rgb)).permute(2, 0, 1)
 
 
-def whole(data: bytes) -> bool:
+def is_whole_file(data: bytes) -> bool:
     """Whether `data` is of a kind that OpenCV reads as Pillow does, and was not cut short."""
     if data[:2] == JPEG:
         return data[-2:] == b"\xff\xd9"
@@ -98,7 +98,7 @@ def whole(data: bytes) -> bool:
     return eight_bit and data[-8:-4] == b"IEND" and b"eXIf" not in data
 
 
-def placed(
+def place_image(
     image: Tensor,
     shape: Shape,
     fit: str,
@@ -113,7 +113,7 @@ def placed(
     A `zoom` under 1 leaves room around the image, which its mirror fills.
     """
     if fit == "stretch":
-        image = scaled(image, shape, by)
+        image = scale_image(image, shape, by)
     else:
         height, width = image.shape[-2:]
         cover = max(shape[0] / height, shape[1] / width)
@@ -121,7 +121,7 @@ def placed(
         size = round(height * scale), round(width * scale)
         if zoom >= 1:  # whatever was rounded
             size = max(shape[0], size[0]), max(shape[1], size[1])
-        image = scaled(image, size, by)
+        image = scale_image(image, size, by)
         y, x = (round(a * (s - t)) for a, s, t in zip(at, size, shape, strict=True))
         if y < 0 or x < 0:
             right, bottom = shape[1] - size[1] + x, shape[0] - size[0] + y
@@ -132,7 +132,7 @@ def placed(
     return horizontal_flip(image) if flip else image
 
 
-def scaled(
+def scale_image(
     image: Tensor, shape: Shape, by: InterpolationMode = InterpolationMode.BILINEAR
 ) -> Tensor:
     """`image` at another size, by Pillow's antialiased bilinear filter or by another."""

@@ -27,18 +27,18 @@ from tqdm import tqdm
 
 from ..api.metrics import Features, ImageMetric, Metric, SetMetric
 from ..errors import DataError
-from ..files.write import replacing
-from ..registry import load
+from ..files.write import atomic_path
+from ..registry import load_plugin
 from ..runtime import devices
 from . import bootstrap as statistics
-from .protocols import ALL, Plan, holds
-from .samples import Case, Cases
+from .protocols import ALL, Plan, in_column
+from .samples import EvalSample, EvalSamples
 
 CHUNK = 8  # cases that are measured together
 
 
 @dataclass(frozen=True)
-class Value:
+class Score:
     """A metric over some of the images; the bounds are those of its 95 % interval."""
 
     value: float
@@ -48,7 +48,7 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Row:
+class SampleScores:
     """What was measured of one case."""
 
     name: str
@@ -60,7 +60,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Line:
+class TableLine:
     """A line of the table: by which metric, which way is better, and what must be said of it."""
 
     metric: Metric
@@ -68,29 +68,31 @@ class Line:
     note: str
 
 
-def lines(plan: Plan) -> dict[str, Line]:
+def table_lines(plan: Plan) -> dict[str, TableLine]:
     """What is reported under which label: the metrics, and of several samples what all are like.
 
     That is the mean score of all samples, not only of the best, and how far two of them lie apart.
     """
-    found = {label: Line(m, m.better, m.note()) for label, m in plan.metrics.items()}
+    found = {label: TableLine(m, m.better, m.note()) for label, m in plan.metrics.items()}
     if (count := plan.protocol.samples) > 1:
         for label, line in [*found.items()]:
             if isinstance(line.metric, ImageMetric):
                 note = ", ".join(filter(None, [line.note, f"of {count} samples"]))
-                found[f"{label}-mean"] = Line(line.metric, line.better, note)
-        metric = apart(plan)
+                found[f"{label}-mean"] = TableLine(line.metric, line.better, note)
+        metric = diversity_metric(plan)
         note = f"{type(metric).__name__} of two samples in the hole"
-        found["diversity"] = Line(metric, "higher", ", ".join(filter(None, [metric.note(), note])))
+        found["diversity"] = TableLine(
+            metric, "higher", ", ".join(filter(None, [metric.note(), note]))
+        )
     return found
 
 
-def apart(plan: Plan) -> ImageMetric:
+def diversity_metric(plan: Plan) -> ImageMetric:
     """The distance of two samples: LPIPS where the protocol has it, else L1."""
     for label, metric in plan.metrics.items():
         if isinstance(metric, ImageMetric) and plan.protocol.metrics[label].kind == "lpips":
             return metric.model_copy(update={"region": "hole"})
-    return load("metrics", "l1")(region="hole")
+    return load_plugin("metrics", "l1")(region="hole")
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,8 @@ class Result:
     plan: Plan
     seed: int
     notes: Sequence[str]
-    table: Mapping[str, Mapping[str, Value]]  # by line and column
-    rows: Sequence[Row]
+    table: Mapping[str, Mapping[str, Score]]  # by line and column
+    rows: Sequence[SampleScores]
 
     @property
     def content(self) -> str:
@@ -111,18 +113,18 @@ class Result:
         return hashlib.sha256(rows.encode()).hexdigest()[:16]
 
 
-def place(device: str) -> torch.device:
+def evaluation_device(device: str) -> torch.device:
     """Where this process computes; several processes with "auto" take a device each."""
     state = PartialState(cpu=device == "cpu")
     own = state.device or torch.device("cpu")
-    found = own if device == "auto" else devices.device(device)
+    found = own if device == "auto" else devices.choose_device(device)
     if found.type == "cpu":
-        devices.keep_memory()
+        devices.keep_freed_memory()
     return found
 
 
-def evaluate(
-    cases: Cases, plan: Plan, *, title: str, device: torch.device, seed: int = 0
+def measure_samples(
+    cases: EvalSamples, plan: Plan, *, title: str, device: torch.device, seed: int = 0
 ) -> Result | None:
     """Measure all `cases`; every process calls this, and only the first gets a result."""
     state = PartialState()
@@ -132,16 +134,16 @@ def evaluate(
         notes = [*cases.notes, "without masks there are no bins, and no scores of holes"]
     else:
         notes = list(cases.notes)
-    rows: list[Row | None] = [None] * len(cases.names)
+    rows: list[SampleScores | None] = [None] * len(cases.names)
     with tempfile.TemporaryDirectory(prefix="inpaint-eval-") as scratch:
         shelves = {
-            name: Shelf(Path(scratch), len(cases.names), cached(cases, plan, name))
+            name: FeatureStore(Path(scratch), len(cases.names), feature_cache(cases, plan, name))
             for name in extractors
         }
-        worker = Worker(cases, plan, per_image, extractors, shelves, device)
+        worker = Measurer(cases, plan, per_image, extractors, shelves, device)
         worker.rehearse()
         bar = tqdm(total=len(rows), unit="image", disable=not state.is_main_process)
-        for found in shared(worker, len(rows), state):
+        for found in measure_share(worker, len(rows), state):
             rows[found.number] = found.row
             if state.is_main_process:
                 for name, (filled, truth) in found.features.items():
@@ -153,20 +155,20 @@ def evaluate(
         for shelf in shelves.values():
             shelf.keep()
         done = [row for row in rows if row is not None]
-        table = summary(done, plan, shelves, seed)
+        table = summarise_scores(done, plan, shelves, seed)
     return Result(title, plan, seed, notes, table, done)
 
 
 @dataclass(frozen=True)
-class Found:
+class Measured:
     """What a process found out about a case."""
 
     number: int
-    row: Row
+    row: SampleScores
     features: Mapping[str, tuple[NDArray[np.float32], NDArray[np.float32] | None]]
 
 
-def shared(worker: "Worker", count: int, state: PartialState) -> Iterator[Found]:
+def measure_share(worker: "Measurer", count: int, state: PartialState) -> Iterator[Measured]:
     """What all processes find, each chunk measured by one of them."""
     chunks = -(-count // CHUNK)
     for first in range(0, chunks, state.num_processes):
@@ -176,26 +178,26 @@ def shared(worker: "Worker", count: int, state: PartialState) -> Iterator[Found]
 
 
 @dataclass(frozen=True)
-class Worker:
+class Measurer:
     """Measures chunks of cases."""
 
-    cases: Cases
+    cases: EvalSamples
     plan: Plan
     per_image: Mapping[str, ImageMetric]
     extractors: Mapping[str, SetMetric]
-    shelves: Mapping[str, "Shelf"]
+    shelves: Mapping[str, "FeatureStore"]
     device: torch.device
 
     def rehearse(self) -> None:
         """Measure next to nothing, so that weights that are missing stop it before any filling."""
         black = torch.zeros(1, 3, 64, 64, dtype=torch.uint8, device=self.device)
-        for line in lines(self.plan).values():
+        for line in table_lines(self.plan).values():
             if isinstance(line.metric, ImageMetric):
                 line.metric.score(black, black, black[:, :1] > 0)
         for metric in self.extractors.values():
             metric.features(black)
 
-    def __call__(self, numbers: range) -> list[Found]:
+    def __call__(self, numbers: range) -> list[Measured]:
         prepared = [(n, *self.prepared(self.cases[n])) for n in numbers]
         found = []
         for _, alike in groupby(prepared, key=lambda item: item[1].shape):
@@ -206,29 +208,29 @@ class Worker:
             scores = {k: m.score(filled, truth, mask).tolist() for k, m in self.per_image.items()}
             features = {k: self.features(k, filled, truth) for k in self.extractors}
             for i, (n, real, _, hole, sample, over) in enumerate(group):
-                row = Row(
+                row = SampleScores(
                     self.cases.names[n],
                     float(hole.double().mean()),
                     "{}x{}".format(*hole.shape[-2:]),
                     sample,
-                    content(real, hole),
+                    content_hash(real, hole),
                     {k: values[i] for k, values in scores.items()} | over,
                 )
                 own = {k: (f[i], t if t is None else t[i]) for k, (f, t) in features.items()}
-                found.append(Found(n, row, own))
+                found.append(Measured(n, row, own))
         return found
 
     def features(self, name: str, filled: Tensor, truth: Tensor) -> tuple[Any, Any]:
         extract = self.extractors[name].features
         known = self.shelves[name].known is not None
-        return array(extract(filled)), None if known else array(extract(truth))
+        return feature_array(extract(filled)), None if known else feature_array(extract(truth))
 
-    def prepared(self, case: Case) -> tuple[Tensor, Tensor, Tensor, int, dict[str, float]]:
+    def prepared(self, case: EvalSample) -> tuple[Tensor, Tensor, Tensor, int, dict[str, float]]:
         """Truth, fill and hole as the metrics see them, which sample it is, and scores of all."""
         protocol = self.plan.protocol
         mask = case.mask.to(self.device)
-        truth = levels(case.truth, protocol.levels).to(self.device)
-        fills = [levels(filled, protocol.levels).to(self.device) for filled in case.fills]
+        truth = to_levels(case.truth, protocol.levels).to(self.device)
+        fills = [to_levels(filled, protocol.levels).to(self.device) for filled in case.fills]
         if protocol.composite and self.cases.masked:
             fills = [torch.where(mask, filled, truth) for filled in fills]
         best = protocol.best
@@ -241,12 +243,12 @@ class Worker:
         sign = 1 if self.per_image[best].better == "higher" else -1
         sample = max(range(len(fills)), key=lambda k: sign * scores[best][k])
         over = {f"{label}-mean": m.over(scores[label]) for label, m in self.per_image.items()}
-        distance = apart(self.plan)
+        distance = diversity_metric(self.plan)
         pairs = [float(distance.score(*pair, mask)) for pair in combinations(fills, 2)]
         return truth, fills[sample], mask, sample, over | {"diversity": distance.over(pairs)}
 
 
-class Shelf:
+class FeatureStore:
     """The features of a set as arrays on disk: of the fills, and of the truth unless cached."""
 
     def __init__(self, scratch: Path, count: int, cache: Path) -> None:
@@ -269,7 +271,7 @@ class Shelf:
         if self.known is None:
             self.known = self.rows["truth"]
             self.cache.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(self.cache) as temporary:
+            with atomic_path(self.cache) as temporary:
                 np.save(temporary, self.known, allow_pickle=False)
 
     def features(self, index: NDArray[np.intp]) -> tuple[Features, Features]:
@@ -277,7 +279,7 @@ class Shelf:
         return Features(self.rows["filled"], index), Features(self.known, index)
 
 
-def cached(cases: Cases, plan: Plan, extractor: str) -> Path:
+def feature_cache(cases: EvalSamples, plan: Plan, extractor: str) -> Path:
     """Where features of the truth are kept: named by the photos' content and all that is done."""
     protocol = plan.protocol
     placing = (protocol.size, protocol.shapes, protocol.fit, protocol.zoom, protocol.levels)
@@ -288,42 +290,44 @@ def cached(cases: Cases, plan: Plan, extractor: str) -> Path:
     return home / "inpaint" / "features" / f"{key}.npy"
 
 
-def summary(
-    rows: Sequence[Row],
+def summarise_scores(
+    rows: Sequence[SampleScores],
     plan: Plan,
-    shelves: Mapping[str, Shelf],
+    shelves: Mapping[str, FeatureStore],
     seed: int,
-) -> dict[str, dict[str, Value]]:
+) -> dict[str, dict[str, Score]]:
     """Each metric in each bin and over all images."""
     if not rows:
         raise DataError("there is nothing to evaluate")
     bins = plan.protocol.bins if any(row.ratio for row in rows) else ()
     columns = {
-        c: np.array([n for n, row in enumerate(rows) if holds(c, row.ratio, row.shape)], np.intp)
+        c: np.array(
+            [n for n, row in enumerate(rows) if in_column(c, row.ratio, row.shape)], np.intp
+        )
         for c in (*bins, *plan.protocol.shapes, ALL)
     }
-    metrics = {label: line.metric for label, line in lines(plan).items()}
-    table: dict[str, dict[str, Value]] = {label: {} for label in metrics}
+    metrics = {label: line.metric for label, line in table_lines(plan).items()}
+    table: dict[str, dict[str, Score]] = {label: {} for label in metrics}
     for column, index in columns.items():
         features = {name: shelf.features(index) for name, shelf in shelves.items()}
         for label, metric in metrics.items():
             if isinstance(metric, SetMetric):
                 distance = metric.distance(*features[metric.extractor])
-                table[label][column] = Value(distance, math.nan, math.nan, len(index))
+                table[label][column] = Score(distance, math.nan, math.nan, len(index))
             elif isinstance(metric, ImageMetric):
                 scores = np.array([rows[int(n)].scores[label] for n in index])
-                table[label][column] = averaged(metric, scores, seed)
+                table[label][column] = average_score(metric, scores, seed)
     return table
 
 
-def averaged(metric: ImageMetric, scores: NDArray[np.float64], seed: int) -> Value:
+def average_score(metric: ImageMetric, scores: NDArray[np.float64], seed: int) -> Score:
     """The average of the images that have a score."""
     known = scores[~np.isnan(scores)]
-    low, high = statistics.interval(known, metric.average, seed)
-    return Value(metric.over(known), low, high, len(known))
+    low, high = statistics.confidence_interval(known, metric.average, seed)
+    return Score(metric.over(known), low, high, len(known))
 
 
-def levels(image: Tensor, how: str) -> Tensor:
+def to_levels(image: Tensor, how: str) -> Tensor:
     """`image` in 0..1 as the 8-bit levels that a file would hold, or as it is."""
     if how == "float":
         return image.clamp(0, 1)
@@ -331,11 +335,11 @@ def levels(image: Tensor, how: str) -> Tensor:
     return (scaled.round() if how == "round" else scaled).to(torch.uint8)
 
 
-def array(features: Tensor) -> NDArray[np.float32]:
+def feature_array(features: Tensor) -> NDArray[np.float32]:
     return features.float().cpu().numpy()
 
 
-def content(truth: Tensor, mask: Tensor) -> str:
+def content_hash(truth: Tensor, mask: Tensor) -> str:
     digest = hashlib.sha256(truth.cpu().numpy().tobytes())
     digest.update(mask.cpu().numpy().tobytes())
     return digest.hexdigest()[:16]

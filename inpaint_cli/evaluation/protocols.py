@@ -18,23 +18,23 @@ from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_va
 
 from ..api.metrics import Metric
 from ..api.settings import Settings
-from ..errors import RecipeError, unknown
+from ..errors import RecipeError, unknown_name
 from ..recipe.schema import Named
-from ..recipe.source import Source, tree
-from ..registry import found, origin
+from ..recipe.source import RecipeSource, read_yaml
+from ..registry import find_plugins, plugin_origin
 
 ALL = "all"  # the column of the whole set
 NETWORKS = ("published", "random", "none")  # what --features takes
 INTERVAL = re.compile(r"([\[(])\s*([\d.]+)\s*,\s*([\d.]+)\s*([\])])")
 
 
-def readable(interval: str) -> str:
+def check_interval(interval: str) -> str:
     if not INTERVAL.fullmatch(interval):
         raise ValueError(f"'{interval}' is no interval of percents like '[20, 40)'")
     return interval
 
 
-def inside(interval: str, ratio: float) -> bool:
+def in_interval(interval: str, ratio: float) -> bool:
     """Whether the hole's share of the picture lies in `interval`, which is written in percent."""
     match = INTERVAL.fullmatch(interval)
     assert match, interval
@@ -44,14 +44,14 @@ def inside(interval: str, ratio: float) -> bool:
     return over and (at <= float(high) if right == "]" else at < float(high))
 
 
-def holds(column: str, ratio: float, shape: str) -> bool:
+def in_column(column: str, ratio: float, shape: str) -> bool:
     """Whether a picture of `shape`, "768x1024", and a hole of that share is counted in `column`."""
     if INTERVAL.fullmatch(column):
-        return inside(column, ratio)
+        return in_interval(column, ratio)
     return column in (ALL, shape)
 
 
-class Published(Settings):
+class PublishedTable(Settings):
     """A table that a paper printed: by metric and method, one value a column."""
 
     data: str  # the set it was measured on
@@ -72,12 +72,12 @@ class Protocol(Settings):
     zoom: PositiveFloat = 1.0  # of cover: the shorter side before the centre is cut out
     levels: Literal["round", "truncate", "float"] = "round"  # to 8 bits, or not
     composite: bool = True  # the truth is laid over the fill where it is visible
-    bins: tuple[Annotated[str, AfterValidator(readable)], ...] = ()  # of the hole's share
+    bins: tuple[Annotated[str, AfterValidator(check_interval)], ...] = ()  # of the hole's share
     per_bin: bool = False  # a model fills each photo once a bin, with a mask from it
     samples: PositiveInt = 1  # fills of a photo, of which the best is scored
     best: str | None = None  # the metric that chooses it
     metrics: dict[str, Named] = Field(min_length=1)
-    published: tuple[Published, ...] = ()
+    published: tuple[PublishedTable, ...] = ()
 
     @model_validator(mode="after")
     def consistent(self) -> "Protocol":
@@ -121,7 +121,7 @@ class Plan:
         return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
-def sized(plan: Plan, size: int | None) -> Plan:
+def plan_at_size(plan: Plan, size: int | None) -> Plan:
     """`plan` at `size` pixels a side, where its protocol leaves the size open.
 
     Raises `RecipeError` where `size` is not the one that the protocol fixes.
@@ -135,28 +135,28 @@ def sized(plan: Plan, size: int | None) -> Plan:
     return replace(plan, protocol=plan.protocol.model_copy(update=update))
 
 
-def shelf() -> Path:
+def protocols_dir() -> Path:
     return Path(__file__).parent / "builtin"
 
 
-def names() -> list[str]:
+def protocol_names() -> list[str]:
     """The protocols that ship with us."""
-    return sorted(path.stem for path in shelf().glob("*.yaml"))
+    return sorted(path.stem for path in protocols_dir().glob("*.yaml"))
 
 
-def read(name: str, *, features: str = "published") -> Plan:
+def read_protocol(name: str, *, features: str = "published") -> Plan:
     """The protocol called `name`, or in the file `name`, with its metrics.
 
     `features` says what networks inside metrics run on: "published" weights, "random" ones (their
     numbers are labelled so), or "none": those metrics are left out.
     """
-    path = shelf() / f"{name}.yaml"
-    if name not in names():
+    path = protocols_dir() / f"{name}.yaml"
+    if name not in protocol_names():
         path = Path(name)
         if path.suffix not in (".yaml", ".yml") or not path.is_file():
-            raise RecipeError(unknown("protocol", name, names()))
-    source = Source(path)
-    protocol = source.check(Protocol, tree(path, source))
+            raise RecipeError(unknown_name("protocol", name, protocol_names()))
+    source = RecipeSource(path)
+    protocol = source.check(Protocol, read_yaml(path, source))
     metrics, left_out, versions = {}, [], {}
     for label, asked in protocol.metrics.items():
         metric: Metric = source.plugin("metrics", asked, ("metrics", label))
@@ -166,7 +166,7 @@ def read(name: str, *, features: str = "published") -> Plan:
                 continue
             metric = metric.model_copy(update={"weights": features})
         metrics[label] = metric
-        owner, _, release = origin(found("metrics")[asked.kind][0]).rpartition(" ")
+        owner, _, release = plugin_origin(find_plugins("metrics")[asked.kind][0]).rpartition(" ")
         versions |= {owner: release, **{name: version(name) for name in metric.uses}}
     if protocol.best in left_out or not metrics:
         raise RecipeError(f"{name} cannot do without networks; leave out --features none")

@@ -21,24 +21,24 @@ from torch.nn import functional as F
 from .. import images
 from ..api.architectures import Sizes
 from ..api.masks import Masks
-from ..datasets.collection import Collection, placed
+from ..datasets.collection import Collection, place_image
 from ..errors import DataError, ImageError
 from ..files import pairs
-from ..files.pictures import key, pictures
-from ..filling.fill import fill
+from ..files.pictures import list_pictures, stem_key
+from ..filling.fill import fill_tensors
 from ..models.choose import open_model
 from ..models.weights import Model
 from ..recipe import read as recipes
-from ..recipe.plugins import build as masks_of
-from ..recipe.plugins import images as images_of
+from ..recipe.plugins import build_dataset as images_of
+from ..recipe.plugins import build_generator as masks_of
 from ..recipe.schema import Named
-from ..recipe.source import Source
-from ..runtime.seed import seed as sow
-from .protocols import Protocol, inside
+from ..recipe.source import RecipeSource
+from ..runtime.seed import seed_torch as sow
+from .protocols import Protocol, in_interval
 
 
 @dataclass(frozen=True)
-class Case:
+class EvalSample:
     """A photo [1, 3, H, W] in 0..1, its hole [1, 1, H, W] and one or several fills of it."""
 
     truth: Tensor
@@ -46,7 +46,7 @@ class Case:
     fills: Sequence[Tensor]
 
 
-class Cases(ABC):
+class EvalSamples(ABC):
     """Numbered cases. `names` are unique; `notes` are sentences for the user."""
 
     names: Sequence[str]
@@ -58,7 +58,7 @@ class Cases(ABC):
         """Whether there are holes at all."""
 
     @abstractmethod
-    def __getitem__(self, n: int) -> Case:
+    def __getitem__(self, n: int) -> EvalSample:
         """Read or make the case `n`; the same whoever asks, and in whatever order."""
 
     @abstractmethod
@@ -67,7 +67,7 @@ class Cases(ABC):
 
 
 @dataclass(frozen=True)
-class Files(Cases):
+class FolderResults(EvalSamples):
     """Results that lie in a folder, one or several a photo, beside the truth and the masks."""
 
     names: Sequence[str]
@@ -82,9 +82,9 @@ class Files(Cases):
         return any(self.masks)
 
     def digest(self, n: int) -> str:
-        return sha256(self.truths[n].read_bytes())
+        return hash_bytes(self.truths[n].read_bytes())
 
-    def __getitem__(self, n: int) -> Case:
+    def __getitem__(self, n: int) -> EvalSample:
         truth = images.read_photo(self.truths[n])
         height, width = truth.size
         if self.size and (height, width) != (self.size, self.size):
@@ -101,10 +101,16 @@ class Files(Cases):
                     f"{path} is {size[1]}x{size[0]}, but {self.truths[n]} is {width}x{height}; "
                     "nothing is resized here, so make them equal"
                 )
-        return Case(tensor(truth.rgb), tensor(hole[..., None]), [tensor(f.rgb) for f in fills])
+        return EvalSample(
+            image_tensor(truth.rgb),
+            image_tensor(hole[..., None]),
+            [image_tensor(f.rgb) for f in fills],
+        )
 
 
-def paired(results: Path, truth: Path, masks: Path | None, protocol: Protocol) -> Files:
+def pair_results(
+    results: Path, truth: Path, masks: Path | None, protocol: Protocol
+) -> FolderResults:
     """Find by name what belongs together; who has no partner is told in the notes.
 
     The result of `cat.jpg` is `cat` of any format, `cat.filled`, or with several samples `cat.1`,
@@ -113,8 +119,8 @@ def paired(results: Path, truth: Path, masks: Path | None, protocol: Protocol) -
     if not results.is_dir():
         raise DataError(f"{results} is not a folder; give the folder of results, then of the truth")
     found: dict[tuple[str, str], dict[int, str]] = {}
-    for name in pictures(results, [truth, *([masks] if masks else [])]):
-        folder, stem = key(name)
+    for name in list_pictures(results, [truth, *([masks] if masks else [])]):
+        folder, stem = stem_key(name)
         number = re.search(r"\.(\d+)$", stem) if protocol.samples > 1 else None
         stem = stem[: number.start()] if number else stem
         mine = found.setdefault((folder, stem.removesuffix(".filled")), {})
@@ -122,11 +128,11 @@ def paired(results: Path, truth: Path, masks: Path | None, protocol: Protocol) -
         if which in mine:
             raise DataError(f"{results / name} and {results / mine[which]}: keep one of the two")
         mine[which] = name
-    pairing = pairs.pair(truth, masks, skip=results)
+    pairing = pairs.pair_files(truth, masks, skip=results)
     notes = [*pairing.alone.values(), *pairing.unused.values()]
     chosen = []
     for pair in pairing.pairs:
-        mine = found.pop(key(pair.name), {})
+        mine = found.pop(stem_key(pair.name), {})
         if len(mine) == protocol.samples:
             chosen.append((pair, [results / mine[number] for number in sorted(mine)]))
         elif mine:
@@ -137,7 +143,7 @@ def paired(results: Path, truth: Path, masks: Path | None, protocol: Protocol) -
     if not chosen:
         reason = f" ({notes[0]})" if notes else ""
         raise DataError(f"no result in {results} has the name of a photo in {truth}{reason}")
-    return Files(
+    return FolderResults(
         [pair.name for pair, _ in chosen],
         [pair.photo for pair, _ in chosen],
         [pair.mask for pair, _ in chosen],
@@ -148,7 +154,7 @@ def paired(results: Path, truth: Path, masks: Path | None, protocol: Protocol) -
 
 
 @dataclass(frozen=True)
-class Filling(Cases):
+class ModelResults(EvalSamples):
     """Photos that a model fills as often as the protocol wants, at the protocol's size or shapes.
 
     Each is filled in all shapes before the next one is.
@@ -170,37 +176,39 @@ class Filling(Cases):
 
     def digest(self, n: int) -> str:
         photo = self.photos.names[self.given[n // self.each][0]]
-        return sha256(self.photos.images.read(self.photos.root, photo))
+        return hash_bytes(self.photos.images.read(self.photos.root, photo))
 
     @property
     def each(self) -> int:
         """How many cases are made of one photo and mask."""
         return max(len(self.protocol.shapes), 1)
 
-    def __getitem__(self, n: int) -> Case:
+    def __getitem__(self, n: int) -> EvalSample:
         photo, path = self.given[n // self.each]
         image = self.photos.decode(photo)
         if shapes := self.protocol.shapes:
             rows, columns = map(int, shapes[n % self.each].split("x"))
-            image = placed(image, (rows, columns), "cover")
+            image = place_image(image, (rows, columns), "cover")
         if side := self.protocol.size:
-            image = placed(image, (side, side), self.protocol.fit, zoom=self.protocol.zoom)
+            image = place_image(image, (side, side), self.protocol.fit, zoom=self.protocol.zoom)
         height, width = image.shape[-2:]
         if path is not None:
             hole = images.resize_mask(images.read_mask(path).hole, (height, width))
         else:
             assert self.drawn is not None
             hole = self.drawn.draw(height, width, np.random.default_rng([self.seed, photo]))
-        truth, mask = image[None] / 255, tensor(hole[..., None])
+        truth, mask = image[None] / 255, image_tensor(hole[..., None])
         fills = []
         for sample in range(self.protocol.samples):
             sow(self.seed, n, sample)
             net, sizes = self.model.net.to(self.device), self.model.sizes
-            fills.append(fill(net, sizes, truth.to(self.device), mask.float().to(self.device)))
-        return Case(truth, mask, [filled.cpu() for filled in fills])
+            fills.append(
+                fill_tensors(net, sizes, truth.to(self.device), mask.float().to(self.device))
+            )
+        return EvalSample(truth, mask, [filled.cpu() for filled in fills])
 
 
-def of_model(
+def model_results(
     model: str | None,
     weights: str | None,
     data: Path,
@@ -211,14 +219,14 @@ def of_model(
     seed: int,
     device: torch.device,
     resize: int | None = None,
-) -> Filling:
+) -> ModelResults:
     """What a model makes of the photos under `data`, all of them or those a recipe validates on.
 
     `resize`, where given, is the side of the square in which the model sees them.
     """
-    source, photos, drawn = Source(data), Named(kind="files"), None
+    source, photos, drawn = RecipeSource(data), Named(kind="files"), None
     for name in recipe:  # one at most
-        read, source = recipes.read(recipes.find(str(name)))
+        read, source = recipes.read_recipe(recipes.find_recipe(str(name)))
         photos = read.data.val or read.data.train
         if masks is None:
             drawn = masks_of((read.val_masks or read.masks).model_dump(), source, ("masks",))
@@ -227,16 +235,18 @@ def of_model(
     collection = Collection.at(images_of(photos, source, "val"), data)
     opened = open_model(model, weights)
     if resize:
-        opened = replace(opened, net=Resized(opened, resize), sizes=Sizes())
-    return filling(opened, collection, masks, drawn, protocol, seed=seed, device=device)
+        opened = replace(opened, net=ResizedModel(opened, resize), sizes=Sizes())
+    return give_masks(opened, collection, masks, drawn, protocol, seed=seed, device=device)
 
 
-def size_of(recipe: Sequence[Path]) -> int | None:
+def recipe_size(recipe: Sequence[Path]) -> int | None:
     """The size that a recipe trains at."""
-    return next((recipes.read(recipes.find(str(name)))[0].data.size for name in recipe), None)
+    return next(
+        (recipes.read_recipe(recipes.find_recipe(str(name)))[0].data.size for name in recipe), None
+    )
 
 
-class Resized(nn.Module):
+class ResizedModel(nn.Module):
     """A model that sees every picture stretched to a square: the usual way to any size.
 
     What it fills is stretched back. Pixels into which some of the hole was mixed are hole.
@@ -250,10 +260,10 @@ class Resized(nn.Module):
         stretch = partial(F.interpolate, mode="bilinear", align_corners=False, antialias=True)
         small, hole = (stretch(t, (self.side, self.side)) for t in (visible, mask))
         hole = (hole > 1e-3).to(mask)
-        return stretch(fill(self.net, self.sizes, small, hole), visible.shape[-2:])
+        return stretch(fill_tensors(self.net, self.sizes, small, hole), visible.shape[-2:])
 
 
-def filling(
+def give_masks(
     model: Model,
     photos: Collection,
     masks: Path | None,
@@ -262,7 +272,7 @@ def filling(
     *,
     seed: int,
     device: torch.device,
-) -> Filling:
+) -> ModelResults:
     """Give every photo a mask: a file under `masks`, by name or else dealt out, or a `drawn` one.
 
     Dealt out means in an order that `seed` shuffles; where the protocol wants a mask from each of
@@ -273,11 +283,13 @@ def filling(
     if masks is None:
         cases = [(photo, None) for photo in numbers]
     else:
-        files = [masks / name for name in pictures(masks, [])] if masks.is_dir() else [masks]
+        files = [masks / name for name in list_pictures(masks, [])] if masks.is_dir() else [masks]
         if not files:
             raise DataError(f"no mask in {masks}; `inpaint masks gen` makes some")
-        own = {key(path.relative_to(masks).as_posix()): path for path in files if path != masks}
-        named = [own.get(key(name)) for name in photos.names]
+        own = {
+            stem_key(path.relative_to(masks).as_posix()): path for path in files if path != masks
+        }
+        named = [own.get(stem_key(name)) for name in photos.names]
         if all(named):
             cases = list(enumerate(named))
         elif any(named):
@@ -288,7 +300,7 @@ def filling(
         elif len(files) == 1:
             cases = [(photo, files[0]) for photo in numbers]
         else:
-            cases = dealt(files, len(photos.names), protocol, seed)
+            cases = assign_masks(files, len(photos.names), protocol, seed)
             notes.append(
                 f"the {len(files)} masks are not named after the photos: dealt by seed {seed}"
             )
@@ -297,10 +309,10 @@ def filling(
     if protocol.shapes:
         names = [f"{name} {shape}" for name in names for shape in protocol.shapes]
     model.net.eval()
-    return Filling(names, model, photos, cases, drawn, protocol, seed, device, notes)
+    return ModelResults(names, model, photos, cases, drawn, protocol, seed, device, notes)
 
 
-def dealt(
+def assign_masks(
     files: Sequence[Path], count: int, protocol: Protocol, seed: int
 ) -> list[tuple[int, Path | None]]:
     """Which photo gets which mask."""
@@ -310,7 +322,9 @@ def dealt(
         holes = [images.read_mask(path).hole for path in files]
         ratios = [(images.resize_mask(h, (side, side)) if side else h).mean() for h in holes]
         hands = {
-            interval: [path for path, r in zip(files, ratios, strict=True) if inside(interval, r)]
+            interval: [
+                path for path, r in zip(files, ratios, strict=True) if in_interval(interval, r)
+            ]
             for interval in protocol.bins
         }
     cases = []
@@ -322,10 +336,10 @@ def dealt(
     return cases
 
 
-def tensor(array: NDArray) -> Tensor:
+def image_tensor(array: NDArray) -> Tensor:
     """[H, W, C] as [1, C, H, W]."""
     return torch.from_numpy(np.ascontiguousarray(array)).permute(2, 0, 1)[None]
 
 
-def sha256(data: bytes) -> str:
+def hash_bytes(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()

@@ -11,9 +11,11 @@ from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
 from ..errors import DataError
-from .pictures import SUFFIXES, key, pictures
+from .pictures import PICTURE_SUFFIXES, list_pictures, stem_key
 
-MASK = re.compile(r"(.+)[-_]mask\d*|mask\d*[-_](.+)|mask", re.IGNORECASE)  # cat_mask001, mask-cat
+MASK_NAME = re.compile(
+    r"(.+)[-_]mask\d*|mask\d*[-_](.+)|mask", re.IGNORECASE
+)  # cat_mask001, mask-cat
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Pairing:
     unused: Mapping[str, str] = field(default_factory=dict)  # masks, by name
 
 
-def pair(
+def pair_files(
     photos: Path, masks: Path | None, *, only: Collection[str] = (), skip: Path | None = None
 ) -> Pairing:
     """Find the mask of each photo under the folder `photos`.
@@ -50,7 +52,7 @@ def pair(
         raise DataError(f"{photos} is not a folder; `inpaint fill` takes a single photo")
     apart = [skip] if skip else []
     if masks is None or masks.is_file():
-        names = pictures(photos, apart)
+        names = list_pictures(photos, apart)
         if masks:
             own = {n for n in names if PurePosixPath(n).name == masks.name}
             names = [n for n in names if n not in own or not masks.samefile(photos / n)]
@@ -58,30 +60,30 @@ def pair(
     elif not masks.is_dir():
         raise DataError(f"{masks} does not exist; give a mask or a folder of masks")
     elif masks.samefile(photos):
-        both = pictures(photos, apart)
-        shapes = [name for name in both if MASK.fullmatch(PurePosixPath(name).stem)]
-        found = matched(photos, sorted({*both} - {*shapes}), masks, shapes)
+        both = list_pictures(photos, apart)
+        shapes = [name for name in both if MASK_NAME.fullmatch(PurePosixPath(name).stem)]
+        found = match_masks(photos, sorted({*both} - {*shapes}), masks, shapes)
     else:
-        shapes = pictures(masks, [*apart, photos])
-        found = matched(photos, pictures(photos, [*apart, masks]), masks, shapes)
+        shapes = list_pictures(masks, [*apart, photos])
+        found = match_masks(photos, list_pictures(photos, [*apart, masks]), masks, shapes)
     if not found.pairs and not found.alone:
-        raise DataError(f"no photo in {photos}; what is read ends in {', '.join(SUFFIXES)}")
-    return selected(found, only) if only else found
+        raise DataError(f"no photo in {photos}; what is read ends in {', '.join(PICTURE_SUFFIXES)}")
+    return select_pairs(found, only) if only else found
 
 
-def matched(photos: Path, names: Sequence[str], masks: Path, shapes: Sequence[str]) -> Pairing:
+def match_masks(photos: Path, names: Sequence[str], masks: Path, shapes: Sequence[str]) -> Pairing:
     """Pair photos `names` with masks `shapes`; who is in doubt stays alone."""
-    namesakes = Counter(map(key, names))
+    namesakes = Counter(map(stem_key, names))
     meant = defaultdict(list)  # masks by the photo they are named after
     for shape in shapes:
-        folder, stem = key(shape)
-        words = MASK.fullmatch(stem)
+        folder, stem = stem_key(shape)
+        words = MASK_NAME.fullmatch(stem)
         meant[folder, stem].append(shape)
         if words and (folder, stem) not in namesakes:
             meant[folder, words[1] or words[2]].append(shape)  # None: the folder's common mask
     pairs, alone, used = [], {}, set()
     for name in names:
-        folder, stem = place = key(name)
+        folder, stem = place = stem_key(name)
         own = meant.get(place, [])
         shared = meant.get((folder, None), [])
         found = own or shared
@@ -103,14 +105,14 @@ def matched(photos: Path, names: Sequence[str], masks: Path, shapes: Sequence[st
         else:
             pairs.append(Pair(name, photos / name, masks / found[0]))
     unused = {
-        shape: f"{masks / shape} is the mask of no photo in {photos / key(shape)[0]}"
+        shape: f"{masks / shape} is the mask of no photo in {photos / stem_key(shape)[0]}"
         for shape in shapes
         if shape not in used
     }
     return Pairing(pairs, alone, unused)
 
 
-def selected(found: Pairing, only: Collection[str]) -> Pairing:
+def select_pairs(found: Pairing, only: Collection[str]) -> Pairing:
     """What of `found` has a name, with or without its folders, that matches a pattern."""
 
     def wanted(name: str) -> bool:

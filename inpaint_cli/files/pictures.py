@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..errors import DataError, ImageError
 
-SUFFIXES = {  # of pictures, and the formats that they stand for
+PICTURE_SUFFIXES = {  # of pictures, and the formats that they stand for
     suffix: format
     for format, suffixes in {
         "JPEG": ".jpg .jpeg .jpe .jfif .mpo",
@@ -26,12 +26,14 @@ SUFFIXES = {  # of pictures, and the formats that they stand for
 
 def picture_format(path: Path) -> str:
     """The format for which the suffix of `path` stands; raises `ImageError` where that is none."""
-    if (suffix := path.suffix.lower()) not in SUFFIXES:
-        raise ImageError(f"{path} has no suffix of a picture; use one of {', '.join(SUFFIXES)}")
-    return SUFFIXES[suffix]
+    if (suffix := path.suffix.lower()) not in PICTURE_SUFFIXES:
+        raise ImageError(
+            f"{path} has no suffix of a picture; use one of {', '.join(PICTURE_SUFFIXES)}"
+        )
+    return PICTURE_SUFFIXES[suffix]
 
 
-def pictures(folder: Path, skip: Sequence[Path]) -> list[str]:
+def list_pictures(folder: Path, skip: Sequence[Path]) -> list[str]:
     """Names with slashes of the pictures under `folder`, sorted, without hidden ones."""
     left_out = {(s.st_dev, s.st_ino) for path in skip if path.exists() for s in [path.stat()]}
 
@@ -44,7 +46,7 @@ def pictures(folder: Path, skip: Sequence[Path]) -> list[str]:
                     status = os.stat(entry.path)
                     if (status.st_dev, status.st_ino) not in left_out:
                         yield from walk(entry.path, f"{prefix}{entry.name}/")
-                elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:
+                elif os.path.splitext(entry.name)[1].lower() in PICTURE_SUFFIXES:
                     yield prefix + entry.name
 
     try:
@@ -53,7 +55,7 @@ def pictures(folder: Path, skip: Sequence[Path]) -> list[str]:
         raise DataError(f"{error.filename} cannot be listed: {error.strerror}") from error
 
 
-def key(name: str) -> tuple[str, str]:
+def stem_key(name: str) -> tuple[str, str]:
     """The subfolder and the stem of a name with slashes."""
     folder, _, file = name.rpartition("/")
     return folder, os.path.splitext(file)[0]

@@ -13,34 +13,34 @@ import urllib.request
 from pathlib import Path
 
 from ..errors import WeightsError
-from .write import replacing
+from .write import atomic_path
 
-TORCH = "https://download.pytorch.org/models"
+TORCH_URL = "https://download.pytorch.org/models"
 
 # As torch hub names files, each ends in the first eight digits of its SHA-256.
-FILES = {
-    "alexnet": f"{TORCH}/alexnet-owt-7be5be79.pth",
+BACKBONES = {
+    "alexnet": f"{TORCH_URL}/alexnet-owt-7be5be79.pth",
     "inception-fid": "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
     "pt_inception-2015-12-05-6726825d.pth",
-    "resnet34": f"{TORCH}/resnet34-b627a593.pth",
-    "resnet50": f"{TORCH}/resnet50-0676ba61.pth",
-    "vgg16": f"{TORCH}/vgg16-397923af.pth",
-    "vgg19": f"{TORCH}/vgg19-dcbb9e9d.pth",
+    "resnet34": f"{TORCH_URL}/resnet34-b627a593.pth",
+    "resnet50": f"{TORCH_URL}/resnet50-0676ba61.pth",
+    "vgg16": f"{TORCH_URL}/vgg16-397923af.pth",
+    "vgg19": f"{TORCH_URL}/vgg19-dcbb9e9d.pth",
 }
 
 
-def path(name: str) -> Path:
+def backbone_path(name: str) -> Path:
     """The verified file of the backbone `name`, downloaded where that is allowed.
 
     Raises `WeightsError`, which says what to put where, if there is none.
     """
-    url = FILES[name]
+    url = BACKBONES[name]
     file = url.rpartition("/")[2]
     own = os.environ.get("INPAINT_WEIGHTS_DIR")
-    folders = [Path(own), hub()] if own else [hub()]
+    folders = [Path(own), torch_hub_dir()] if own else [torch_hub_dir()]
     for folder in folders:
         if (folder / file).is_file():
-            return verified(folder / file)
+            return verify_hash(folder / file)
     target = folders[0] / file
     missing = (
         f"{name} needs {file}, which is not in {' or '.join(map(str, folders))}: download {url} "
@@ -48,22 +48,22 @@ def path(name: str) -> Path:
     )
     if os.environ.get("INPAINT_OFFLINE", "0") not in ("", "0"):
         raise WeightsError(missing)
-    with replacing(target) as temporary:
+    with atomic_path(target) as temporary:
         try:
-            download(url, temporary)
+            download_file(url, temporary)
         except OSError as error:
             raise WeightsError(f"{missing} (the download failed: {error})") from error
-        verified(temporary, url)
+        verify_hash(temporary, url)
     return target
 
 
-def hub() -> Path:
+def torch_hub_dir() -> Path:
     """Where torch hub keeps checkpoints, by torch's own rules."""
     cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
     return Path(os.environ.get("TORCH_HOME", f"{cache}/torch")).expanduser() / "hub/checkpoints"
 
 
-def verified(path: Path, source: str = "") -> Path:
+def verify_hash(path: Path, source: str = "") -> Path:
     """`path`, if its SHA-256 begins as the name of `source` (default: of `path`) promises."""
     cure = "download it by hand" if source else "delete it and try again"
     source = source or str(path)
@@ -81,7 +81,7 @@ def verified(path: Path, source: str = "") -> Path:
     return path
 
 
-def download(url: str, target: Path) -> None:
+def download_file(url: str, target: Path) -> None:
     """Fetch `url` into `target`, with a bar on stderr."""
     from tqdm import tqdm
 

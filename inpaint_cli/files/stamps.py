@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 
-class Stamp(NamedTuple):
+class FileStamp(NamedTuple):
     """What tells whether a file has changed: its size and time, and its hash where they differ."""
 
     size: int
@@ -15,9 +15,9 @@ class Stamp(NamedTuple):
     sha256: str
 
     @classmethod
-    def of(cls, path: Path) -> "Stamp":
+    def of(cls, path: Path) -> "FileStamp":
         status = os.stat(path)
-        return cls(status.st_size, status.st_mtime_ns, digest(path, status.st_mtime_ns))
+        return cls(status.st_size, status.st_mtime_ns, file_hash(path, status.st_mtime_ns))
 
     def fits(self, path: Path) -> bool:
         """Whether the file at `path` is still the one of this stamp."""
@@ -25,12 +25,12 @@ class Stamp(NamedTuple):
             status = os.stat(path)
             if status.st_size != self.size or status.st_mtime_ns == self.mtime:
                 return status.st_size == self.size
-            return digest(path, status.st_mtime_ns) == self.sha256
+            return file_hash(path, status.st_mtime_ns) == self.sha256
         except OSError:
             return False
 
 
 @lru_cache(maxsize=16)  # one mask may serve all photos
-def digest(path: Path, mtime: int) -> str:
+def file_hash(path: Path, mtime: int) -> str:
     """The SHA-256 of a file as it was at `mtime`."""
     return sha256(path.read_bytes()).hexdigest()

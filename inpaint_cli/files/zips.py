@@ -8,20 +8,22 @@ from zipfile import BadZipFile, ZipFile
 
 from ..errors import DataError
 
-LARGEST = 2**30  # bytes that a file may unpack to
+LARGEST_MEMBER = 2**30  # bytes that a file may unpack to
 
 
-def members(path: Path) -> list[str]:
+def zip_names(path: Path) -> list[str]:
     """The names of all that the archive at `path` holds. Raises `DataError` where it is none."""
-    return archive(path, os.getpid()).namelist()
+    return open_zip(path, os.getpid()).namelist()
 
 
-def member(path: Path, name: str) -> bytes:
+def read_zip_member(path: Path, name: str) -> bytes:
     """The file `name` of the archive at `path`. Raises `DataError` where it is damaged or huge."""
     try:
-        packed = archive(path, os.getpid())
-        if packed.getinfo(name).file_size > LARGEST:
-            raise DataError(f"{path}: {name} unpacks to more than {LARGEST:,} bytes; take it out")
+        packed = open_zip(path, os.getpid())
+        if packed.getinfo(name).file_size > LARGEST_MEMBER:
+            raise DataError(
+                f"{path}: {name} unpacks to more than {LARGEST_MEMBER:,} bytes; take it out"
+            )
         return packed.read(name)
     except KeyError as error:
         raise DataError(f"{path} holds no {name}; check the name") from error
@@ -30,7 +32,7 @@ def member(path: Path, name: str) -> bytes:
 
 
 @lru_cache(maxsize=16)
-def archive(path: Path, process: int) -> ZipFile:
+def open_zip(path: Path, process: int) -> ZipFile:
     """The opened archive; one for each process, for a file's position is shared across a fork."""
     try:
         return ZipFile(path)

@@ -8,11 +8,11 @@ from PIL import Image, ImageDraw
 from skimage import data
 
 from .. import images
-from ..files.write import free, replacing
+from ..files.write import atomic_path, check_free
 from ..models.choose import open_model
 from ..reports import contact_sheet as sheets
 from .fill import fill_file
-from .options import Options
+from .options import FillOptions
 
 # fmt: off
 SPOON = [
@@ -28,7 +28,7 @@ SCRATCHES = (
 )
 
 
-def demo(folder: Path, *, overwrite: bool, report: Callable[[str], None]) -> list[Path]:
+def run_demo(folder: Path, *, overwrite: bool, report: Callable[[str], None]) -> list[Path]:
     """Write four pictures into `folder` and return their paths: photo, mask, result, sheet.
 
     The photo is scikit-image's cup of coffee (Rachel Michetti, CC0); the hole is the spoon on its
@@ -38,29 +38,36 @@ def demo(folder: Path, *, overwrite: bool, report: Callable[[str], None]) -> lis
         folder / name for name in ("photo.png", "mask.png", "photo.filled.png", "sheet.png")
     )
     for path in (photo, mask, result, page):
-        free(path, overwrite=overwrite)
+        check_free(path, overwrite=overwrite)
     coffee = Image.fromarray(data.coffee())
-    for path, picture in ((photo, coffee), (mask, drawn(coffee.size))):
-        with replacing(path) as temporary:
+    for path, picture in ((photo, coffee), (mask, draw_demo_mask(coffee.size))):
+        with atomic_path(path) as temporary:
             picture.save(temporary)
     source, hole = images.read_photo(photo), images.read_mask(mask).hole
     model = open_model()
     report(f"filling with {model.name}")
     fill_file(
-        model, source, hole, result, options=Options(), overwrite=True, verify=True, report=report
+        model,
+        source,
+        hole,
+        result,
+        options=FillOptions(),
+        overwrite=True,
+        verify=True,
+        report=report,
     )
     before = np.asarray(coffee)
     row = [
         (before, "photo"),
-        (sheets.overlay(before, hole), f"hole, {hole.mean():.0%} of it"),
-        (images.in_bytes(images.read_photo(result).rgb), f"filled with {model.name}"),
+        (sheets.overlay_hole(before, hole), f"hole, {hole.mean():.0%} of it"),
+        (images.to_bytes(images.read_photo(result).rgb), f"filled with {model.name}"),
     ]
-    with replacing(page) as temporary:
-        sheets.sheet([row], cell=600).save(temporary)
+    with atomic_path(page) as temporary:
+        sheets.contact_sheet([row], cell=600).save(temporary)
     return [photo, mask, result, page]
 
 
-def drawn(size: tuple[int, int]) -> Image.Image:
+def draw_demo_mask(size: tuple[int, int]) -> Image.Image:
     """The mask: white over the spoon and along the scratches."""
     mask = Image.new("1", size)
     draw = ImageDraw.Draw(mask)

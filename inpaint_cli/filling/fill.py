@@ -20,16 +20,16 @@ from ..api.architectures import Precision, Sizes
 from ..errors import ImageError, InpaintError
 from ..models.weights import Model
 from ..runtime import devices
-from ..runtime.seed import seed
+from ..runtime.seed import seed_torch
 from .hole import Hole
-from .options import Options
-from .windows import Box, Region, plan
+from .options import FillOptions
+from .windows import Box, Region, plan_windows
 
 SMALLEST = 32  # pixels a side, below which a window is not halved any more
 
 
 @dataclass(frozen=True)
-class Filled:
+class FilledPhoto:
     """A filled photo and how it came about."""
 
     photo: images.Photo
@@ -39,7 +39,9 @@ class Filled:
     notes: Sequence[str]
 
 
-def shrunk(rgb: NDArray[np.float32], hole: Hole, side: int) -> tuple[NDArray[np.float32], Hole]:
+def shrink_visible(
+    rgb: NDArray[np.float32], hole: Hole, side: int
+) -> tuple[NDArray[np.float32], Hole]:
     """`rgb` [H, W, 3] and `hole` [H, W] at `side` pixels; a pixel shows what of it is visible."""
     import cv2
 
@@ -52,7 +54,7 @@ def shrunk(rgb: NDArray[np.float32], hole: Hole, side: int) -> tuple[NDArray[np.
 
 
 @torch.inference_mode()
-def fill(net: nn.Module, sizes: Sizes, image: Tensor, mask: Tensor) -> Tensor:
+def fill_tensors(net: nn.Module, sizes: Sizes, image: Tensor, mask: Tensor) -> Tensor:
     """Fill `image` [N, 3, H, W] where `mask` [N, 1, H, W] is over 1/2; the rest stays as it is.
 
     Both are continued to the right and below, mirrored where that reaches far enough, to a size
@@ -60,14 +62,14 @@ def fill(net: nn.Module, sizes: Sizes, image: Tensor, mask: Tensor) -> Tensor:
     """
     height, width = image.shape[-2:]
     mask = (mask > 0.5).to(image.dtype)
-    known, hole = (extended(t, sizes) for t in (image * (1 - mask), mask))
+    known, hole = (pad_to_size(t, sizes) for t in (image * (1 - mask), mask))
     out = net(known, hole)
     picture = (out if isinstance(out, Tensor) else out[0])[..., :height, :width].to(image)
     sound = torch.where(picture.isfinite(), picture, torch.nan).clamp(0, 1)
     return torch.where(mask > 0, sound, image)
 
 
-def extended(image: Tensor, sizes: Sizes) -> Tensor:
+def pad_to_size(image: Tensor, sizes: Sizes) -> Tensor:
     """`image` [N, C, H, W] in a size that the network takes."""
     height, width = image.shape[-2:]
     rows, columns = sizes.fit(height, width)
@@ -82,22 +84,22 @@ def fill_photo(
     photo: images.Photo,
     hole: Hole,
     *,
-    options: Options = Options(),  # noqa: B008 (it is frozen)
+    options: FillOptions = FillOptions(),  # noqa: B008 (it is frozen)
     sample: int = 0,
     report: Callable[[str], None] = lambda note: None,
-) -> Filled:
+) -> FilledPhoto:
     """Fill `hole` [H, W], grown as `options` say, in windows; all else stays as the file has it.
 
     Samples differ where the model is stochastic. `report` is told at once what had to be changed
     and is in the notes afterwards: a precision that gave no numbers, a window that did not fit into
     memory.
     """
-    device, precision = setup(model, options)
+    device, precision = choose_runtime(model, options)
     grown = images.grow(hole, options.grow)
     if not grown.any():
         note = f"there is no hole in {photo.name}: it stays as it is"
         report(note)
-        return Filled(photo, grown, (), precision, (note,))
+        return FilledPhoto(photo, grown, (), precision, (note,))
     if grown.all():
         raise ImageError(
             f"the hole is all of {photo.name}: nothing is left to fill it from;"
@@ -107,12 +109,12 @@ def fill_photo(
     limit = options.window or model.sizes.window
     notes: list[str] = []
     while True:
-        regions = plan(grown, model.sizes, limit)
+        regions = plan_windows(grown, model.sizes, limit)
         windows = [window for region in regions for window in region.windows]
         attempt = Attempt(model, photo, hole, grown, options, sample, device, precision, limit)
         try:
             filled = photo.paste(attempt.patches(regions), opaque=options.alpha)
-            return Filled(filled, grown, windows, precision, notes)
+            return FilledPhoto(filled, grown, windows, precision, notes)
         except Unsound:
             if precision == "full":
                 raise InpaintError(
@@ -121,7 +123,7 @@ def fill_photo(
             notes.append(f"{precision} gave values that are no numbers: now in full precision")
             precision = "full"
         except (MemoryError, RuntimeError) as error:
-            if not devices.out_of_memory(error):
+            if not devices.is_out_of_memory(error):
                 raise
             side = max(max(window.height, window.width) for window in windows)
             side = side if model.sizes.tiles else min(side, limit)
@@ -133,11 +135,11 @@ def fill_photo(
                 ) from None
             notes.append(f"a window of {side} pixels does not fit into memory: now {limit}")
         report(notes[-1])
-        devices.release(device)
+        devices.release_memory(device)
 
 
 @dataclass(frozen=True)
-class Written:
+class FillResult:
     """What became of one photo: its file, or None for stdout, and how it was made."""
 
     output: Path | None
@@ -159,12 +161,12 @@ def fill_file(
     hole: Hole,
     output: Path | BinaryIO,
     *,
-    options: Options,
+    options: FillOptions,
     sample: int = 0,
     overwrite: bool = False,
     verify: bool = False,
     report: Callable[[str], None] = lambda note: None,
-) -> Written:
+) -> FillResult:
     """`fill_photo` into a file in the format of its suffix, or into a stream in the photo's own.
 
     `verify` reads a file again and reports what changed outside the hole. Raises `InpaintError`
@@ -192,7 +194,7 @@ def fill_file(
         )
     for note in notes:
         report(note)
-    return Written(
+    return FillResult(
         path,
         seconds,
         filled.precision,
@@ -203,12 +205,12 @@ def fill_file(
     )
 
 
-def setup(model: Model, options: Options) -> tuple[torch.device, Precision]:
+def choose_runtime(model: Model, options: FillOptions) -> tuple[torch.device, Precision]:
     """Where `model` will run, and how exactly."""
-    device = devices.device(options.device)
+    device = devices.choose_device(options.device)
     if device.type == "cpu":
-        devices.keep_memory()
-    return device, devices.precision(options.precision, model.precisions, device)
+        devices.keep_freed_memory()
+    return device, devices.choose_precision(options.precision, model.precisions, device)
 
 
 class Unsound(Exception):
@@ -223,7 +225,7 @@ class Attempt:
     photo: images.Photo
     core: Hole
     hole: Hole
-    options: Options
+    options: FillOptions
     sample: int
     device: torch.device
     precision: Precision
@@ -265,7 +267,7 @@ class Attempt:
         """`rgb` [H, W, 3] with its hole as the network fills it when shrunk to `side` pixels."""
         import cv2
 
-        small, gone = shrunk(rgb, hole, side)
+        small, gone = shrink_visible(rgb, hole, side)
         if gone.any():
             small = self.network(small, gone, 0, 0)
         large = cv2.resize(small, hole.shape[::-1], interpolation=cv2.INTER_CUBIC)
@@ -277,9 +279,9 @@ class Attempt:
         """`rgb` [h, w, 3] with `hole` [h, w] filled; where it lies in the photo seeds chance."""
         image = torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1)[None].to(self.device)
         mask = torch.from_numpy(hole.astype(np.float32))[None, None].to(self.device)
-        seed(self.options.seed, self.sample, top, left)
+        seed_torch(self.options.seed, self.sample, top, left)
         with devices.autocast(self.device, self.precision):
-            out = fill(self.model.net, self.model.sizes, image, mask)
+            out = fill_tensors(self.model.net, self.model.sizes, image, mask)
         if not out.isfinite().all():
             raise Unsound
         return out[0].permute(1, 2, 0).cpu().numpy()

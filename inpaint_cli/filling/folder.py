@@ -25,28 +25,28 @@ from typing import Any, Literal
 from tqdm import tqdm
 
 from ..errors import DataError, ImageError, InpaintError
-from ..files.pairs import Pair, Pairing, pair
-from ..files.stamps import Stamp, digest
-from ..files.write import abandoned, unwritable
-from ..models.choose import DEFAULT, default, locate
-from ..runtime.workers import spread
+from ..files.pairs import Pair, Pairing, pair_files
+from ..files.stamps import FileStamp, file_hash
+from ..files.write import find_leftovers, write_error
+from ..models.choose import DEFAULT_MODEL, locate_weights, stored_choice
+from ..runtime.workers import run_in_workers
 from . import ledger
-from .ledger import Entry
-from .options import Options
-from .provenance import beside
+from .ledger import LedgerEntry
+from .options import FillOptions
+from .provenance import card_path
 
-FULL = (errno.ENOSPC, errno.EDQUOT)  # of a disk, of what a user may have of it
-State = Literal["new", "changed", "missing", "again", "done", "failed"]
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)  # of a disk, of what a user may have of it
+ItemState = Literal["new", "changed", "missing", "again", "done", "failed"]
 
 
 @dataclass(frozen=True)
-class Job:
+class FolderJob:
     """What is asked for: plain values, which other processes can be told."""
 
     photos: Path
     masks: Path | None  # a file for all, a folder, or None: what the options say alone
     output: Path
-    options: Options
+    options: FillOptions
     model: str | None = None
     weights: str | None = None
     only: Sequence[str] = ()
@@ -58,25 +58,27 @@ class Job:
     def settings(self) -> str:
         """A hash of all that shapes the results besides photos and masks; the device does not."""
         options = replace(self.options, device="").to_dict()
-        shaping = json.dumps([identity(self.model, self.weights), options])
+        shaping = json.dumps([model_identity(self.model, self.weights), options])
         return sha256(shaping.encode()).hexdigest()
 
 
-def identity(model: str | None, weights: str | None) -> str:
+def model_identity(model: str | None, weights: str | None) -> str:
     """The hash of the weights that `open_model` would open, or the name of what needs none."""
-    choice = weights or model or os.environ.get("INPAINT_WEIGHTS") or default() or DEFAULT
-    path = locate(choice)
-    return digest(path, path.stat().st_mtime_ns) if path.is_file() else choice
+    choice = (
+        weights or model or os.environ.get("INPAINT_WEIGHTS") or stored_choice() or DEFAULT_MODEL
+    )
+    path = locate_weights(choice)
+    return file_hash(path, path.stat().st_mtime_ns) if path.is_file() else choice
 
 
 @dataclass(frozen=True)
-class Item:
+class JobItem:
     """A pair and how it stands; `made` is what lies at `output` by this job, untouched since."""
 
     pair: Pair
     output: Path
-    state: State
-    made: Stamp | None = None
+    state: ItemState
+    made: FileStamp | None = None
     error: str = ""
 
     @property
@@ -85,10 +87,10 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ItemOutcome:
     """How an item ended, and what the whole job should know: who fills, a disk that is full."""
 
-    entry: Entry
+    entry: LedgerEntry
     how: str = ""
     full: bool = False
 
@@ -105,7 +107,7 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Report:
+class FolderReport:
     """What a job has come to; `failed` photos and `unused` masks are sentences by name."""
 
     output: Path
@@ -122,34 +124,36 @@ class Report:
         return asdict(self) | {"output": str(self.output)}
 
 
-def paired(job: Job) -> Pairing:
+def pair_job(job: FolderJob) -> Pairing:
     """Find the photos and their masks; `DataError` if there are none or a result would hit one."""
-    pairing = pair(job.photos, job.masks, only=job.only, skip=job.output)
-    unharmed(pairing.pairs, job.output)
+    pairing = pair_files(job.photos, job.masks, only=job.only, skip=job.output)
+    check_inputs_safe(pairing.pairs, job.output)
     return pairing
 
 
-def survey(job: Job, pairing: Pairing, *, retry_failed: bool = False) -> list[Item]:
+def survey_job(job: FolderJob, pairing: Pairing, *, retry_failed: bool = False) -> list[JobItem]:
     """Every pair and what the ledger and the files say about it; writes nothing."""
-    known, settings = ledger.entries(job.output), job.settings
+    known, settings = ledger.read_entries(job.output), job.settings
     items = []
     for each in pairing.pairs:
         output, entry = job.output / each.name, known.get(each.name)
         made = entry.made if entry and entry.made and entry.made.fits(output) else None
-        state: State = "new"
+        state: ItemState = "new"
         if entry is not None:
-            if not (entry.settings == settings and unchanged(entry, each)):
+            if not (entry.settings == settings and is_unchanged(entry, each)):
                 state = "changed"
             elif entry.error:
                 state = "failed" if entry.lasting and not retry_failed else "again"
             else:
-                state = "done" if made and (not job.card or beside(output).exists()) else "missing"
+                state = (
+                    "done" if made and (not job.card or card_path(output).exists()) else "missing"
+                )
         error = entry.error if entry and state == "failed" else ""
-        items.append(Item(each, output, state, made, error))
+        items.append(JobItem(each, output, state, made, error))
     return items
 
 
-def unchanged(entry: Entry, pair: Pair) -> bool:
+def is_unchanged(entry: LedgerEntry, pair: Pair) -> bool:
     """Whether photo and mask are those that `entry` tells of."""
     if entry.photo is None or (entry.mask is None) != (pair.mask is None):
         return False
@@ -158,7 +162,7 @@ def unchanged(entry: Entry, pair: Pair) -> bool:
     )
 
 
-def unharmed(pairs: Sequence[Pair], output: Path) -> None:
+def check_inputs_safe(pairs: Sequence[Pair], output: Path) -> None:
     """Raise `DataError` where the output of a pair is a photo or a mask of the job."""
     if output.exists() and not output.is_dir():
         raise DataError(f"{output} is a file; give a folder with -o")
@@ -181,29 +185,29 @@ def unharmed(pairs: Sequence[Pair], output: Path) -> None:
             raise DataError(f"{output / each.name} would replace an input; give another -o")
 
 
-def run(
-    job: Job,
+def run_job(
+    job: FolderJob,
     *,
     workers: int = 1,
     retry_failed: bool = False,
     tell: Callable[[str], None] = lambda note: None,
-) -> Report | None:
+) -> FolderReport | None:
     """Fill what is left to fill, and report it; under `accelerate launch`, this process's share.
 
     There only the first process gets the report, of all, and the others get None. Raises
     `InpaintError` where the job as a whole cannot be done; what fails for one photo does not.
     """
     start = perf_counter()
-    team = processes()
+    team = process_group()
     rank, world = (team.process_index, team.num_processes) if team else (0, 1)
     with ExitStack() as stack:
-        pairing = paired(job)
+        pairing = pair_job(job)
         if rank == 0:
-            stack.enter_context(prepared(job, pairing, tell))
+            stack.enter_context(prepare_output(job, pairing, tell))
         if team:
             team.wait_for_everyone()
-        mine = survey(job, pairing, retry_failed=retry_failed)[rank::world]
-        tallies = [work(job, mine, workers, tell, quiet=rank > 0)]
+        mine = survey_job(job, pairing, retry_failed=retry_failed)[rank::world]
+        tallies = [fill_items(job, mine, workers, tell, quiet=rank > 0)]
         if team:
             from accelerate.utils import gather_object
 
@@ -214,7 +218,7 @@ def run(
     failed = dict(pairing.alone)
     for tally in tallies:
         failed |= tally.failed
-    return Report(
+    return FolderReport(
         job.output,
         sum(tally.filled for tally in tallies),
         sum(tally.kept for tally in tallies),
@@ -226,7 +230,7 @@ def run(
     )
 
 
-def processes() -> Any:
+def process_group() -> Any:
     """Accelerate's state where several processes share the job. They only talk: over the CPU."""
     if int(os.environ.get("WORLD_SIZE", "1")) < 2:
         return None
@@ -236,37 +240,37 @@ def processes() -> Any:
 
 
 @contextmanager
-def prepared(job: Job, pairing: Pairing, tell: Callable[[str], None]) -> Iterator[None]:
+def prepare_output(job: FolderJob, pairing: Pairing, tell: Callable[[str], None]) -> Iterator[None]:
     """The output folder to ourselves, with a sound ledger and, before and after, nothing torn."""
     try:
         job.output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise unwritable(job.output, error) from error
-    places = defaultdict(lambda: [ledger.NAME])
+        raise write_error(job.output, error) from error
+    places = defaultdict(lambda: [ledger.LEDGER])
     for each in pairing.pairs:
         output = job.output / each.name
-        places[output.parent] += [output.name, beside(output).name]
-    with ledger.alone(job.output):
-        sweep(places)
-        if damage := ledger.mend(job.output):
+        places[output.parent] += [output.name, card_path(output).name]
+    with ledger.lock_folder(job.output):
+        remove_leftovers(places)
+        if damage := ledger.repair_ledger(job.output):
             tell(damage)
         try:
             yield
         finally:
-            sweep(places)
+            remove_leftovers(places)
 
 
-def sweep(places: Mapping[Path, Sequence[str]]) -> None:
+def remove_leftovers(places: Mapping[Path, Sequence[str]]) -> None:
     """Remove what killed processes have left half-written of the files named, by folder."""
     for folder, names in places.items():
         if folder.is_dir():
-            for path in abandoned(folder, names):
+            for path in find_leftovers(folder, names):
                 path.unlink(missing_ok=True)
 
 
-def work(
-    job: Job,
-    items: Sequence[Item],
+def fill_items(
+    job: FolderJob,
+    items: Sequence[JobItem],
     workers: int,
     tell: Callable[[str], None],
     *,
@@ -288,12 +292,12 @@ def work(
         dynamic_ncols=True,
         disable=quiet or None,  # None: where nobody looks
     )
-    begin, how = partial(beginning, job, workers), ""
+    begin, how = partial(start_filling, job, workers), ""
     slow = ["inpaint_cli.filling.fill"]  # to import: torch
-    outcomes = spread(begin, todo, min(workers, len(todo)), preload=slow)
-    with ledger.appending(job.output) as book, bar, closing(outcomes):
+    outcomes = run_in_workers(begin, todo, min(workers, len(todo)), preload=slow)
+    with ledger.open_ledger(job.output) as book, bar, closing(outcomes):
         for item, outcome in outcomes:
-            outcome = outcome or died(job, item)
+            outcome = outcome or killed_outcome(job, item)
             entry = outcome.entry
             if outcome.how and not how and not quiet:
                 how = outcome.how
@@ -315,15 +319,15 @@ def work(
     return tally
 
 
-def died(job: Job, item: Item) -> Outcome:
+def killed_outcome(job: FolderJob, item: JobItem) -> ItemOutcome:
     error = (
         f"the process that filled {item.pair.photo} died, perhaps for want of memory; try fewer"
         " --workers or a smaller --window"
     )
-    return Outcome(Entry(item.pair.name, job.settings, None, None, item.made, error))
+    return ItemOutcome(LedgerEntry(item.pair.name, job.settings, None, None, item.made, error))
 
 
-def beginning(job: Job, workers: int) -> Callable[[Item], Outcome]:
+def start_filling(job: FolderJob, workers: int) -> Callable[[JobItem], ItemOutcome]:
     """Open the model, in one of some `workers` of this process, and return what fills."""
     import torch
 
@@ -337,36 +341,36 @@ def beginning(job: Job, workers: int) -> Callable[[Item], Outcome]:
         own = int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count()
         options = replace(options, device=f"cuda:{own}")
     model = open_model(job.model, job.weights)
-    device, precision = fill.setup(model, options)
+    device, precision = fill.choose_runtime(model, options)
     held = f" with {model.weights}" if model.weights else ""
     how = f"filling on {device} in {precision} precision: {model.name}{held}"
     how = "\n".join([how, *model.notes])
     settings = job.settings
 
-    def attempt(item: Item) -> Outcome:
+    def attempt(item: JobItem) -> ItemOutcome:
         start, pair = perf_counter(), item.pair
-        entry = Entry(pair.name, settings, None, None, item.made)
+        entry = LedgerEntry(pair.name, settings, None, None, item.made)
         try:
             entry = replace(
-                entry, photo=Stamp.of(pair.photo), mask=pair.mask and Stamp.of(pair.mask)
+                entry, photo=FileStamp.of(pair.photo), mask=pair.mask and FileStamp.of(pair.mask)
             )
-            notes = make(job, options, model, item)
+            notes = fill_item(job, options, model, item)
             seconds = round(perf_counter() - start, 4)
-            made = Stamp.of(item.output)
-            return Outcome(replace(entry, made=made, seconds=seconds, notes=tuple(notes)), how)
+            made = FileStamp.of(item.output)
+            return ItemOutcome(replace(entry, made=made, seconds=seconds, notes=tuple(notes)), how)
         except (InpaintError, OSError) as error:
             cause = error if isinstance(error, OSError) else error.__cause__
-            full = isinstance(cause, OSError) and cause.errno in FULL
+            full = isinstance(cause, OSError) and cause.errno in DISK_FULL
             lasting = isinstance(error, ImageError) and entry.photo is not None
-            return Outcome(replace(entry, error=str(error), lasting=lasting), how, full)
+            return ItemOutcome(replace(entry, error=str(error), lasting=lasting), how, full)
         except Exception as error:
             bug = f"{pair.photo} met a bug, please report it: {error!r}"
-            return Outcome(replace(entry, error=bug, notes=(traceback.format_exc(),)), how)
+            return ItemOutcome(replace(entry, error=bug, notes=(traceback.format_exc(),)), how)
 
     return attempt
 
 
-def make(job: Job, options: Options, model: Any, item: Item) -> Sequence[str]:
+def fill_item(job: FolderJob, options: FillOptions, model: Any, item: JobItem) -> Sequence[str]:
     """Fill one photo into its file, and write its card; return notes.
 
     A file that is there already and that the ledger does not know may be what a killed job has
@@ -375,10 +379,10 @@ def make(job: Job, options: Options, model: Any, item: Item) -> Sequence[str]:
     from .. import images
     from . import fill
     from . import provenance as card
-    from .hole import hole_of
+    from .hole import find_hole
 
     photo = images.read_photo(item.pair.photo)
-    hole = hole_of(photo, item.pair.mask, options)
+    hole = find_hole(photo, item.pair.mask, options)
     foreign = not (job.overwrite or item.made) and item.output.exists()
     with TemporaryDirectory() if foreign else nullcontext() as folder:
         output = Path(folder, item.output.name) if folder else item.output
@@ -397,7 +401,7 @@ def make(job: Job, options: Options, model: Any, item: Item) -> Sequence[str]:
                 " another -o"
             )
     if job.card:
-        card.write(
+        card.write_card(
             model,
             written,
             item.pair.photo,

@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 from .. import images
 from ..errors import ImageError
-from .options import Options
+from .options import FillOptions
 
 Hole = NDArray[np.bool_]
 
 
-def hole_of(photo: images.Photo, mask: Path | None, options: Options) -> images.Mask:
+def find_hole(photo: images.Photo, mask: Path | None, options: FillOptions) -> images.ReadMask:
     """The hole that a mask file, the photo's own alpha and regions mark together.
 
     Alpha counts where `options.alpha`. Raises `ImageError` where the mask has another size, unless
@@ -21,15 +21,15 @@ def hole_of(photo: images.Photo, mask: Path | None, options: Options) -> images.
     hole, notes = np.zeros(photo.size, np.bool_), ()
     if mask is not None:
         read = images.read_mask(mask, threshold=options.threshold, invert=options.invert)
-        hole, notes = fitted(read.hole, photo, str(mask), options.resize), read.notes
+        hole, notes = fit_hole(read.hole, photo, str(mask), options.resize), read.notes
     if options.alpha:
         hole = hole | photo.hole_from_alpha()
     if options.regions:
         hole = hole | images.hole_of_regions(photo.size, options.regions)
-    return images.Mask(hole, notes)
+    return images.ReadMask(hole, notes)
 
 
-def fitted(hole: Hole, photo: images.Photo, name: str, resize: bool) -> Hole:
+def fit_hole(hole: Hole, photo: images.Photo, name: str, resize: bool) -> Hole:
     """The hole in the photo's size."""
     if hole.shape == photo.size:
         return hole

@@ -13,50 +13,50 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InpaintError
-from ..files.stamps import Stamp
-from ..files.write import replacing, unwritable
+from ..files.stamps import FileStamp
+from ..files.write import atomic_path, write_error
 
-NAME = "ledger.jsonl"
+LEDGER = "ledger.jsonl"
 
 
 @dataclass(frozen=True)
-class Entry:
+class LedgerEntry:
     """How one photo ended; after an `error`, `made` is what an earlier run had made of it."""
 
     name: str
     settings: str  # hash of all that shapes the result besides photo and mask
-    photo: Stamp | None  # None: could not be read
-    mask: Stamp | None  # None: none was needed
-    made: Stamp | None = None
+    photo: FileStamp | None  # None: could not be read
+    mask: FileStamp | None  # None: none was needed
+    made: FileStamp | None = None
     error: str = ""
     lasting: bool = False  # the error is the files' own: it stays until they change
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, line: bytes) -> "Entry":
+    def read(cls, line: bytes) -> "LedgerEntry":
         """Parse a line; whatever is wrong with it is a `ValueError`."""
         try:
             found = json.loads(line)
             for name in ("photo", "mask", "made"):
-                found[name] = found[name] and Stamp(**found[name])
+                found[name] = found[name] and FileStamp(**found[name])
             found["notes"] = tuple(found["notes"])
             return cls(**found)
         except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"not an entry: {error}") from error
 
     def line(self) -> bytes:
-        found = {k: v._asdict() if isinstance(v, Stamp) else v for k, v in vars(self).items()}
+        found = {k: v._asdict() if isinstance(v, FileStamp) else v for k, v in vars(self).items()}
         return json.dumps(found).encode() + b"\n"  # in ASCII: names need not be UTF-8
 
 
-def entries(folder: Path) -> dict[str, Entry]:
+def read_entries(folder: Path) -> dict[str, LedgerEntry]:
     """The last entry about each photo, by name; what is torn or damaged is left out."""
-    return parsed(content(folder))[0]
+    return parse_ledger(read_ledger(folder))[0]
 
 
-def content(folder: Path) -> bytes:
-    path = folder / NAME
+def read_ledger(folder: Path) -> bytes:
+    path = folder / LEDGER
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -65,12 +65,12 @@ def content(folder: Path) -> bytes:
         raise InpaintError(f"{path} cannot be read: {error.strerror}; move it away") from error
 
 
-def parsed(data: bytes) -> tuple[dict[str, Entry], int]:
+def parse_ledger(data: bytes) -> tuple[dict[str, LedgerEntry], int]:
     """Entries by name, and how many lines are none; an unfinished last line does not count."""
     found, damaged = {}, 0
     for line in data[: data.rfind(b"\n") + 1].splitlines():
         try:
-            entry = Entry.read(line)
+            entry = LedgerEntry.read(line)
         except ValueError:
             damaged += 1
         else:
@@ -78,14 +78,14 @@ def parsed(data: bytes) -> tuple[dict[str, Entry], int]:
     return found, damaged
 
 
-def mend(folder: Path) -> str:
+def repair_ledger(folder: Path) -> str:
     """Make the ledger fit to be appended to; return a sentence where lines were damaged.
 
     A torn last line is cut off. A damaged ledger is kept aside under another name, and a new one
     is made of the lines that can be read.
     """
-    path, data = folder / NAME, content(folder)
-    found, damaged = parsed(data)
+    path, data = folder / LEDGER, read_ledger(folder)
+    found, damaged = parse_ledger(data)
     if not damaged:
         if not data.endswith(b"\n") and data:
             os.truncate(path, data.rfind(b"\n") + 1)
@@ -94,7 +94,7 @@ def mend(folder: Path) -> str:
     while (aside := path.with_name(f"{path.stem}.damaged-{n}{path.suffix}")).exists():
         n += 1
     for target, kept in (aside, data), (path, b"".join(e.line() for e in found.values())):
-        with replacing(target) as temporary:
+        with atomic_path(target) as temporary:
             temporary.write_bytes(kept)
     return (
         f"{path} had {damaged} damaged lines: it is kept as {aside.name}, and what they told"
@@ -103,36 +103,36 @@ def mend(folder: Path) -> str:
 
 
 @contextmanager
-def appending(folder: Path) -> Iterator["Appender"]:
+def open_ledger(folder: Path) -> Iterator["LedgerWriter"]:
     """Open the ledger for adding entries, which several processes may do at a time."""
-    path = folder / NAME
+    path = folder / LEDGER
     try:
         handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     except OSError as error:
-        raise unwritable(path, error) from error
+        raise write_error(path, error) from error
     try:
-        yield Appender(path, handle)
+        yield LedgerWriter(path, handle)
     finally:
         os.close(handle)
 
 
 @dataclass(frozen=True)
-class Appender:
+class LedgerWriter:
     path: Path
     handle: int
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: LedgerEntry) -> None:
         """Append `entry`; of a line that a full disk cuts short, `mend` removes the rest."""
         line = entry.line()
         try:
             if os.write(self.handle, line) < len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
-            raise unwritable(self.path, error) from error
+            raise write_error(self.path, error) from error
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def lock_folder(folder: Path) -> Iterator[None]:
     """Keep other jobs out of `folder` while the block runs; the system forgets it on a kill."""
     try:
         import fcntl

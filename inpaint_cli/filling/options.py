@@ -6,7 +6,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Options:
+class FillOptions:
     """How to fill, but for the photo, the mask and the model."""
 
     alpha: bool = False  # transparent pixels are hole too, and opaque when filled

@@ -12,32 +12,32 @@ from typing import TYPE_CHECKING, Any
 
 from .. import images, registry
 from ..errors import DataError, InpaintError
-from ..files.stamps import Stamp
-from ..files.write import free, replacing
+from ..files.stamps import FileStamp
+from ..files.write import atomic_path, check_free
 from ..models.choose import open_model
 from ..models.weights import Model
-from .options import Options
+from .options import FillOptions
 
 if TYPE_CHECKING:
-    from .fill import Written
+    from .fill import FillResult
 
-FORMAT = 1
+CARD_FORMAT = 1
 
 
 @dataclass(frozen=True)
-class Source:
+class CardFile:
     """A file by its contents, and where it lay as seen from the card."""
 
     path: str
     sha256: str
 
     @classmethod
-    def of(cls, file: Path, card: Path) -> Source:
+    def of(cls, file: Path, card: Path) -> CardFile:
         try:
             place = os.path.relpath(file.resolve(), card.parent.resolve())
         except ValueError:  # on another drive of Windows
             place = file.resolve()
-        return cls(Path(place).as_posix(), Stamp.of(file).sha256)
+        return cls(Path(place).as_posix(), FileStamp.of(file).sha256)
 
     def seen_from(self, card: Path) -> Path:
         """Where the file should lie."""
@@ -48,12 +48,12 @@ class Source:
 class Card:
     """All that shaped a filled photo; `options` name the device and precision that were used."""
 
-    photo: Source
-    mask: Source | None
-    output: Source
+    photo: CardFile
+    mask: CardFile | None
+    output: CardFile
     model: str
-    weights: Source | None
-    options: Options
+    weights: CardFile | None
+    options: FillOptions
     sample: int
     plugin: str
     inpaint: str
@@ -63,44 +63,46 @@ class Card:
     drift: Mapping[str, Any] | None  # what writing changed outside the hole
     seconds: float
     notes: Sequence[str]
-    card: int = FORMAT
+    card: int = CARD_FORMAT
 
 
-def beside(output: Path) -> Path:
+def card_path(output: Path) -> Path:
     """Where the card of `output` lies."""
     return output.with_name(f"{output.name}.card.json")
 
 
-def write(
+def write_card(
     model: Model,
-    written: Written,
+    written: FillResult,
     photo: Path,
     mask: Path | None,
     *,
-    options: Options,
+    options: FillOptions,
     sample: int = 0,
     output: Path | None = None,
 ) -> Path:
     """Write the card of the photo that `written` tells of beside it, or beside `output`."""
     import torch
 
-    from .fill import setup
+    from .fill import choose_runtime
 
     output = output or written.output
     if output is None:
         raise ValueError("what went to a stream has no card")
-    path = beside(output)
-    device, _ = setup(model, options)
-    plugins = registry.found("architectures").get(model.header.get("architecture", model.name))
+    path = card_path(output)
+    device, _ = choose_runtime(model, options)
+    plugins = registry.find_plugins("architectures").get(
+        model.header.get("architecture", model.name)
+    )
     card = Card(
-        photo=Source.of(photo, path),
-        mask=mask and Source.of(mask, path),
-        output=Source.of(output, path),
+        photo=CardFile.of(photo, path),
+        mask=mask and CardFile.of(mask, path),
+        output=CardFile.of(output, path),
         model=model.name,
-        weights=model.weights and Source.of(model.weights, path),
+        weights=model.weights and CardFile.of(model.weights, path),
         options=replace(options, device=str(device), precision=written.precision),
         sample=sample,
-        plugin=registry.origin(plugins[0]) if plugins else "",
+        plugin=registry.plugin_origin(plugins[0]) if plugins else "",
         inpaint=version("inpaint-cli"),
         torch=torch.__version__,
         threads=torch.get_num_threads(),
@@ -109,21 +111,21 @@ def write(
         seconds=round(written.seconds, 4),
         notes=[*written.notes],
     )
-    with replacing(path) as temporary:
+    with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(asdict(card), indent=2) + "\n", "utf-8")
     return path
 
 
-def read(path: Path) -> Card:
+def read_card(path: Path) -> Card:
     """The card at `path`; `DataError` where it is none."""
     try:
         found = json.loads(path.read_text("utf-8"))
-        if found["card"] != FORMAT:
+        if found["card"] != CARD_FORMAT:
             raise DataError(f"{path} is a card of format {found['card']}; get a newer inpaint")
         for name in ("photo", "mask", "output", "weights"):
-            found[name] = found[name] and Source(**found[name])
+            found[name] = found[name] and CardFile(**found[name])
         regions = [tuple(region) for region in found["options"].pop("regions")]
-        found["options"] = Options(**found["options"], regions=regions)
+        found["options"] = FillOptions(**found["options"], regions=regions)
         return Card(**found)
     except FileNotFoundError as error:
         raise DataError(f"there is no card {path}; check the name") from error
@@ -133,7 +135,7 @@ def read(path: Path) -> Card:
         raise DataError(f"{path} is not a card that `--card` has written: {error!r}") from error
 
 
-def repeat(
+def repeat_card(
     path: Path,
     photo: Path | None = None,
     mask: Path | None = None,
@@ -152,21 +154,21 @@ def repeat(
     import torch
 
     from . import fill
-    from .hole import hole_of
+    from .hole import find_hole
 
-    card = read(path)
-    photo = found(photo, card.photo, path, "photo")
-    hole_file = card.mask and found(mask, card.mask, path, "mask")
-    held = card.weights and found(weights, card.weights, path, "weights file")
+    card = read_card(path)
+    photo = find_card_file(photo, card.photo, path, "photo")
+    hole_file = card.mask and find_card_file(mask, card.mask, path, "mask")
+    held = card.weights and find_card_file(weights, card.weights, path, "weights file")
     output = output or card.output.seen_from(path)
     if output.exists() and output.samefile(photo):
         raise DataError(f"{output} is the photo itself: give another name with -o")
-    free(output, overwrite=overwrite)
+    check_free(output, overwrite=overwrite)
     threads = torch.get_num_threads()
     torch.set_num_threads(card.threads)  # sums are in another order with others
     try:
         source = images.read_photo(photo)
-        hole = hole_of(source, hole_file, card.options)
+        hole = find_hole(source, hole_file, card.options)
         model = open_model(None, held) if held else open_model(card.model)
         report(f"filling as {path} says: {model.name} on {card.options.device}")
         fill.fill_file(
@@ -181,7 +183,7 @@ def repeat(
     finally:
         torch.set_num_threads(threads)
     if output.suffix == Path(card.output.path).suffix:
-        if Stamp.of(output).sha256 != card.output.sha256:
+        if FileStamp.of(output).sha256 != card.output.sha256:
             raise InpaintError(
                 f"{output} is not bit for bit what {path} tells of, which was made by inpaint"
                 f" {card.inpaint} ({card.plugin}) with torch {card.torch}, here"
@@ -191,11 +193,11 @@ def repeat(
     return output
 
 
-def found(given: Path | None, source: Source, card: Path, what: str) -> Path:
+def find_card_file(given: Path | None, source: CardFile, card: Path, what: str) -> Path:
     """The file `given`, or else where the card says it lies, if it is still the same."""
     path = given or source.seen_from(card)
     if not path.is_file():
         raise DataError(f"the {what} of {card}, {path}, is not there; say where it is now")
-    if Stamp.of(path).sha256 != source.sha256:
+    if FileStamp.of(path).sha256 != source.sha256:
         raise DataError(f"{path} has changed since {card} was written: it is another {what} now")
     return path

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..api.architectures import Sizes
 
 Boxes = NDArray[np.int64]  # [n, 4]: top, left, bottom, right
-CELL = 8  # pixels a side of the grid on which boxes are merged
+GRID_CELL = 8  # pixels a side of the grid on which boxes are merged
 
 
 @dataclass(frozen=True, order=True)
@@ -60,12 +60,12 @@ class Region:
         1 in its own part, then falling to 0 over `fade` pixels.
         """
         for window, own in zip(self.windows, self.owned, strict=True):
-            rows = ramp(window.top, window.height, own.top, own.height, self.fade)
-            columns = ramp(window.left, window.width, own.left, own.width, self.fade)
+            rows = window_ramp(window.top, window.height, own.top, own.height, self.fade)
+            columns = window_ramp(window.left, window.width, own.left, own.width, self.fade)
             yield np.outer(rows, columns)
 
 
-def plan(hole: NDArray[np.bool_], sizes: Sizes, limit: int | None = None) -> list[Region]:
+def plan_windows(hole: NDArray[np.bool_], sizes: Sizes, limit: int | None = None) -> list[Region]:
     """Regions that hold all of `hole` [H, W], in windows of at most `limit` pixels a side.
 
     `limit` is `sizes.window` unless given, and is never less than the network's minimum. Each
@@ -73,29 +73,31 @@ def plan(hole: NDArray[np.bool_], sizes: Sizes, limit: int | None = None) -> lis
     that is more. A photo that fits is one window where cutting would save less than 3/4 of it.
     Without `sizes.tiles` a region is one window however large it is.
     """
-    limit = rounded(limit or sizes.window, sizes)
+    limit = round_limit(limit or sizes.window, sizes)
     if not hole.any():
         return []
-    boxes = merged(around(hole, sizes, limit), hole.shape)
-    while len(boxes) > len(again := merged(enlarged(boxes, hole.shape, sizes, limit), hole.shape)):
+    boxes = merge_boxes(hole_boxes(hole, sizes, limit), hole.shape)
+    while len(boxes) > len(
+        again := merge_boxes(enlarge_boxes(boxes, hole.shape, sizes, limit), hole.shape)
+    ):
         boxes = again
     area = (again[:, 2:] - again[:, :2]).prod(1).sum()
     if max(hole.shape) <= limit and 4 * area >= hole.size:
-        return [region([0, 0, *hole.shape], hole, sizes, limit)]
+        return [make_region([0, 0, *hole.shape], hole, sizes, limit)]
     side = limit if sizes.tiles else max(hole.shape)
-    return [region(box, hole, sizes, side) for box in again.tolist()]
+    return [make_region(box, hole, sizes, side) for box in again.tolist()]
 
 
-def rounded(limit: int, sizes: Sizes) -> int:
+def round_limit(limit: int, sizes: Sizes) -> int:
     """The largest side up to `limit` that the network takes, or else its smallest."""
     return max(limit // sizes.multiple * sizes.multiple, sizes.fit(1, 1)[0])
 
 
-def around(hole: NDArray[np.bool_], sizes: Sizes, limit: int) -> Boxes:
+def hole_boxes(hole: NDArray[np.bool_], sizes: Sizes, limit: int) -> Boxes:
     """A box for each connected hole, with the context that it is to be filled from."""
     import cv2
 
-    (top, bottom), (left, right) = (span(np.any(hole, axis)) for axis in (1, 0))
+    (top, bottom), (left, right) = (used_span(np.any(hole, axis)) for axis in (1, 0))
     part = np.ascontiguousarray(hole[top:bottom, left:right]).view(np.uint8)
     _, _, stats, _ = cv2.connectedComponentsWithStats(part, connectivity=8)
     x, y, w, h, area = stats[1:].astype(np.int64).T
@@ -104,19 +106,19 @@ def around(hole: NDArray[np.bool_], sizes: Sizes, limit: int) -> Boxes:
     room = (limit - side) // 2
     scant = (room < wanted) & (room >= sizes.context // 2)  # less context is better than tiles
     context = np.where(scant, room, wanted)
-    return clipped(start - context, start + side + context, hole.shape)
+    return clip_boxes(start - context, start + side + context, hole.shape)
 
 
-def span(used: Any) -> tuple[int, int]:
+def used_span(used: Any) -> tuple[int, int]:
     """The first true place and the one after the last."""
     return int(used.argmax()), len(used) - int(used[::-1].argmax())
 
 
-def clipped(start: Boxes, stop: Boxes, shape: tuple[int, int]) -> Boxes:
+def clip_boxes(start: Boxes, stop: Boxes, shape: tuple[int, int]) -> Boxes:
     return np.concatenate([np.maximum(start, 0), np.minimum(stop, shape)], axis=1)
 
 
-def merged(boxes: Boxes, shape: tuple[int, int]) -> Boxes:
+def merge_boxes(boxes: Boxes, shape: tuple[int, int]) -> Boxes:
     """Boxes that hold all of `boxes`, of which no two overlap.
 
     They are drawn on a coarse grid, on which connected ones are found at once, so that
@@ -125,13 +127,13 @@ def merged(boxes: Boxes, shape: tuple[int, int]) -> Boxes:
     import cv2
 
     while True:
-        grid = np.zeros([side // CELL + 1 for side in shape], np.uint8)
-        for top, left, bottom, right in (boxes // CELL).tolist():
+        grid = np.zeros([side // GRID_CELL + 1 for side in shape], np.uint8)
+        for top, left, bottom, right in (boxes // GRID_CELL).tolist():
             grid[top : bottom + 1, left : right + 1] = 1
         count, labels = cv2.connectedComponents(grid, connectivity=8)
         if count - 1 == len(boxes):
             return boxes
-        cells = boxes // CELL
+        cells = boxes // GRID_CELL
         label = labels[cells[:, 0], cells[:, 1]].astype(np.int64) - 1
         joined = np.empty((count - 1, 4), np.int64)
         joined[:, :2], joined[:, 2:] = np.iinfo(np.int64).max, 0
@@ -140,7 +142,7 @@ def merged(boxes: Boxes, shape: tuple[int, int]) -> Boxes:
         boxes = joined
 
 
-def enlarged(boxes: Boxes, shape: tuple[int, int], sizes: Sizes, limit: int) -> Boxes:
+def enlarge_boxes(boxes: Boxes, shape: tuple[int, int], sizes: Sizes, limit: int) -> Boxes:
     """The same boxes in sizes that the network takes, as far as the photo reaches.
 
     Real surroundings are better than padding.
@@ -154,22 +156,22 @@ def enlarged(boxes: Boxes, shape: tuple[int, int], sizes: Sizes, limit: int) -> 
     return np.concatenate([start, start + side], axis=1)
 
 
-def region(box: list[int], hole: NDArray[np.bool_], sizes: Sizes, limit: int) -> Region:
+def make_region(box: list[int], hole: NDArray[np.bool_], sizes: Sizes, limit: int) -> Region:
     """The windows of `box`: itself where it fits, else tiles that own some of the hole."""
     top, left, bottom, right = box
     height, width = min(limit, bottom - top), min(limit, right - left)
     overlap = min(2 * sizes.context, limit // 2)
     pairs = [
         (Box(y, x, height, width), Box(above, before, below - above, after - before))
-        for y, above, below in tiles(top, bottom, height, overlap)
-        for x, before, after in tiles(left, right, width, overlap)
+        for y, above, below in tile_spans(top, bottom, height, overlap)
+        for x, before, after in tile_spans(left, right, width, overlap)
         if hole[above:below, before:after].any()
     ]
     windows, owned = zip(*pairs, strict=True)
     return Region(Box(top, left, bottom - top, right - left), windows, owned, overlap // 8)
 
 
-def tiles(first: int, last: int, side: int, overlap: int) -> list[tuple[int, int, int]]:
+def tile_spans(first: int, last: int, side: int, overlap: int) -> list[tuple[int, int, int]]:
     """Tiles of `side` pixels that cover first..last evenly: start, and first..last of their own.
 
     Neighbours overlap by `overlap` pixels at least, and what they own ends halfway.
@@ -181,7 +183,7 @@ def tiles(first: int, last: int, side: int, overlap: int) -> list[tuple[int, int
     return list(zip(starts, borders[:-1], borders[1:], strict=True))
 
 
-def ramp(start: int, side: int, own: int, length: int, fade: int) -> NDArray[np.float32]:
+def window_ramp(start: int, side: int, own: int, length: int, fade: int) -> NDArray[np.float32]:
     """Weights [side] of pixels from `start` on: 1 in own..own+length, less beyond."""
     at = np.arange(start, start + side)
     beyond = np.maximum(np.maximum(own - at, at - (own + length - 1)), 0)

@@ -5,25 +5,25 @@ inks, alpha, sixteen bits, orientation and metadata exist only in here. Nothing 
 torch, networks or the command line.
 """
 
-from .masks import Mask, feather, grow, hole_of_regions, read_mask, resize_mask, same_shape
-from .photo import Patch, Photo, in_bytes
+from .masks import ReadMask, feather, grow, hole_of_regions, read_mask, resize_mask, same_shape
+from .photo import Patch, Photo, to_bytes
 from .read import read_photo
 from .write import Drift, encode, verify, write_photo
 
 __all__ = [
     "Drift",
-    "Mask",
     "Patch",
     "Photo",
+    "ReadMask",
     "encode",
     "feather",
     "grow",
     "hole_of_regions",
-    "in_bytes",
     "read_mask",
     "read_photo",
     "resize_mask",
     "same_shape",
+    "to_bytes",
     "verify",
     "write_photo",
 ]

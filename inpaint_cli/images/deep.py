@@ -94,10 +94,12 @@ def encode_png(pixels: Deep, frame: bytes) -> bytes:
         b"IHDR": struct.pack(">IIBBBBB", width, height, 16, colour, 0, 0, 0),
         b"IDAT": zlib.compress(filtered.data, 3),
     }
-    return PNG_MAGIC + b"".join(chunk(kind, own.get(kind, body)) for kind, body in chunks(frame))
+    return PNG_MAGIC + b"".join(
+        png_chunk(kind, own.get(kind, body)) for kind, body in png_chunks(frame)
+    )
 
 
-def chunks(png: bytes) -> list[tuple[bytes, bytes]]:
+def png_chunks(png: bytes) -> list[tuple[bytes, bytes]]:
     """The chunks (kind, body) of a PNG, as far as they are whole."""
     found, at = [], len(PNG_MAGIC)
     while at + 12 <= len(png):
@@ -107,7 +109,7 @@ def chunks(png: bytes) -> list[tuple[bytes, bytes]]:
     return found
 
 
-def chunk(kind: bytes, body: bytes) -> bytes:
+def png_chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 

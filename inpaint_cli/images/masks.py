@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ImageError
-from .photo import GRAY, LUMA, Float, Hole, Photo
+from .photo import GRAY, LUMA, FloatArray, Hole, Photo
 from .read import read_photo
 
-Channel = Literal["auto", "gray", "alpha"]
+MaskChannel = Literal["auto", "gray", "alpha"]
 NEAR = 16  # levels of 255 from black or white that still count as black or white
 BETWEEN, COVERAGE = 0.01, 0.6  # larger shares are worth a note
 
 
 @dataclass(frozen=True, eq=False)
-class Mask:
+class ReadMask:
     """`hole` [H, W], True where it is, and sentences for the user about how it was read."""
 
     hole: Hole
@@ -35,8 +35,8 @@ def read_mask(
     name: str = "",
     threshold: int = 128,
     invert: bool = False,
-    channel: Channel = "auto",
-) -> Mask:
+    channel: MaskChannel = "auto",
+) -> ReadMask:
     """Read a mask of any kind that photos may have, turned by its EXIF orientation.
 
     The hole is where the level, 0 to 255, is at least `threshold`, or below it with `invert`.
@@ -47,7 +47,7 @@ def read_mask(
         source, name=name or (str(source) if isinstance(source, Path) else "the mask")
     )
     notes = list(photo.notes)
-    gray, alpha = levels(photo), photo.alpha
+    gray, alpha = brightness(photo), photo.alpha
     cut = np.float32((threshold - 0.001) / 255)  # a thousandth of a level for float rounding
     if channel == "alpha" and alpha is None:
         raise ImageError(f"{photo.name} has no alpha; leave out the channel or give another mask")
@@ -75,7 +75,7 @@ def read_mask(
         )
     if (share := hole.mean()) > COVERAGE:
         notes.append(f"the hole covers {share:.0%} of {photo.name}; if black is meant, invert it")
-    return Mask(
+    return ReadMask(
         hole,
         tuple(notes),
         between=between,
@@ -85,7 +85,7 @@ def read_mask(
     )
 
 
-def levels(photo: Photo) -> Float:
+def brightness(photo: Photo) -> FloatArray:
     """Brightness [H, W] in 0..1."""
     if photo.mode in GRAY and photo.mode != "F":
         channel = photo.pixels if photo.pixels.ndim == 2 else photo.pixels[..., 0]
@@ -103,12 +103,16 @@ def grow(hole: Hole, pixels: float) -> Hole:
     """
     if not pixels or not hole.any() or hole.all():
         return hole.copy()
-    out, box = hole.copy(), around(hole, pixels)
-    out[box] = distance(~hole[box]) <= pixels if pixels > 0 else distance(hole[box]) > -pixels
+    out, box = hole.copy(), hole_box(hole, pixels)
+    out[box] = (
+        distance_inside(~hole[box]) <= pixels
+        if pixels > 0
+        else distance_inside(hole[box]) > -pixels
+    )
     return out
 
 
-def feather(hole: Hole, pixels: float, *, core: Hole | None = None) -> Float:
+def feather(hole: Hole, pixels: float, *, core: Hole | None = None) -> FloatArray:
     """Weights [H, W] that rise over `pixels` from 0 at the hole's border to 1 inside it.
 
     Nothing outside the hole gets any weight. `core`, the hole before it was grown, is 1
@@ -116,12 +120,12 @@ def feather(hole: Hole, pixels: float, *, core: Hole | None = None) -> Float:
     """
     weights = hole.astype(np.float32)
     if pixels > 0 and hole.any() and not hole.all():
-        box = around(hole, 0)
-        weights[box] = np.minimum(distance(hole[box]) / np.float32(pixels + 1), 1)
+        box = hole_box(hole, 0)
+        weights[box] = np.minimum(distance_inside(hole[box]) / np.float32(pixels + 1), 1)
     return weights if core is None else np.maximum(weights, core & hole)
 
 
-def around(hole: Hole, margin: float) -> tuple[slice, slice]:
+def hole_box(hole: Hole, margin: float) -> tuple[slice, slice]:
     """The box of the hole and `margin` more on each side, and a pixel: work grows with the hole."""
     more = int(abs(margin)) + 1
     ends = (np.flatnonzero(hole.any(axis)) for axis in (1, 0))
@@ -129,7 +133,7 @@ def around(hole: Hole, margin: float) -> tuple[slice, slice]:
     return rows, columns
 
 
-def distance(inside: Hole) -> NDArray[np.float32]:
+def distance_inside(inside: Hole) -> NDArray[np.float32]:
     """Euclidean distance of each pixel to the nearest that is not `inside`; 0 for the others."""
     import cv2  # takes 0.1 s to import
 

@@ -22,7 +22,7 @@ WITH_ALPHA = {"LA", "RGBA", "LA;16", "RGBA;16"}
 MODES = GRAY | COLOUR | {"P", "CMYK", "LAB"}
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as in JPEG
 
-Float = NDArray[np.floating[Any]]
+FloatArray = NDArray[np.floating[Any]]
 Hole = NDArray[np.bool_]
 
 
@@ -31,7 +31,7 @@ class Patch(NamedTuple):
 
     top: int
     left: int
-    filled: Float
+    filled: FloatArray
     hole: Hole
 
 
@@ -63,16 +63,16 @@ class Photo:
         return self.pixels.shape[0], self.pixels.shape[1]
 
     @cached_property
-    def rgb(self) -> Float:
+    def rgb(self) -> FloatArray:
         """The whole photo [H, W, 3] in 0..1: 12 bytes a pixel, so prefer `crop` for large ones."""
         return self.crop(0, 0, *self.size)
 
-    def crop(self, top: int, left: int, height: int, width: int) -> Float:
+    def crop(self, top: int, left: int, height: int, width: int) -> FloatArray:
         """A window of the photo as RGB [height, width, 3] in 0..1; gray is repeated."""
         return self.colours(self.pixels[top : top + height, left : left + width])
 
     @property
-    def alpha(self) -> Float | None:
+    def alpha(self) -> FloatArray | None:
         """Opacity [H, W] in 0..1, or None where the file has none."""
         return None if self.channel is None else self.opacity(self.pixels)
 
@@ -92,7 +92,7 @@ class Photo:
             raise ImageError(f"{self.name} has no transparency to take the hole from; give a mask")
         return alpha < 0.5
 
-    def fill(self, filled: Float, hole: Hole, *, opaque: bool = False) -> "Photo":
+    def fill(self, filled: FloatArray, hole: Hole, *, opaque: bool = False) -> "Photo":
         """This photo with `filled` [H, W, 3] in 0..1 pasted where `hole` [H, W] is True."""
         return self.paste([Patch(0, 0, filled, hole)], opaque=opaque)
 
@@ -111,20 +111,22 @@ class Photo:
                 window[hole] = self.numbers(filled[hole], window[hole], opaque)
         return replace(self, pixels=pixels)
 
-    def colours(self, pixels: NDArray[Any]) -> Float:
+    def colours(self, pixels: NDArray[Any]) -> FloatArray:
         """RGB [..., 3] in 0..1 of the file's numbers [...] or [..., C]."""
         if self.palette is not None:
             return (self.palette[:, :3].astype(np.float32) / 255)[pixels]
         if self.mode in ("CMYK", "LAB"):
             return inks_to_rgb(pixels, self.mode, self.keep.get("icc_profile"))
-        channels = pixels[..., :3] if self.mode in COLOUR else first(pixels, self.mode)[..., None]
+        channels = (
+            pixels[..., :3] if self.mode in COLOUR else first_channel(pixels, self.mode)[..., None]
+        )
         scaled = np.subtract(channels, self.black, dtype=np.float32)
         scaled *= np.float32(1 / (self.white - self.black))
         if self.mode == "F":
             scaled = np.nan_to_num(scaled, copy=False, posinf=1, neginf=0)
         return scaled if self.mode in COLOUR else np.repeat(scaled, 3, axis=-1)
 
-    def opacity(self, pixels: NDArray[Any]) -> Float:
+    def opacity(self, pixels: NDArray[Any]) -> FloatArray:
         """Opacity [...] in 0..1 of the file's numbers."""
         if self.mode in WITH_ALPHA:
             return np.divide(pixels[..., -1], self.white, dtype=np.float32)
@@ -135,41 +137,41 @@ class Photo:
         same = pixels == np.array(self.key)[: 3 if self.mode in COLOUR else 1]
         return (~(same.all(-1) if self.mode in COLOUR else same)).astype(np.float32)
 
-    def numbers(self, colours: Float, old: NDArray[Any], opaque: bool) -> NDArray[Any]:
+    def numbers(self, colours: FloatArray, old: NDArray[Any], opaque: bool) -> NDArray[Any]:
         """The file's numbers for RGB `colours` [N, 3], where `old` [N] or [N, C] stood before."""
         colours = np.clip(colours, 0, 1)
         new = old.copy()
         if self.palette is not None:
-            new[:] = nearest(colours, self.palette)
+            new[:] = nearest_colours(colours, self.palette)
         elif self.mode in ("CMYK", "LAB"):
             new[:] = inks_from_rgb(colours, self)
         elif self.mode in COLOUR:
             new[:, :3] = self.scaled(colours)
         else:
-            first(new, self.mode)[:] = self.scaled(colours @ LUMA)
+            first_channel(new, self.mode)[:] = self.scaled(colours @ LUMA)
         if self.mode in WITH_ALPHA and opaque:
             new[:, -1] = self.white
         if self.channel == "key":  # a new pixel must not become transparent by chance
-            step = np.where(first(new, self.mode) == 0, 1, -1)
+            step = np.where(first_channel(new, self.mode) == 0, 1, -1)
             hit = self.opacity(new[None])[0] == 0
-            first(new, self.mode)[hit] += step[hit].astype(new.dtype)
+            first_channel(new, self.mode)[hit] += step[hit].astype(new.dtype)
         if self.channel in ("key", "palette") and not opaque:
             gone = self.opacity(old[None])[0] == 0
             new[gone] = old[gone]
         return new
 
-    def scaled(self, values: Float) -> NDArray[Any]:
+    def scaled(self, values: FloatArray) -> NDArray[Any]:
         numbers = values.astype(np.float64) * (self.white - self.black) + self.black
         exact = np.issubdtype(self.pixels.dtype, np.floating)
         return (numbers if exact else np.rint(numbers)).astype(self.pixels.dtype)
 
 
-def first(pixels: NDArray[Any], mode: str) -> NDArray[Any]:
+def first_channel(pixels: NDArray[Any], mode: str) -> NDArray[Any]:
     """A view of the first channel."""
     return pixels if mode in ("1", "L", "I", "F", "I;16") else pixels[..., 0]
 
 
-def nearest(colours: Float, palette: NDArray[np.uint8]) -> NDArray[np.intp]:
+def nearest_colours(colours: FloatArray, palette: NDArray[np.uint8]) -> NDArray[np.intp]:
     """For each of `colours` [N, 3] the index of the nearest opaque entry, without dithering."""
     opaque = np.flatnonzero(palette[:, 3] == 255)
     known = opaque if opaque.size else np.arange(len(palette))
@@ -182,19 +184,19 @@ def nearest(colours: Float, palette: NDArray[np.uint8]) -> NDArray[np.intp]:
     return np.concatenate(found)
 
 
-def inks_to_rgb(pixels: NDArray[np.uint8], mode: str, profile: bytes | None) -> Float:
+def inks_to_rgb(pixels: NDArray[np.uint8], mode: str, profile: bytes | None) -> FloatArray:
     """RGB of CMYK inks or LAB colours, by the embedded profile where there is one."""
     if mode == "LAB" or profile:
         flat = np.ascontiguousarray(pixels).reshape(1, -1, pixels.shape[-1])
-        turn = transform(mode, profile, "RGB")
+        turn = icc_transform(mode, profile, "RGB")
         if turn is not None:
-            rgb = np.asarray(ImageCms.applyTransform(picture(flat, mode), turn))
+            rgb = np.asarray(ImageCms.applyTransform(to_pillow(flat, mode), turn))
             return rgb.reshape(*pixels.shape[:-1], 3).astype(np.float32) / 255
     inks = 1 - pixels.astype(np.float32) / 255
     return inks[..., :3] * inks[..., 3:]
 
 
-def inks_from_rgb(colours: Float, photo: Photo) -> NDArray[np.uint8]:
+def inks_from_rgb(colours: FloatArray, photo: Photo) -> NDArray[np.uint8]:
     """CMYK inks or LAB colours [N, C] for RGB [N, 3].
 
     By the embedded profile where there is one; else with as large a share of black ink as the
@@ -202,9 +204,9 @@ def inks_from_rgb(colours: Float, photo: Photo) -> NDArray[np.uint8]:
     """
     profile = photo.keep.get("icc_profile")
     if photo.mode == "LAB" or profile:
-        turn = transform("RGB", profile, photo.mode)
+        turn = icc_transform("RGB", profile, photo.mode)
         if turn is not None:
-            rgb = picture(in_bytes(colours[None]), "RGB")
+            rgb = to_pillow(to_bytes(colours[None]), "RGB")
             return np.asarray(ImageCms.applyTransform(rgb, turn))[0]
     sample = photo.pixels[:: max(1, photo.size[0] // 256), :: max(1, photo.size[1] // 256)]
     darkness = 1 - inks_to_rgb(sample, "CMYK", None).max(-1)
@@ -213,10 +215,12 @@ def inks_from_rgb(colours: Float, photo: Photo) -> NDArray[np.uint8]:
     share = float(np.median(black[dark] / darkness[dark])) if dark.any() else 0.0
     k = min(share, 1) * (1 - colours.max(1, keepdims=True))
     cmy = 1 - colours / np.maximum(1 - k, 1e-6)
-    return in_bytes(np.concatenate([cmy, k], 1).clip(0, 1))
+    return to_bytes(np.concatenate([cmy, k], 1).clip(0, 1))
 
 
-def transform(source: str, profile: bytes | None, target: str) -> ImageCms.ImageCmsTransform | None:
+def icc_transform(
+    source: str, profile: bytes | None, target: str
+) -> ImageCms.ImageCmsTransform | None:
     """From `source` to `target`, of which one is RGB; None where the profile is of no use."""
     srgb = ImageCms.createProfile("sRGB")
     try:
@@ -230,12 +234,12 @@ def transform(source: str, profile: bytes | None, target: str) -> ImageCms.Image
         return None
 
 
-def in_bytes(rgb: NDArray[Any]) -> NDArray[np.uint8]:
+def to_bytes(rgb: NDArray[Any]) -> NDArray[np.uint8]:
     """Colours in 0..1 as whole numbers in 0..255."""
     return np.rint(rgb * 255).astype(np.uint8)
 
 
-def picture(pixels: NDArray[Any], mode: str) -> Image.Image:
+def to_pillow(pixels: NDArray[Any], mode: str) -> Image.Image:
     """The Pillow image of the file's numbers."""
     if mode == "1":
         return Image.fromarray(pixels.astype(np.uint8) * 255).convert("1")

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from ..errors import ImageError
-from .deep import chunks, decode_deep, deep_mode, refuse_cut
+from .deep import decode_deep, deep_mode, png_chunks, refuse_cut
 from .exif import ORIENTATION, turned, upright, upright_xmp
 from .photo import MODES, Photo
 
 MAX_PIXELS = 500_000_000  # a header that claims more is refused; INPAINT_MAX_PIXELS raises it
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "TGA", "JPEG2000", "AVIF")
+READ_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "TGA", "JPEG2000", "AVIF")
 PNG_CHUNKS = (b"cHRM", b"cICP", b"gAMA", b"sBIT", b"sRGB", b"sPLT", b"tEXt", b"zTXt", b"iTXt")
 LOSSY = {"JPEG", "AVIF"}
 TIFF_LOSSY = {"jpeg", "tiff_jpeg", "webp"}
@@ -39,24 +39,24 @@ def read_photo(source: Path | bytes, *, name: str = "") -> Photo:
     Raises `ImageError` for whatever is not a whole photo of a kind that can be filled.
     """
     name = name or (str(source) if isinstance(source, Path) else "the photo")
-    data = source if isinstance(source, bytes) else contents(source)
+    data = source if isinstance(source, bytes) else file_contents(source)
     if not data:
         raise ImageError(f"{name} is empty (0 bytes); get the file again")
-    with opened(data, name) as image:
+    with open_image(data, name) as image:
         try:
             mode = deep_mode(image, data)
-            pixels = decode_deep(image, data, mode) if mode else plain(image, data)
-            with quiet():
+            pixels = decode_deep(image, data, mode) if mode else plain_values(image, data)
+            with without_warnings():
                 return describe(image, data, pixels, mode or image.mode, name)
         except ImageError as error:
             raise ImageError(f"{name} cannot be filled: {error}") from error
         except MemoryError:
             raise ImageError(f"{name} ({megapixels(image)}) does not fit into memory") from None
         except Exception as error:  # a damaged file makes Pillow raise nearly anything
-            raise ImageError(f"{name} cannot be read: {reason(error)}") from error
+            raise ImageError(f"{name} cannot be read: {read_error_reason(error)}") from error
 
 
-def contents(path: Path) -> bytes:
+def file_contents(path: Path) -> bytes:
     """The bytes of a file or a pipe."""
     try:
         if stat.S_ISDIR(path.stat().st_mode):
@@ -77,17 +77,17 @@ def contents(path: Path) -> bytes:
 
 
 @contextmanager
-def opened(data: bytes, name: str) -> Iterator[ImageFile.ImageFile]:
+def open_image(data: bytes, name: str) -> Iterator[ImageFile.ImageFile]:
     """The image with its header read and found sane, its pixels not decoded yet."""
     try:
-        with quiet():
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
+        with without_warnings():
+            image = Image.open(io.BytesIO(data), formats=READ_FORMATS)
     except UnidentifiedImageError as error:
         raise ImageError(
-            f"{name} is not a picture, or damaged; what can be read is {', '.join(FORMATS)}"
+            f"{name} is not a picture, or damaged; what can be read is {', '.join(READ_FORMATS)}"
         ) from error
     except Exception as error:
-        raise ImageError(f"{name} cannot be read: {reason(error)}") from error
+        raise ImageError(f"{name} cannot be read: {read_error_reason(error)}") from error
     with image:
         if not (image.width and image.height):
             raise ImageError(f"{name} has no pixels ({image.width}x{image.height})")
@@ -108,14 +108,14 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
     return (image.width, image.height) if lies else (image.height, image.width)
 
 
-def size_of(photo: Path) -> tuple[int, int]:
+def image_size(photo: Path) -> tuple[int, int]:
     """(height, width) of a photo as displayed; only its header is decoded."""
-    with opened(contents(photo), str(photo)) as image:
+    with open_image(file_contents(photo), str(photo)) as image:
         return upright_size(image)
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def without_warnings() -> Iterator[None]:
     """Pillow without its warnings and without its own limit of pixels, for ours is kept.
 
     Both are global to the process, so one thread at a time; decoding happens outside.
@@ -140,11 +140,11 @@ def megapixels(image: Image.Image) -> str:
     return f"{image.width * image.height / 1e6:.0f} MP"
 
 
-def reason(error: Exception) -> str:
+def read_error_reason(error: Exception) -> str:
     return f"{str(error).rstrip('.') or type(error).__name__}; get the file again"
 
 
-def plain(image: ImageFile.ImageFile, data: bytes) -> NDArray[Any]:
+def plain_values(image: ImageFile.ImageFile, data: bytes) -> NDArray[Any]:
     """The pixels as Pillow decodes them."""
     refuse_cut(image, data)
     image.load()
@@ -183,7 +183,7 @@ def describe(image: Image.Image, data: bytes, pixels: NDArray[Any], mode: str, n
             keep |= {"source": data, "decoded": pixels}
     elif kind == "PNG":
         keep["chunks"] = [
-            (key, upright_xmp(body)) for key, body in chunks(data) if key in PNG_CHUNKS
+            (key, upright_xmp(body)) for key, body in png_chunks(data) if key in PNG_CHUNKS
         ]
     elif kind == "TIFF":
         keep |= tiff_traits(image)

@@ -13,10 +13,10 @@ from PIL import Image, PngImagePlugin
 
 from ..errors import ImageError
 from ..files.pictures import picture_format
-from ..files.write import replacing
+from ..files.write import atomic_path
 from .deep import encode_png, encode_ppm, encode_tiff
 from .jpeg import splice
-from .photo import GRAY, LUMA, WITH_ALPHA, Float, Hole, Photo, picture
+from .photo import GRAY, LUMA, WITH_ALPHA, FloatArray, Hole, Photo, to_pillow
 from .read import colours_of, read_photo
 
 WRITES = {  # the modes that each format can hold
@@ -51,7 +51,7 @@ def write_photo(
     """
     format = picture_format(path) if path.suffix else photo.format
     data, notes = encode(photo, format, quality=quality)
-    with replacing(path, overwrite=overwrite) as temporary:
+    with atomic_path(path, overwrite=overwrite) as temporary:
         temporary.write_bytes(data)
     return notes
 
@@ -67,7 +67,7 @@ def encode(
         if fitted.mode.endswith(";16") and fitted.mode != "I;16":
             return encode_deep(fitted, format, settings), notes
         out = io.BytesIO()
-        image = picture(fitted.pixels, fitted.mode)
+        image = to_pillow(fitted.pixels, fitted.mode)
         if fitted.palette is not None:
             image.putpalette(fitted.palette[:, :3].tobytes(), "RGB")
         image.save(out, format, **settings)
@@ -170,7 +170,7 @@ def fit(photo: Photo, format: str) -> tuple[Photo, tuple[str, ...]]:
             name + bits for bits in dict.fromkeys((depth, "")) for name in (*layouts, "P", "L")
         ]
         wanted = ["I;16" if mode == "L;16" else mode for mode in wanted]
-        fitted = convert(photo, next(mode for mode in wanted if mode in known))
+        fitted = convert_mode(photo, next(mode for mode in wanted if mode in known))
         if fitted.channel is None and (opacity := photo.alpha) is not None and opacity.min() < 1:
             notes.append(f"{format} has no alpha: the transparency of {photo.name} is lost")
         if (depth and fitted.white <= 255) or photo.mode == "F":
@@ -186,7 +186,7 @@ def fit(photo: Photo, format: str) -> tuple[Photo, tuple[str, ...]]:
     return photo, tuple(notes)
 
 
-def convert(photo: Photo, mode: str) -> Photo:
+def convert_mode(photo: Photo, mode: str) -> Photo:
     """The photo in "P", "I;16" or a gray or colour `mode`; its profile only where it still fits."""
     height, width = photo.size
     gray, deep_ = mode[0] in "LI", mode.endswith(";16")
@@ -204,7 +204,7 @@ def convert(photo: Photo, mode: str) -> Photo:
             out[..., -1] = np.rint(photo.opacity(part) * white)
     palette = None
     if mode == "P":
-        image = picture(pixels, "RGB").quantize(256)
+        image = to_pillow(pixels, "RGB").quantize(256)
         pixels, palette = np.asarray(image), colours_of(image, None)
     keep = dict(photo.keep)
     space = b"GRAY" if gray else b"RGB "
@@ -241,7 +241,7 @@ class Drift:
         return not (self.lossless and self.count)
 
 
-def eight_bits(photo: Photo, rows: slice) -> Float:
+def eight_bits(photo: Photo, rows: slice) -> FloatArray:
     """Rows of the photo as RGB and opacity, [h, W, 4] in 0..255."""
     part = photo.pixels[rows]
     levels = np.concatenate([photo.colours(part), photo.opacity(part)[..., None]], -1)

@@ -8,4 +8,4 @@ from ..files import pretrained
 
 def load_backbone(name: str) -> dict[str, Tensor]:
     """The state dict of the backbone `name`; raises `WeightsError` as `pretrained.path` does."""
-    return torch.load(pretrained.path(name), "cpu", weights_only=True)
+    return torch.load(pretrained.backbone_path(name), "cpu", weights_only=True)

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-FULL = 4  # times its share of known pixels, up to 1, a cell trusts their mean: 1 of 2 x 2 is enough
+FULL_SIZE = (
+    4  # times its share of known pixels, up to 1, a cell trusts their mean: 1 of 2 x 2 is enough
+)
 LARGE = 256  # pixels a side, beyond which there are fewer steps
 DAMPING = 0.6  # of Jacobi's steps; from 0.62 on they diverge
 BILAPLACIAN = (
@@ -24,7 +26,7 @@ BILAPLACIAN = (
 )
 
 
-def spread(values: Tensor, known: Tensor, steps: int = 32) -> Tensor:
+def spread_colours(values: Tensor, known: Tensor, steps: int = 32) -> Tensor:
     """`values` [N, C, H, W], continued from where `known` [N, 1, H, W] is 1 to where it is 0.
 
     What lies there already must be finite and is not looked at; where nothing is known all is 0.
@@ -32,7 +34,7 @@ def spread(values: Tensor, known: Tensor, steps: int = 32) -> Tensor:
     levels = [(values * known, known)]  # means times their weights, and these
     while max(levels[-1][1].shape[-2:]) > 1:
         sums, share = (F.avg_pool2d(x, 2, ceil_mode=True) for x in levels[-1])
-        weight = (FULL * share).clamp(max=1)
+        weight = (FULL_SIZE * share).clamp(max=1)
         levels.append((sums * (weight / share.clamp(min=1e-8)), weight))
     filled, _ = levels.pop()
     for sums, weight in reversed(levels):
@@ -41,11 +43,11 @@ def spread(values: Tensor, known: Tensor, steps: int = 32) -> Tensor:
         filled = sums + rest * filled
         filled = sums + rest * F.avg_pool2d(F.pad(filled, (1, 1, 1, 1), mode="replicate"), 3, 1)
         if rest.any() and min(sums.shape[-2:]) > 2:
-            filled = relaxed(filled, rest, steps * LARGE // max(LARGE, *rest.shape[-2:]))
+            filled = relax_colours(filled, rest, steps * LARGE // max(LARGE, *rest.shape[-2:]))
     return filled
 
 
-def relaxed(surface: Tensor, rest: Tensor, steps: int) -> Tensor:
+def relax_colours(surface: Tensor, rest: Tensor, steps: int) -> Tensor:
     """`surface` [N, C, H, W] after `steps` towards the smoothest, where `rest` [N, 1, H, W] > 0."""
     channels = surface.shape[1]
     operator = torch.tensor(BILAPLACIAN, dtype=surface.dtype, device=surface.device)

@@ -10,7 +10,7 @@ from pydantic import NonNegativeFloat
 from torch import Tensor
 
 from ..settings import Settings
-from .perceptual import VGG, Source, perceptual, style, vgg
+from .perceptual import VGG, VGGSource, perceptual, style, vgg
 from .reconstruction import l1
 from .smoothness import total_variation
 
@@ -23,7 +23,7 @@ class Weights(Settings):
     perceptual: NonNegativeFloat = 0.05
     style: NonNegativeFloat = 120.0
     total_variation: NonNegativeFloat = 0.1
-    vgg: Source = "imagenet"
+    vgg: VGGSource = "imagenet"
 
 
 def features(weights: Weights) -> VGG | None:

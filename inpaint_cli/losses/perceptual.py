@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from ..layers.backbones import load_backbone
 
 Network = Literal["vgg16", "vgg19"]
-Source = Literal["imagenet", "none", "random"]
+VGGSource = Literal["imagenet", "none", "random"]
 
 PLANS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}  # convolutions a block
 WIDTHS = (64, 128, 256, 512, 512)
@@ -38,10 +38,10 @@ class VGG(nn.Module):
         normalise: bool = True,
     ) -> None:
         super().__init__()
-        self.steps = layout(network, taps)
+        self.steps = vgg_layout(network, taps)
         self.normalise = normalise
         self.taps = tuple(taps)
-        weights = load_backbone(network) if source == "imagenet" else drawn(self.steps)
+        weights = load_backbone(network) if source == "imagenet" else random_weights(self.steps)
         for name, index in self.steps:
             if name.startswith("relu"):
                 for part in ("weight", "bias"):
@@ -70,17 +70,17 @@ class VGG(nn.Module):
         return perceptual(self(filled), true)
 
 
-def vgg(network: Network, taps: Sequence[str], source: Source) -> VGG | None:
+def vgg(network: Network, taps: Sequence[str], source: VGGSource) -> VGG | None:
     """The network that a task's settings ask for; None for "none"."""
     return None if source == "none" else VGG(network, taps, source=source)
 
 
-def label(source: Source) -> list[str]:
+def source_label(source: VGGSource) -> list[str]:
     """What the name of a run says of its VGG: nothing where it is the published one."""
     return {"imagenet": [], "none": ["no-vgg"], "random": ["random-vgg"]}[source]
 
 
-def layout(network: Network, taps: Sequence[str]) -> list[tuple[str, int]]:
+def vgg_layout(network: Network, taps: Sequence[str]) -> list[tuple[str, int]]:
     """The steps as far as the last tap, each with torchvision's index of its layer."""
     steps: list[tuple[str, int]] = []
     index = 0
@@ -94,7 +94,7 @@ def layout(network: Network, taps: Sequence[str]) -> list[tuple[str, int]]:
     return steps[: max(names.index(tap) for tap in taps) + 1]
 
 
-def drawn(steps: Sequence[tuple[str, int]]) -> dict[str, Tensor]:
+def random_weights(steps: Sequence[tuple[str, int]]) -> dict[str, Tensor]:
     """He-normal weights, the same each time, whatever torch's own generator has given out."""
     generator = torch.Generator().manual_seed(0)
     weights, inputs = {}, 3

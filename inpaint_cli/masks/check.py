@@ -14,21 +14,21 @@ import numpy as np
 
 from ..api.masks import Mask, on_border
 from ..errors import DataError, ImageError
-from ..files.pairs import pair
-from ..images import in_bytes, read_mask, read_photo, resize_mask, same_shape
-from ..images.read import size_of
-from ..reports.contact_sheet import overlay
-from .generate import pictures
+from ..files.pairs import pair_files
+from ..images import read_mask, read_photo, resize_mask, same_shape, to_bytes
+from ..images.read import image_size
+from ..reports.contact_sheet import overlay_hole
+from .generate import photo_names
 from .manifest import MANIFEST, read_manifest
-from .sheet import SHOWN, laid_out, spread
+from .sheet import SHEET_MASKS, spread_evenly, write_sheet
 
 Polarity = Literal["white", "black", "unclear"]
-GRAY = 0.2  # with more than this between black and white it is not a mask but a photo
-NOISE = 0.001  # with less than this it is as good as black and white
+GRAY_SHARE = 0.2  # with more than this between black and white it is not a mask but a photo
+NOISE_SHARE = 0.001  # with less than this it is as good as black and white
 
 
 @dataclass(frozen=True)
-class Look:
+class MaskLook:
     """One mask as it was found; shares lie in 0..1."""
 
     name: str
@@ -59,13 +59,13 @@ class Finding:
     files: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{'problem' if self.problem else 'note'}: {self.text}{some(self.files)}"
+        return f"{'problem' if self.problem else 'note'}: {self.text}{some_names(self.files)}"
 
 
 @dataclass(frozen=True)
-class Report:
+class MaskReport:
     path: Path
-    looks: tuple[Look, ...]
+    looks: tuple[MaskLook, ...]
     findings: tuple[Finding, ...]
     photos: Mapping[str, Sequence[Path]]  # by the name of their mask
 
@@ -96,9 +96,11 @@ class Report:
             "hole": self.polarity,
             "mean_ratio": mean(ratios) if ratios else None,
             "bins": self.bins,
-            "on_border": sum(look.border for look in self.looks),
+            "on_border": sum(look_at_mask.border for look_at_mask in self.looks),
             "findings": [asdict(finding) for finding in self.findings],
-            "files": [asdict(look) | {"hole": look.hole} for look in self.looks],
+            "files": [
+                asdict(look_at_mask) | {"hole": look_at_mask.hole} for look_at_mask in self.looks
+            ],
         }
 
     def as_text(self) -> str:
@@ -110,7 +112,7 @@ class Report:
         ratios = [look.ratio for look in self.looks]
         sizes = Counter(f"{look.width}x{look.height}" for look in self.looks).most_common()
         more = f" and {len(sizes) - 4} more sizes" if len(sizes) > 4 else ""
-        yield f"{plural(len(ratios), 'mask')} in {self.path}: " + (
+        yield f"{count_text(len(ratios), 'mask')} in {self.path}: " + (
             ", ".join(f"{size} ({count})" for size, count in sizes[:4]) + more
         )
         yield f"the hole is {self.polarity}" + (
@@ -129,43 +131,43 @@ class Report:
         yield f"border: {touching} of {len(ratios)} holes touch the edge of the picture"
 
     def verdict(self) -> str:
-        found = plural(len(self.problems), "problem") if self.problems else "nothing wrong"
+        found = count_text(len(self.problems), "problem") if self.problems else "nothing wrong"
         notes = len(self.findings) - len(self.problems)
-        return found + (f", {plural(notes, 'note')}" if notes else "")
+        return found + (f", {count_text(notes, 'note')}" if notes else "")
 
 
-def check(path: Path, images: Path | None = None) -> Report:
+def inspect_masks(path: Path, images: Path | None = None) -> MaskReport:
     """Look at the mask at `path`, or at all below it, and at the photos they are for.
 
     Raises `DataError` where there is no picture to look at.
     """
     root = path if path.is_dir() else path.parent
-    names, photos, partners = paired(path, images)
+    names, photos, partners = pair_with_photos(path, images)
     looks, unreadable = [], []
     for name in names:
         try:
-            looks.append(look(root / name, name))
+            looks.append(look_at_mask(root / name, name))
         except ImageError as error:
             unreadable.append(Finding(True, str(error).replace(f"{root}/", "")))
     findings = [
         *unreadable,
-        *judged(looks, intact(root, looks) if path.is_dir() else set()),
+        *judge_masks(looks, unchanged_masks(root, looks) if path.is_dir() else set()),
         *partners,
-        *mismatched(looks, photos),
+        *find_mismatches(looks, photos),
     ]
-    return Report(path, tuple(looks), tuple(findings), photos)
+    return MaskReport(path, tuple(looks), tuple(findings), photos)
 
 
-def paired(
+def pair_with_photos(
     path: Path, images: Path | None
 ) -> tuple[list[str], dict[str, list[Path]], list[Finding]]:
     """The names of the masks, the photos of each, and what is left without a partner."""
     if images is None or not images.is_dir():
         if images and path.is_dir():
             raise DataError(f"{images} is one photo; give the folder of their photos")
-        names = pictures(path) if path.is_dir() else [path.name]
+        names = photo_names(path) if path.is_dir() else [path.name]
         return names, {path.name: [images]} if images else {}, []
-    found = pair(images, path)
+    found = pair_files(images, path)
     photos: dict[str, list[Path]] = {} if path.is_dir() else {path.name: []}
     for item in found.pairs:
         if item.mask:
@@ -179,11 +181,11 @@ def paired(
     return sorted({*photos, *found.unused}), photos, findings
 
 
-def look(path: Path, name: str) -> Look:
+def look_at_mask(path: Path, name: str) -> MaskLook:
     mask = read_mask(path)
     hole = mask.hole
     edges = np.concatenate([hole[0], hole[-1], hole[1:-1, 0], hole[1:-1, -1]])
-    return Look(
+    return MaskLook(
         name=name,
         height=hole.shape[0],
         width=hole.shape[1],
@@ -197,7 +199,7 @@ def look(path: Path, name: str) -> Look:
     )
 
 
-def intact(root: Path, looks: Sequence[Look]) -> set[str]:
+def unchanged_masks(root: Path, looks: Sequence[MaskLook]) -> set[str]:
     """Masks that are as the manifest beside them says, so that there is nothing to guess."""
     if not (root / MANIFEST).is_file():
         return set()
@@ -206,22 +208,23 @@ def intact(root: Path, looks: Sequence[Look]) -> set[str]:
     except DataError:
         return set()
     return {
-        look.name
-        for look in looks
-        if look.name in drawn
-        and round(look.ratio * look.height * look.width) == drawn[look.name].pixels
+        look_at_mask.name
+        for look_at_mask in looks
+        if look_at_mask.name in drawn
+        and round(look_at_mask.ratio * look_at_mask.height * look_at_mask.width)
+        == drawn[look_at_mask.name].pixels
     }
 
 
-def judged(looks: Sequence[Look], intact: set[str]) -> Iterator[Finding]:
+def judge_masks(looks: Sequence[MaskLook], intact: set[str]) -> Iterator[Finding]:
     """What the masks themselves show."""
 
     def where(condition) -> tuple[str, ...]:
         return tuple(item.name for item in looks if condition(item))
 
-    if gray := where(lambda m: m.between > GRAY):
+    if gray := where(lambda m: m.between > GRAY_SHARE):
         yield Finding(True, "mostly gray, so no masks; are these the photos?", gray)
-    if dim := where(lambda m: not m.ratio and m.peak > 0.5 and m.between <= GRAY):
+    if dim := where(lambda m: not m.ratio and m.peak > 0.5 and m.between <= GRAY_SHARE):
         level = round(min(item.peak for item in looks if item.name in dim))
         text = f"nothing reaches half brightness: use fill --mask-threshold {level}"
         yield Finding(True, text, dim)
@@ -231,12 +234,14 @@ def judged(looks: Sequence[Look], intact: set[str]) -> Iterator[Finding]:
         text = "all white, so nothing is left to fill from; look at the file that made them"
         yield Finding(True, text, full)
     black = where(
-        lambda m: m.hole == "black" and m.ratio < 1 and m.between <= GRAY and m.name not in intact
+        lambda m: (
+            m.hole == "black" and m.ratio < 1 and m.between <= GRAY_SHARE and m.name not in intact
+        )
     )
     if black:
         text = "white at the edges and in most of the picture, so black seems to be the hole: "
         yield Finding(True, f"{text}if it is, use fill --mask-invert", black)
-    if soft := where(lambda m: m.peak > 1.5 and m.impure > NOISE and m.between <= GRAY):
+    if soft := where(lambda m: m.peak > 1.5 and m.impure > NOISE_SHARE and m.between <= GRAY_SHARE):
         worst = max(item.impure for item in looks if item.name in soft)
         text = (
             f"up to {worst:.1%} is not quite black or white (JPEG noise, soft edges): fill cuts "
@@ -251,12 +256,14 @@ def judged(looks: Sequence[Look], intact: set[str]) -> Iterator[Finding]:
         yield Finding(False, text, alpha)
 
 
-def mismatched(looks: Sequence[Look], photos: Mapping[str, Sequence[Path]]) -> Iterator[Finding]:
+def find_mismatches(
+    looks: Sequence[MaskLook], photos: Mapping[str, Sequence[Path]]
+) -> Iterator[Finding]:
     """Masks that do not lie on their photo."""
     turned, scaled, other = [], [], []
     for item, photo in ((m, photo) for m in looks for photo in photos.get(m.name, ())):
         try:
-            height, width = size_of(photo)
+            height, width = image_size(photo)
         except ImageError as error:
             yield Finding(True, str(error))
             continue
@@ -278,40 +285,42 @@ def mismatched(looks: Sequence[Look], photos: Mapping[str, Sequence[Path]]) -> I
             yield Finding(True, text, tuple(files))
 
 
-def contact_sheet(report: Report, path: Path) -> None:
+def write_check_sheet(report: MaskReport, path: Path) -> None:
     """Masks as a picture, over their photos where there are some; those with findings first."""
     named = {file.partition(" ")[0] for finding in report.findings for file in finding.files}
-    first = [item for item in report.looks if item.name in named][:SHOWN]
+    first = [item for item in report.looks if item.name in named][:SHEET_MASKS]
     rest = [item for item in report.looks if item.name not in named]
-    chosen = [*first, *spread(rest, SHOWN - len(first))]
+    chosen = [*first, *spread_evenly(rest, SHEET_MASKS - len(first))]
     root = report.path if report.path.is_dir() else report.path.parent
     cells = [
         (
-            seen(root / m.name, next(iter(report.photos.get(m.name, ())), None)),
+            mask_view(root / m.name, next(iter(report.photos.get(m.name, ())), None)),
             f"{m.ratio:.1%} {m.name}",
         )
         for m in chosen
     ]
-    laid_out(cells, path, f"{report.path}: {plural(len(report.looks), 'mask')}, {report.verdict()}")
+    write_sheet(
+        cells, path, f"{report.path}: {count_text(len(report.looks), 'mask')}, {report.verdict()}"
+    )
 
 
-def seen(mask: Path, photo: Path | None) -> Any:
+def mask_view(mask: Path, photo: Path | None) -> Any:
     """A mask to be looked at: over its photo, whose size it is brought to, or alone."""
     hole: Mask = read_mask(mask).hole
     if photo is not None:
         try:
-            rgb = in_bytes(read_photo(photo).rgb)
-            return overlay(rgb, resize_mask(hole, rgb.shape[:2]))
+            rgb = to_bytes(read_photo(photo).rgb)
+            return overlay_hole(rgb, resize_mask(hole, rgb.shape[:2]))
         except ImageError:
             pass  # a finding already
     return hole.astype(np.uint8) * 255
 
 
-def plural(count: int, what: str) -> str:
+def count_text(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
 
 
-def some(files: Sequence[str]) -> str:
+def some_names(files: Sequence[str]) -> str:
     """The first few of `files`, in brackets."""
     more = f", and {len(files) - 3} more" if len(files) > 3 else ""
     return f" ({', '.join(files[:3])}{more})" if files else ""

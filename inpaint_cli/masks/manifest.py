@@ -12,7 +12,7 @@ from ..images.read import max_pixels
 MANIFEST = "masks.jsonl"
 
 
-class Order(Settings):
+class MaskOrder(Settings):
     """One mask that is to be drawn."""
 
     file: str  # below the folder of the set
@@ -22,7 +22,7 @@ class Order(Settings):
     width: PositiveInt
 
 
-class Entry(Order):
+class MaskEntry(MaskOrder):
     """One mask as it was drawn."""
 
     pixels: NonNegativeInt  # of the hole
@@ -31,7 +31,7 @@ class Entry(Order):
     sha256: str  # of the rows, eight pixels a byte: the same whichever zlib packs the PNG
 
 
-class Header(Settings):
+class ManifestHeader(Settings):
     """The first line of a manifest."""
 
     format: Literal["inpaint masks 1"] = "inpaint masks 1"
@@ -39,7 +39,7 @@ class Header(Settings):
     generators: list[dict[str, Any]]  # {kind: ..., ...}, every setting written out
 
 
-def read_manifest(path: Path) -> tuple[Header, list[Entry]]:
+def read_manifest(path: Path) -> tuple[ManifestHeader, list[MaskEntry]]:
     """What the manifest at `path` says; `DataError` where it says nothing that can be drawn."""
     try:
         first, *rest = path.read_text("utf-8").splitlines()
@@ -47,10 +47,10 @@ def read_manifest(path: Path) -> tuple[Header, list[Entry]]:
         raise DataError(f"{path} is not a manifest of masks; give a {MANIFEST}") from error
     line = 1
     try:
-        header = Header.model_validate_json(first)
+        header = ManifestHeader.model_validate_json(first)
         entries = []
         for line, text in enumerate(rest, 2):
-            entries.append(entry := Entry.model_validate_json(text))
+            entries.append(entry := MaskEntry.model_validate_json(text))
             name = PurePosixPath(entry.file)
             if name.is_absolute() or ".." in name.parts or name.suffix != ".png":
                 raise DataError(f"{path}:{line}: '{name}' is not the name of a mask in the set")

@@ -16,7 +16,7 @@ from torch import Tensor
 from ..api.architectures import Architecture
 from ..api.settings import Settings
 from ..errors import PluginError, WeightsError
-from ..registry import load
+from ..registry import load_plugin
 from . import weights
 
 
@@ -40,14 +40,14 @@ class Conversion:
         }
 
 
-def convert(source: Path, name: str, output: Path) -> Conversion:
+def convert_checkpoint(source: Path, name: str, output: Path) -> Conversion:
     """Write the checkpoint at `source` to `output` as weights of the architecture `name`.
 
     Raises WeightsError where the file cannot be read safely or is not in a layout that the
     architecture knows.
     """
-    architecture: type[Architecture] = load("architectures", name)
-    tensors = read(source)
+    architecture: type[Architecture] = load_plugin("architectures", name)
+    tensors = read_checkpoint(source)
     try:
         found = architecture.convert(tensors)
     except WeightsError as error:
@@ -55,44 +55,44 @@ def convert(source: Path, name: str, output: Path) -> Conversion:
     if found is None:
         raise WeightsError(f"{source} is in no layout that '{name}' knows; check --to")
     dropped = {key: tensors[key] for key in found.dropped}
-    if numbers(tensors) != numbers(found.state) + numbers(dropped):
+    if count_numbers(tensors) != count_numbers(found.state) + count_numbers(dropped):
         raise PluginError(f"'{name}' does not account for every tensor of {source}: report it")
     net = architecture.build(found.settings)
-    weights.put(found.state, net, source, {"architecture": name})
-    weights.write(output, name, found.settings, net, notes={"converted": source.name})
+    weights.load_tensors(found.state, net, source, {"architecture": name})
+    weights.write_weights(output, name, found.settings, net, notes={"converted": source.name})
     return Conversion(found.settings, len(tensors) - len(dropped), tuple(found.dropped))
 
 
-def numbers(tensors: Mapping[str, Tensor]) -> int:
+def count_numbers(tensors: Mapping[str, Tensor]) -> int:
     return sum(tensor.numel() for tensor in tensors.values())
 
 
-def read(path: Path) -> dict[str, Tensor]:
+def read_checkpoint(path: Path) -> dict[str, Tensor]:
     """The tensors of a checkpoint by their names; of several mappings, the one of the weights."""
     if path.suffix == ".safetensors":
-        return weights.tensors_of(path)
-    loaded = unpickled(path)
+        return weights.read_tensors(path)
+    loaded = load_safely(path)
     if isinstance(loaded, Mapping) and isinstance(loaded.get("state_dict"), Mapping):
         loaded = loaded["state_dict"]  # Lightning keeps optimisers beside it
-    tensors = dict(flat(loaded))
+    tensors = dict(flatten_tensors(loaded))
     if not tensors:
         raise WeightsError(f"{path} holds no named tensors; give a checkpoint")
     return tensors
 
 
-def flat(tree: Any, at: str = ""):
+def flatten_tensors(tree: Any, at: str = ""):
     """The tensors in nested mappings, each with its dotted name."""
     if isinstance(tree, Tensor):
         yield at, tree
     elif isinstance(tree, Mapping):
         for key, value in tree.items():
-            yield from flat(value, f"{at}.{key}" if at else str(key))
+            yield from flatten_tensors(value, f"{at}.{key}" if at else str(key))
 
 
-class Inert:
+class InertClass:
     """Stands in for a class that a checkpoint names: is made of anything and does nothing."""
 
-    def __new__(cls, *_: Any) -> "Inert":
+    def __new__(cls, *_: Any) -> "InertClass":
         return super().__new__(cls)
 
     def __init__(self, *_: Any) -> None:
@@ -102,7 +102,7 @@ class Inert:
         pass
 
 
-def unpickled(path: Path) -> Any:
+def load_safely(path: Path) -> Any:
     """What torch saved at `path`, by its safe loader alone.
 
     The loader refuses every class it does not know, and Lightning's checkpoints are full of its
@@ -110,7 +110,7 @@ def unpickled(path: Path) -> Any:
     """
     try:
         names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-        inert: list[Any] = [(type("Inert", (Inert,), {}), name) for name in names]
+        inert: list[Any] = [(type("Inert", (InertClass,), {}), name) for name in names]
         with torch.serialization.safe_globals(inert):
             return torch.load(path, "cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, TypeError) as error:

@@ -17,16 +17,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import registry
-from ..errors import PluginError, WeightsError, unknown
-from ..files.write import replacing
+from ..errors import PluginError, WeightsError, unknown_name
+from ..files.write import atomic_path
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from ..api.architectures import Architecture, Precision, Sizes
 
-FORMAT = "1"  # of the header; a new one for whatever an older version would misread
-LONGEST = 100_000_000  # bytes of a safetensors header, as its specification limits it
+WEIGHTS_FORMAT = "1"  # of the header; a new one for whatever an older version would misread
+LONGEST_HEADER = 100_000_000  # bytes of a safetensors header, as its specification limits it
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Contents:
+class WeightsContents:
     """What a safetensors file says of itself: its header, and its tensors' types and shapes."""
 
     path: Path
@@ -62,7 +62,7 @@ class Contents:
         return sum(prod(shape) for _, shape in self.tensors.values())
 
 
-def write(
+def write_weights(
     path: Path,
     architecture: str,
     settings: Any,
@@ -74,86 +74,92 @@ def write(
 
     `notes` go into the header as they are: recipe, step, licence, summary, ...
     """
-    points = registry.found("architectures").get(architecture, [])
+    points = registry.find_plugins("architectures").get(architecture, [])
     header = {
         **(notes or {}),
-        "format": FORMAT,
+        "format": WEIGHTS_FORMAT,
         "inpaint": version("inpaint-cli"),
         "architecture": architecture,
         "settings": settings.model_dump_json(),
-        "plugin": registry.origin(points[0]) if points else "",
+        "plugin": registry.plugin_origin(points[0]) if points else "",
     }
     # copied, because tied weights share memory, which the format does not know
     tensors = {k: v.detach().cpu().clone().contiguous() for k, v in net.state_dict().items()}
-    save(tensors, path, header)
+    save_tensors(tensors, path, header)
 
 
-def save(tensors: dict[str, Tensor], path: Path, header: dict[str, str]) -> None:
+def save_tensors(tensors: dict[str, Tensor], path: Path, header: dict[str, str]) -> None:
     """Write a safetensors file whole or not at all."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    with replacing(path) as temporary:
+    with atomic_path(path) as temporary:
         try:
             save_file(tensors, temporary, header)
         except SafetensorError as error:  # such as of a full disk
             raise OSError(str(error)) from error
 
 
-def export(source: Path, target: Path, *, half: bool, notes: Mapping[str, str]) -> Contents:
+def export_weights(
+    source: Path, target: Path, *, half: bool, notes: Mapping[str, str]
+) -> WeightsContents:
     """Write the weights file `source` of ours again, with `notes` in its header.
 
     `half` stores its real numbers in 16 bits; networks are built in 32 bits all the same.
     """
-    contents = inspect(source)
+    contents = inspect_weights(source)
     if not contents.ours:
         raise WeightsError(f"{source} has no header of inpaint; `inpaint weights convert` first")
     if fixed := notes.keys() & {"format", "inpaint", "architecture", "settings", "plugin"}:
-        raise WeightsError(f"{few(fixed)} in the header of {source} cannot be changed; leave it")
-    tensors = tensors_of(source)
+        raise WeightsError(
+            f"{few_names(fixed)} in the header of {source} cannot be changed; leave it"
+        )
+    tensors = read_tensors(source)
     if half:
         tensors = {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
         if wide := [k for k, v in tensors.items() if v.is_floating_point() and v.isinf().any()]:
-            raise WeightsError(f"{few(wide)} of {source} do not fit into 16 bits; leave out --half")
-    save(tensors, target, {**contents.header, **notes})
-    return inspect(target)
+            raise WeightsError(
+                f"{few_names(wide)} of {source} do not fit into 16 bits; leave out --half"
+            )
+    save_tensors(tensors, target, {**contents.header, **notes})
+    return inspect_weights(target)
 
 
-def read(path: Path) -> Model:
+def read_weights(path: Path) -> Model:
     """The model in the weights file at `path`, ours or another program's, on the CPU.
 
     Raises `WeightsError` where the file is missing, damaged, for a newer version or does not fit
     its architecture, `PluginError` where its plugin is missing or broken.
     """
     if path.suffix != ".safetensors" and path.is_file():
-        return foreign(path)
-    contents = inspect(path)
+        return read_foreign(path)
+    contents = inspect_weights(path)
     if not contents.ours:
-        return foreign(path)
+        return read_foreign(path)
     header = contents.header
-    if header["format"] != FORMAT:
+    if header["format"] != WEIGHTS_FORMAT:
         raise WeightsError(
             f"{path} has format {header['format']}, unknown to inpaint {version('inpaint-cli')};"
             f" it needs inpaint {header.get('inpaint', '')} or newer"
         )
     name = header["architecture"]
-    if name not in registry.found("architectures"):
-        missing = unknown("architecture", name, registry.found("architectures"))
+    if name not in registry.find_plugins("architectures"):
+        missing = unknown_name("architecture", name, registry.find_plugins("architectures"))
         raise PluginError(f"{path} needs {header.get('plugin') or 'another plugin'}: {missing}")
-    architecture: type[Architecture] = registry.load("architectures", name)
-    settings = settings_of(architecture, header["settings"], path)
+    architecture: type[Architecture] = registry.load_plugin("architectures", name)
+    settings = read_settings(architecture, header["settings"], path)
     net = architecture.build(settings)
-    put(tensors_of(path), net, path, header)
-    return model_of(name, architecture, settings, net, weights=path, header=header)
+    load_tensors(read_tensors(path), net, path, header)
+    return make_model(name, architecture, settings, net, weights=path, header=header)
 
 
-def inspect(path: Path) -> Contents:
+def inspect_weights(path: Path) -> WeightsContents:
     """The header of a safetensors file, without its tensors; `WeightsError` if it is damaged."""
     try:
         with path.open("rb") as file:
             total = os.fstat(file.fileno()).st_size
             length = int.from_bytes(file.read(8), "little")
-            text = file.read(length) if length <= min(LONGEST, total) else b""
+            text = file.read(length) if length <= min(LONGEST_HEADER, total) else b""
     except FileNotFoundError as error:
         raise WeightsError(f"there is no weights file {path}; check the name") from error
     except OSError as error:
@@ -170,10 +176,10 @@ def inspect(path: Path) -> Contents:
             f"{path} has {total} bytes where its header promises {8 + length + end}:"
             " it is damaged or was not copied whole; get it again"
         )
-    return Contents(path, total, header, tensors)
+    return WeightsContents(path, total, header, tensors)
 
 
-def settings_of(architecture: type[Architecture], text: str, path: Path) -> Any:
+def read_settings(architecture: type[Architecture], text: str, path: Path) -> Any:
     """The settings in a header, checked by the architecture's own class."""
     from pydantic import ValidationError
 
@@ -188,7 +194,7 @@ def settings_of(architecture: type[Architecture], text: str, path: Path) -> Any:
         ) from error
 
 
-def tensors_of(path: Path) -> dict[str, Tensor]:
+def read_tensors(path: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -198,7 +204,7 @@ def tensors_of(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{path} is damaged: {error}; get it again") from error
 
 
-def put(
+def load_tensors(
     tensors: Mapping[str, Tensor], net: nn.Module, path: Path, header: Mapping[str, str]
 ) -> None:
     """Load `tensors` into `net`; `WeightsError` names every kind of thing that does not fit."""
@@ -210,7 +216,7 @@ def put(
         "of another shape": differing,
     }
     differences = [
-        f"{few(keys)} {'is' if len(keys) == 1 else 'are'} {how}"
+        f"{few_names(keys)} {'is' if len(keys) == 1 else 'are'} {how}"
         for how, keys in wrong.items()
         if keys
     ]
@@ -223,19 +229,19 @@ def put(
     net.load_state_dict(tensors)
 
 
-def few(keys: Any) -> str:
+def few_names(keys: Any) -> str:
     """Some of `keys`, and how many more there are."""
     keys = sorted(keys)
     more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
     return ", ".join(keys[:3]) + more
 
 
-def foreign(path: Path) -> Model:
+def read_foreign(path: Path) -> Model:
     """The model in a file without our header, read by the first `formats` plugin that can."""
     refusals = []
-    for name in registry.found("formats"):
+    for name in registry.find_plugins("formats"):
         try:
-            known = registry.load("formats", name).read(path)
+            known = registry.load_plugin("formats", name).read(path)
         except (WeightsError, PluginError) as error:
             refusals.append(f"{name}: {error}")
             continue
@@ -248,7 +254,7 @@ def foreign(path: Path) -> Model:
     )
 
 
-def model_of(
+def make_model(
     name: str,
     architecture: type[Architecture],
     settings: Any,

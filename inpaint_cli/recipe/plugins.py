@@ -11,10 +11,10 @@ from ..api.datasets import Images
 from ..api.masks import Masks
 from ..api.metrics import ImageMetric
 from ..api.settings import Settings
-from ..errors import InpaintError, PluginError, RecipeError, unknown
-from ..registry import load
+from ..errors import InpaintError, PluginError, RecipeError, unknown_name
+from ..registry import load_plugin
 from .schema import Named, Recipe
-from .source import Source, Where, lay
+from .source import KeyPath, RecipeSource, apply_override
 
 
 @dataclass(frozen=True)
@@ -27,20 +27,20 @@ class Inputs:
     val_masks: Masks
 
 
-def inputs_of(recipe: Recipe, source: Source) -> Inputs:
+def build_inputs(recipe: Recipe, source: RecipeSource) -> Inputs:
     """The data sets and mask generators that `recipe` names, each with its settings checked."""
-    masks = build(recipe.masks.model_dump(), source, ("masks",))
+    masks = build_generator(recipe.masks.model_dump(), source, ("masks",))
     return Inputs(
-        train=images(recipe.data.train, source, "train"),
-        val=images(recipe.data.val, source, "val") if recipe.data.val else None,
+        train=build_dataset(recipe.data.train, source, "train"),
+        val=build_dataset(recipe.data.val, source, "val") if recipe.data.val else None,
         masks=masks,
-        val_masks=build(recipe.val_masks.model_dump(), source, ("val_masks",))
+        val_masks=build_generator(recipe.val_masks.model_dump(), source, ("val_masks",))
         if recipe.val_masks
         else masks,
     )
 
 
-def rehearse(recipe: Recipe, inputs: Inputs, source: Source) -> None:
+def draw_trial_masks(recipe: Recipe, inputs: Inputs, source: RecipeSource) -> None:
     """Draw a mask for training and one for validation, to say before either that there are none."""
     shape = recipe.data.size, recipe.data.size
     for key, masks in (("masks", inputs.masks), ("val_masks", inputs.val_masks)):
@@ -50,26 +50,26 @@ def rehearse(recipe: Recipe, inputs: Inputs, source: Source) -> None:
             raise source.error((key,), str(error)) from error
 
 
-def resolved(recipe: Recipe, inputs: Inputs) -> Recipe:
+def resolve_recipe(recipe: Recipe, inputs: Inputs) -> Recipe:
     """`recipe` with every default of its `inputs` written out."""
-    sets = {"train": named(recipe.data.train.kind, inputs.train)}
+    sets = {"train": named_settings(recipe.data.train.kind, inputs.train)}
     if recipe.data.val and inputs.val:
-        sets["val"] = named(recipe.data.val.kind, inputs.val)
+        sets["val"] = named_settings(recipe.data.val.kind, inputs.val)
     return recipe.model_copy(
         update={
             "data": recipe.data.model_copy(update=sets),
-            "masks": named(recipe.masks.kind, inputs.masks),
-            "val_masks": named((recipe.val_masks or recipe.masks).kind, inputs.val_masks),
+            "masks": named_settings(recipe.masks.kind, inputs.masks),
+            "val_masks": named_settings((recipe.val_masks or recipe.masks).kind, inputs.val_masks),
         }
     )
 
 
-def images(asked: Named, source: Source, part: str) -> Images:
+def build_dataset(asked: Named, source: RecipeSource, part: str) -> Images:
     """The data set that `data.train` or `data.val` names."""
     return source.plugin("datasets", asked, ("data", part))
 
 
-def metrics_of(recipe: Recipe, source: Source) -> dict[str, ImageMetric]:
+def build_metrics(recipe: Recipe, source: RecipeSource) -> dict[str, ImageMetric]:
     """The metrics that `recipe` names, each under its name and what sets it apart."""
     metrics = {}
     for n, item in enumerate(recipe.metrics):
@@ -81,45 +81,45 @@ def metrics_of(recipe: Recipe, source: Source) -> dict[str, ImageMetric]:
         metrics["-".join([asked.kind, *map(str, (asked.model_extra or {}).values())])] = metric
     best = recipe.keep.best
     if best is not None and best not in metrics:
-        raise source.error(("keep", "best"), unknown("metric of this recipe", best, metrics))
+        raise source.error(("keep", "best"), unknown_name("metric of this recipe", best, metrics))
     return metrics
 
 
-def named(kind: str, plugin: Settings) -> Named:
+def named_settings(kind: str, plugin: Settings) -> Named:
     """A plugin's settings as a recipe writes them, all defaults written out."""
     return Named.model_validate(plugin.model_dump(mode="json") | {"kind": kind})
 
 
-class Typed(Source):
+class TypedSource(RecipeSource):
     """Settings that were typed, not read from lines of a file."""
 
-    def error(self, where: Where, text: str) -> RecipeError:
+    def error(self, where: KeyPath, text: str) -> RecipeError:
         return RecipeError(f"{self.path}: {'.'.join(map(str, where))}: {text}")
 
 
-def generator(kind: str, overrides: Sequence[str] = (), **given: Any) -> Masks:
+def make_generator(kind: str, overrides: Sequence[str] = (), **given: Any) -> Masks:
     """The generator called `kind`, with settings `given` and overrides such as "side=0.5"."""
-    source = Typed(Path(f"masks '{kind}'"))
+    source = TypedSource(Path(f"masks '{kind}'"))
     settings = {"kind": kind} | {key: value for key, value in given.items() if value is not None}
     for override in overrides:
-        lay(settings, override, source)
-    return build(settings, source)
+        apply_override(settings, override, source)
+    return build_generator(settings, source)
 
 
-def build(settings: Mapping[str, Any], source: Source, at: Where = ()) -> Masks:
+def build_generator(settings: Mapping[str, Any], source: RecipeSource, at: KeyPath = ()) -> Masks:
     """The generator that `settings` {kind: ..., ...} describe, with those that it holds."""
     try:
-        schema: type[Masks] = load("masks", str(settings.get("kind")))
+        schema: type[Masks] = load_plugin("masks", str(settings.get("kind")))
     except PluginError as error:
         raise source.error((*at, "kind"), str(error)) from error
-    inner = {key: built(value, source, (*at, key)) for key, value in settings.items()}
+    inner = {key: build_nested(value, source, (*at, key)) for key, value in settings.items()}
     return source.check(schema, inner, at)
 
 
-def built(value: Any, source: Source, at: Where) -> Any:
+def build_nested(value: Any, source: RecipeSource, at: KeyPath) -> Any:
     """`value` with a generator in place of all settings in it that name a kind."""
     if isinstance(value, Mapping) and "kind" in value:
-        return build(value, source, at)
+        return build_generator(value, source, at)
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [built(item, source, (*at, n)) for n, item in enumerate(value)]
+        return [build_nested(item, source, (*at, n)) for n, item in enumerate(value)]
     return value

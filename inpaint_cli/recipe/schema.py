@@ -39,7 +39,7 @@ class Data(Settings):
     per_mask: PositiveInt = 1  # samples in a row under one mask, for who does much work for each
 
 
-METRICS = (
+VALIDATION_METRICS = (
     Named.model_validate({"kind": "psnr", "region": "hole"}),
     Named.model_validate({"kind": "l1", "region": "hole"}),
     "ssim",
@@ -89,7 +89,7 @@ class Recipe(Settings):
     steps: NonNegativeInt | None = None  # of each stage; None, as of batch: the task's own
     precision: Literal["full", "bf16", "fp16"] = "full"
     seed: NonNegativeInt = 0
-    metrics: tuple[str | Named, ...] = METRICS  # of a validation
+    metrics: tuple[str | Named, ...] = VALIDATION_METRICS  # of a validation
     every: Every = Every()
     keep: Keep = Keep()
     ema: Ema = Ema()

@@ -11,23 +11,23 @@ from pydantic import (
 )
 
 from ..api.settings import Settings
-from ..errors import PluginError, RecipeError, unknown
-from ..registry import load
+from ..errors import PluginError, RecipeError, unknown_name
+from ..registry import load_plugin
 from .schema import Named
 
-T = TypeVar("T", bound=Settings)
-Where = tuple[Hashable, ...]
+Schema = TypeVar("Schema", bound=Settings)
+KeyPath = tuple[Hashable, ...]
 
 
 @dataclass(frozen=True)
-class Source:
+class RecipeSource:
     """Where settings were read from, so that an error can point there."""
 
     path: Path
-    lines: dict[Where, int] = field(default_factory=dict)
-    laid: dict[Where, str] = field(default_factory=dict)  # what --set laid over the file
+    lines: dict[KeyPath, int] = field(default_factory=dict)
+    laid: dict[KeyPath, str] = field(default_factory=dict)  # what --set laid over the file
 
-    def error(self, where: Where, text: str) -> RecipeError:
+    def error(self, where: KeyPath, text: str) -> RecipeError:
         """The error `text` about the setting at `where`, with the line that holds it."""
         name = ".".join(map(str, where))
         for n in range(len(where), 0, -1):
@@ -37,26 +37,27 @@ class Source:
                 return RecipeError(f"{self.path}:{self.lines[where[:n]]}: {name}: {text}")
         return RecipeError(f"{self.path}:1: {name}: {text}")
 
-    def check(self, schema: type[T], settings: Any, at: Where = ()) -> T:
+    def check(self, schema: type[Schema], settings: Any, at: KeyPath = ()) -> Schema:
         """Make `settings` a `schema`, or say at which lines it is wrong."""
         try:
             return schema.model_validate(settings)
         except ValidationError as error:
             told = dict.fromkeys(
-                str(self.error((*at, *e["loc"]), reason(schema, e))) for e in error.errors()
+                str(self.error((*at, *e["loc"]), setting_problem(schema, e)))
+                for e in error.errors()
             )
             raise RecipeError("\n".join(told)) from None
 
-    def plugin(self, group: str, asked: Named, at: Where) -> Any:
+    def plugin(self, group: str, asked: Named, at: KeyPath) -> Any:
         """The plugin of `group` that `asked` names, its settings checked; errors have lines."""
         try:
-            schema = load(group, asked.kind)
+            schema = load_plugin(group, asked.kind)
         except PluginError as error:
             raise self.error((*at, "kind"), str(error)) from error
         return self.check(schema, asked.model_extra, at)
 
 
-def reason(schema: type[Settings], error: Any) -> str:
+def setting_problem(schema: type[Settings], error: Any) -> str:
     """What is wrong, in words: pydantic's own, or for an unknown key which was meant."""
     if error["type"] != "extra_forbidden":
         message = error["msg"].removeprefix("Value error, ")
@@ -66,7 +67,7 @@ def reason(schema: type[Settings], error: Any) -> str:
     for parent in parents:
         inner = owner.model_fields.get(str(parent)) if owner else None
         owner = settings_in(inner.annotation) if inner else owner
-    return unknown("setting", str(name), owner.model_fields if owner else ())
+    return unknown_name("setting", str(name), owner.model_fields if owner else ())
 
 
 def settings_in(annotation: Any) -> type[Settings] | None:
@@ -76,7 +77,7 @@ def settings_in(annotation: Any) -> type[Settings] | None:
     return next(filter(None, map(settings_in, get_args(annotation))), None)
 
 
-def tree(path: Path, source: Source) -> dict[str, Any]:
+def read_yaml(path: Path, source: RecipeSource) -> dict[str, Any]:
     """The plain values of the YAML file at `path`; safe, and bounded by the file's own size."""
     try:
         node = yaml.compose(path.read_text("utf-8"), Loader=yaml.SafeLoader)
@@ -91,14 +92,14 @@ def tree(path: Path, source: Source) -> dict[str, Any]:
         raise RecipeError(f"{path}:1: {str(error).splitlines()[0]}") from None
     except RecursionError:
         raise RecipeError(f"{path}:1: nested too deeply") from None
-    values = plain(node, source, set()) if node else {}
+    values = node_values(node, source, set()) if node else {}
     if not isinstance(values, dict):
         wanted = "a recipe is a mapping such as `summary: ...`, not a list or a single value"
         raise RecipeError(f"{path}:1: {wanted}")
     return values
 
 
-def lay(settings: dict[str, Any], override: str, source: Source) -> None:
+def apply_override(settings: dict[str, Any], override: str, source: RecipeSource) -> None:
     """Put "a.b=value" into `settings`."""
     key, equals, value = override.partition("=")
     if not (key and equals):
@@ -120,7 +121,7 @@ def lay(settings: dict[str, Any], override: str, source: Source) -> None:
     source.laid[tuple(key.split("."))] = override
 
 
-def plain(node: yaml.Node, source: Source, seen: set[int], at: Where = ()) -> Any:
+def node_values(node: yaml.Node, source: RecipeSource, seen: set[int], at: KeyPath = ()) -> Any:
     """Turn a YAML node into plain values, noting the line of each, refusing doubled keys."""
     source.lines.setdefault(at, node.start_mark.line + 1)
     if isinstance(node, yaml.ScalarNode):
@@ -140,6 +141,6 @@ def plain(node: yaml.Node, source: Source, seen: set[int], at: Where = ()) -> An
             if key in values:
                 raise source.error((*at, key), "given twice")
             source.lines[(*at, key)] = key_node.start_mark.line + 1
-            values[key] = plain(value_node, source, seen, (*at, key))
+            values[key] = node_values(value_node, source, seen, (*at, key))
         return values
-    return [plain(child, source, seen, (*at, n)) for n, child in enumerate(node.value)]
+    return [node_values(child, source, seen, (*at, n)) for n, child in enumerate(node.value)]

@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-HOLE = (255, 0, 128)  # a colour that photos seldom have
+HOLE_COLOUR = (255, 0, 128)  # a colour that photos seldom have
 
-Picture = Image.Image | NDArray[np.uint8]
+SheetImage = Image.Image | NDArray[np.uint8]
 
 
-def sheet(
-    rows: Sequence[Sequence[tuple[Picture, str]]], *, cell: int = 256, heading: str = ""
+def contact_sheet(
+    rows: Sequence[Sequence[tuple[SheetImage, str]]], *, cell: int = 256, heading: str = ""
 ) -> Image.Image:
     """Lay out `rows` of (picture, caption), each picture fitted into `cell` x `cell` pixels.
 
@@ -21,7 +21,7 @@ def sheet(
     """
     font = ImageFont.load_default(13)
     gap, line = 8, 20
-    small = [[(fitted(picture, cell), caption) for picture, caption in row] for row in rows]
+    small = [[(fit_cell(picture, cell), caption) for picture, caption in row] for row in rows]
     heights = [max((picture.height for picture, _ in row), default=0) for row in small]
     y = 2 * line if heading else gap
     columns = max((len(row) for row in rows), default=1)
@@ -33,25 +33,25 @@ def sheet(
         for column, (picture, caption) in enumerate(row):
             x = gap + column * (cell + gap)
             page.paste(picture, (x + (cell - picture.width) // 2, y + height - picture.height))
-            draw.text((x, y + height + 2), shortened(caption, font, cell), "black", font)
+            draw.text((x, y + height + 2), shorten_text(caption, font, cell), "black", font)
         y += height + line + gap
     return page
 
 
-def overlay(image: NDArray[np.uint8], hole: NDArray[np.bool_]) -> NDArray[np.uint8]:
+def overlay_hole(image: NDArray[np.uint8], hole: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """`image` [H, W, 3] with `hole` [H, W] tinted, and its outline drawn in full colour."""
     out = image.copy()
-    out[hole] = (image[hole] * 0.45 + np.array(HOLE) * 0.55).astype(np.uint8)
+    out[hole] = (image[hole] * 0.45 + np.array(HOLE_COLOUR) * 0.55).astype(np.uint8)
     inner = hole.copy()
     inner[1:] &= hole[:-1]
     inner[:-1] &= hole[1:]
     inner[:, 1:] &= hole[:, :-1]
     inner[:, :-1] &= hole[:, 1:]
-    out[hole & ~inner] = HOLE
+    out[hole & ~inner] = HOLE_COLOUR
     return out
 
 
-def fitted(picture: Picture, cell: int) -> Image.Image:
+def fit_cell(picture: SheetImage, cell: int) -> Image.Image:
     image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
     image = image.convert("RGB")
     longest = max(image.size)
@@ -62,7 +62,7 @@ def fitted(picture: Picture, cell: int) -> Image.Image:
     return image.resize((width, height), Image.Resampling.LANCZOS)
 
 
-def shortened(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: int) -> str:
+def shorten_text(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: int) -> str:
     """`text`, cut so that it is at most `width` pixels wide."""
     kept = len(text)
     while kept and font.getlength(text[:kept] + "…") > width:

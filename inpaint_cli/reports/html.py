@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..files.write import replacing
+from ..files.write import atomic_path
 from .text import Table
 
 COLOURS = ("#0b6bcb", "#c2410c", "#15803d", "#7e22ce", "#b91c1c", "#0e7490", "#a16207", "#475569")
@@ -44,7 +44,7 @@ class Listing:
 
 
 @dataclass(frozen=True)
-class Picture:
+class Figure:
     """A picture, kept in the page as PNG, or as JPEG where it is large."""
 
     image: Image.Image | NDArray[np.uint8]
@@ -74,8 +74,8 @@ class Curves:
         """What the template draws: ticks of both axes, and each line in pixels."""
         lines = {name: self.shown(points) for name, points in self.lines.items()}
         every = [point for points in lines.values() for point in points] or [(0.0, 0.0)]
-        low_x, high_x = span([x for x, _ in every])
-        low_y, high_y = span([y for _, y in every])
+        low_x, high_x = value_span([x for x, _ in every])
+        low_y, high_y = value_span([y for _, y in every])
 
         def across(x: float) -> float:
             return self.LEFT + (x - low_x) / (high_x - low_x) * (self.WIDTH - self.LEFT - 12)
@@ -85,9 +85,10 @@ class Curves:
             return self.TOP + (high_y - y) / (high_y - low_y) * room
 
         return {
-            "x": [(across(x), f"{x:.6g}") for x in ticks(low_x, high_x)],
+            "x": [(across(x), f"{x:.6g}") for x in axis_ticks(low_x, high_x)],
             "y": [
-                (down(y), f"{10**y if self.logarithmic else y:.4g}") for y in ticks(low_y, high_y)
+                (down(y), f"{10**y if self.logarithmic else y:.4g}")
+                for y in axis_ticks(low_y, high_y)
             ],
             "lines": [
                 (name, colour, " ".join(f"{across(x):.1f},{down(y):.1f}" for x, y in points))
@@ -100,10 +101,10 @@ class Curves:
         return [(x, math.log10(y)) for x, y in usable] if self.logarithmic else usable
 
 
-Part = Heading | Text | Listing | Table | Picture | Curves
+Part = Heading | Text | Listing | Table | Figure | Curves
 
 
-def write(path: Path, title: str, parts: Sequence[Part]) -> None:
+def write_page(path: Path, title: str, parts: Sequence[Part]) -> None:
     """Write `parts` in order as one HTML page at `path`."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
@@ -111,17 +112,17 @@ def write(path: Path, title: str, parts: Sequence[Part]) -> None:
     page = environment.get_template("report.html").render(
         title=title, parts=[(type(part).__name__, part) for part in parts]
     )
-    with replacing(path) as temporary:
+    with atomic_path(path) as temporary:
         temporary.write_text(page, "utf-8")
 
 
-def span(values: Sequence[float]) -> tuple[float, float]:
+def value_span(values: Sequence[float]) -> tuple[float, float]:
     """The least and the greatest of `values`, apart from each other."""
     low, high = min(values), max(values)
     return (low, high) if high > low else (low - 0.5, high + 0.5)
 
 
-def ticks(low: float, high: float) -> list[float]:
+def axis_ticks(low: float, high: float) -> list[float]:
     """About five round numbers from `low` to `high`: multiples of 1, 2 or 5 times a power of 10."""
     rough = (high - low) / 5
     power = 10.0 ** math.floor(math.log10(rough))

@@ -14,13 +14,13 @@ from ..errors import InpaintError
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def device(name: str = "auto") -> torch.device:
+def choose_device(name: str = "auto") -> torch.device:
     """The device called `name`; `auto` takes CUDA, else MPS, else the CPU.
 
     Raises `InpaintError` where this machine has no such device.
     """
     if name == "auto":
-        name = next((kind for kind in ("cuda", "mps") if available(kind)), "cpu")
+        name = next((kind for kind in ("cuda", "mps") if has_device(kind)), "cpu")
     try:
         chosen = torch.device(name)
     except RuntimeError as error:
@@ -28,19 +28,19 @@ def device(name: str = "auto") -> torch.device:
             f"no device is called '{name}'; try auto, cpu, cuda, cuda:1 or mps"
         ) from error
     beyond = chosen.type == "cuda" and (chosen.index or 0) >= max(1, torch.cuda.device_count())
-    if beyond or not available(chosen.type):
+    if beyond or not has_device(chosen.type):
         raise InpaintError(f"this machine has no device '{name}'; try --device auto")
     return chosen
 
 
-def available(kind: str) -> bool:
+def has_device(kind: str) -> bool:
     """Whether PyTorch can compute on this `kind` of device here."""
     if kind == "cuda":
         return torch.cuda.is_available()
     return kind == "cpu" or (kind == "mps" and torch.backends.mps.is_available())
 
 
-def precision(name: str, allowed: Sequence[Precision], device: torch.device) -> Precision:
+def choose_precision(name: str, allowed: Sequence[Precision], device: torch.device) -> Precision:
     """The precision called `name`; `auto` is bf16 on CUDA where `allowed`, and else full.
 
     On a CPU `auto` is always full: bf16 autocast took four times as long as float32 there, since
@@ -64,7 +64,7 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
 
 
 @cache
-def keep_memory() -> bool:
+def keep_freed_memory() -> bool:
     """Let glibc keep freed memory for the next tensor; say whether it does.
 
     By default it maps every large tensor afresh and unmaps it when it is freed, so that each
@@ -80,7 +80,7 @@ def keep_memory() -> bool:
     return bool(mallopt and mallopt(mmap_max, 0) and mallopt(trim_threshold, 2**31 - 1))
 
 
-def out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     """Whether `error` is how this device says that its memory is used up."""
     if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
         return True
@@ -89,7 +89,7 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(sign in message for sign in signs)
 
 
-def release(device: torch.device) -> None:
+def release_memory(device: torch.device) -> None:
     """Give cached memory of `device` back, so that a smaller attempt finds room."""
     if device.type == "cuda":
         torch.cuda.empty_cache()

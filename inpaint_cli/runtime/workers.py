@@ -15,14 +15,18 @@ from typing import TypeVar
 
 from ..errors import InpaintError
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-Begin = Callable[[], Callable[[Item], Result]]  # makes ready what every item needs
+ItemT = TypeVar("ItemT")
+ResultT = TypeVar("ResultT")
+StartWork = Callable[[], Callable[[ItemT], ResultT]]  # makes ready what every item needs
 
 
-def spread(
-    begin: Begin[Item, Result], items: Iterable[Item], workers: int, *, preload: Sequence[str] = ()
-) -> Generator[tuple[Item, Result | None], None, None]:
+def run_in_workers(
+    begin: StartWork[ItemT, ResultT],
+    items: Iterable[ItemT],
+    workers: int,
+    *,
+    preload: Sequence[str] = (),
+) -> Generator[tuple[ItemT, ResultT | None], None, None]:
     """Yield each item with its result as they come, or with None where its process died.
 
     With one worker all happens in this process, and in order. Otherwise `begin`, the items and
@@ -44,7 +48,7 @@ def spread(
     def hire() -> None:
         for item in waiting:
             ours, theirs = context.Pipe()
-            process = context.Process(target=serve, args=(theirs, begin), daemon=True)
+            process = context.Process(target=serve_items, args=(theirs, begin), daemon=True)
             process.start()
             theirs.close()
             ours.send(item)
@@ -81,10 +85,10 @@ def spread(
             process.join()
 
 
-def serve(pipe: Connection, begin: Begin[Item, Result]) -> None:
+def serve_items(pipe: Connection, begin: StartWork[ItemT, ResultT]) -> None:
     """The life of a worker: items in, results out, until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
-    Thread(target=follow, daemon=True).start()
+    Thread(target=exit_with_parent, daemon=True).start()
     with suppress(EOFError):
         try:
             work = begin()
@@ -95,7 +99,7 @@ def serve(pipe: Connection, begin: Begin[Item, Result]) -> None:
             pipe.send(work(pipe.recv()))
 
 
-def follow() -> None:
+def exit_with_parent() -> None:
     """End this process at once when the one that started it has ended."""
     parent = parent_process()
     if parent is not None:

@@ -8,15 +8,15 @@ from typing import Any
 from ..api.architectures import Architecture, Task
 from ..api.metrics import ImageMetric
 from ..api.settings import Settings
-from ..api.stages import Stage, overlaid
-from ..errors import PluginError, unknown
-from ..recipe.plugins import Inputs, inputs_of, metrics_of, rehearse, resolved
+from ..api.stages import Stage, overlay_settings
+from ..errors import PluginError, unknown_name
+from ..recipe.plugins import Inputs, build_inputs, build_metrics, draw_trial_masks, resolve_recipe
 from ..recipe.schema import Recipe, Section
-from ..recipe.source import Source, Where
-from ..registry import load
-from ..runtime.seed import seed
+from ..recipe.source import KeyPath, RecipeSource
+from ..registry import load_plugin
+from ..runtime.seed import seed_torch
 
-BATCH = 8  # where neither the recipe nor the task says
+DEFAULT_BATCH = 8  # where neither the recipe nor the task says
 
 
 @dataclass(frozen=True)
@@ -33,16 +33,18 @@ class Built:
     recipe: Recipe  # resolved: everything above written out; only this architecture's section
 
 
-def build(name: str, recipe: Recipe, source: Source, *, steps: int | None = None) -> Built:
+def build_training(
+    name: str, recipe: Recipe, source: RecipeSource, *, steps: int | None = None
+) -> Built:
     """Check `recipe` for the architecture `name` by its plugins' own classes, and build it.
 
     `steps`, where given, is the length of every stage whatever the recipe says.
     """
-    architecture, task, model, rules, plan = fitted(name, recipe, source)
+    architecture, task, model, rules, plan = check_section(name, recipe, source)
     if steps is not None:
         plan = {k: stage.model_copy(update={"steps": steps}) for k, stage in plan.items()}
-    inputs, metrics = inputs_of(recipe, source), metrics_of(recipe, source)
-    seed(recipe.seed)  # what the networks begin with
+    inputs, metrics = build_inputs(recipe, source), build_metrics(recipe, source)
+    seed_torch(recipe.seed)  # what the networks begin with
     made = task(architecture.build(model), rules)
     plan = {
         k: stage if made.phases(k) else stage.model_copy(update={"steps": 0})
@@ -57,26 +59,26 @@ def build(name: str, recipe: Recipe, source: Source, *, steps: int | None = None
         plan=plan,
         inputs=inputs,
         metrics=metrics,
-        recipe=resolved(recipe, inputs).model_copy(update={"architectures": {name: section}}),
+        recipe=resolve_recipe(recipe, inputs).model_copy(update={"architectures": {name: section}}),
     )
 
 
-def check(recipe: Recipe, source: Source) -> None:
+def check_recipe(recipe: Recipe, source: RecipeSource) -> None:
     """Check everything that `recipe` says, by the plugins it names; no network is built."""
     for name in recipe.architectures:
         try:
-            fitted(name, recipe, source)
+            check_section(name, recipe, source)
         except PluginError as error:
             raise source.error(("architectures", name), str(error)) from error
-    rehearse(recipe, inputs_of(recipe, source), source)
-    metrics_of(recipe, source)
+    draw_trial_masks(recipe, build_inputs(recipe, source), source)
+    build_metrics(recipe, source)
 
 
-def fitted(
-    name: str, recipe: Recipe, source: Source
+def check_section(
+    name: str, recipe: Recipe, source: RecipeSource
 ) -> tuple[type[Architecture], type[Task], Any, Any, dict[str, Stage]]:
     """An architecture and its task, the settings of each, and the stages, as `recipe` has them."""
-    architecture: type[Architecture] = load("architectures", name)
+    architecture: type[Architecture] = load_plugin("architectures", name)
     task = architecture.task
     if task is None:
         raise PluginError(f"{name} cannot be trained: it has no task")
@@ -84,21 +86,21 @@ def fitted(
     at = ("architectures", name)
     model: Any = source.check(architecture.settings, section.model, (*at, "model"))
     rules: Any = source.check(task.settings, section.task, (*at, "task"))
-    return architecture, task, model, rules, stages(task, section, recipe, source, at)
+    return architecture, task, model, rules, plan_stages(task, section, recipe, source, at)
 
 
-def stages(
-    task: type[Task], section: Section, recipe: Recipe, source: Source, at: Where
+def plan_stages(
+    task: type[Task], section: Section, recipe: Recipe, source: RecipeSource, at: KeyPath
 ) -> dict[str, Stage]:
     """The stages of `task` in its order: its own defaults, under what the recipe sets."""
     for name in section.stages:
         if name not in task.plan:
-            raise source.error((*at, "stages", name), unknown("stage", name, task.plan))
+            raise source.error((*at, "stages", name), unknown_name("stage", name, task.plan))
     common = Stage.model_validate(
         {key: value for key in ("steps", "batch") if (value := getattr(recipe, key)) is not None}
     )
     plan = {}
     for name, default in task.plan.items():
         layers = (default, common, section.stages.get(name, Stage()))
-        plan[name] = reduce(overlaid, layers, Stage(batch=BATCH))
+        plan[name] = reduce(overlay_settings, layers, Stage(batch=DEFAULT_BATCH))
     return plan

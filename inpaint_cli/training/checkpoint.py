@@ -11,15 +11,15 @@ import yaml
 from torch import Tensor, nn
 
 from ..errors import RecipeError, TrainingError, WeightsError
-from ..files.write import replacing
-from ..recipe.read import differences, dump
+from ..files.write import atomic_path
+from ..recipe.read import dump_recipe, settings_differences
 from ..recipe.schema import Recipe
 
 STATES, WEIGHTS = "state-*.pt", "weights-*.safetensors"
 
 
 @dataclass(frozen=True)
-class Folder:
+class RunFolder:
     """A run's folder: its recipe, log, sheets, states and weights."""
 
     path: Path
@@ -60,7 +60,7 @@ class Folder:
 
 def write_state(path: Path, state: Mapping[str, Any]) -> None:
     """Write `state` whole or not at all."""
-    with replacing(path) as temporary, temporary.open("wb") as file:
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
         try:
             torch.save(dict(state), file)
         except RuntimeError as error:  # torch's writer hides the cause, such as a full disk
@@ -78,27 +78,27 @@ def read_state(path: Path) -> dict[str, Any]:
 
 def write_recipe(path: Path, recipe: Recipe, notes: Sequence[str]) -> None:
     """Write the resolved recipe, which can be run again, under `notes` as comments."""
-    with replacing(path) as temporary:
+    with atomic_path(path) as temporary:
         lines = [f"# {note}\n" for note in notes]
-        temporary.write_text("".join(lines) + dump(recipe), "utf-8")
+        temporary.write_text("".join(lines) + dump_recipe(recipe), "utf-8")
 
 
-def changes(path: Path, recipe: Recipe) -> list[str]:
+def recipe_changes(path: Path, recipe: Recipe) -> list[str]:
     """What differs between the recipe at `path` and `recipe`: "batch: was 4, is 8"."""
     try:
         old = yaml.safe_load(path.read_text("utf-8"))
     except (OSError, yaml.YAMLError) as error:
         raise RecipeError(f"{path} cannot be read: {error}") from error
-    new = yaml.safe_load(dump(recipe))
-    return [f"{key}: was {was}, is {now}" for key, was, now in differences(old, new)]
+    new = yaml.safe_load(dump_recipe(recipe))
+    return [f"{key}: was {was}, is {now}" for key, was, now in settings_differences(old, new)]
 
 
-def fingerprint(names: Sequence[str]) -> str:
+def names_fingerprint(names: Sequence[str]) -> str:
     """A short hash of the names of a data set's images, in order."""
     return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
 
 
-def initialise(net: nn.Module, weights: Mapping[str, Tensor], origin: str) -> list[str]:
+def load_matching(net: nn.Module, weights: Mapping[str, Tensor], origin: str) -> list[str]:
     """Load into `net` what fits of `weights`; say what matched, what is missing, what is left.
 
     Raises `WeightsError` where nothing fits, or where a tensor of the same name has another shape.
@@ -119,10 +119,10 @@ def initialise(net: nn.Module, weights: Mapping[str, Tensor], origin: str) -> li
     unexpected = [key for key in weights if key not in own]
     return [f"{origin}: {len(shared)} tensors matched, {len(missing)} missing, "
             f"{len(unexpected)} unexpected",
-            *listing("missing", missing), *listing("unexpected", unexpected)]  # fmt: skip
+            *key_lines("missing", missing), *key_lines("unexpected", unexpected)]  # fmt: skip
 
 
-def listing(what: str, keys: Sequence[str]) -> Iterator[str]:
+def key_lines(what: str, keys: Sequence[str]) -> Iterator[str]:
     if keys:
         more = f" and {len(keys) - 8} more" if len(keys) > 8 else ""
         yield f"  {what}: {', '.join(keys[:8])}{more}"

@@ -10,7 +10,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from ..recipe.schema import Ema
 
 
-class Average:
+class AveragedNetwork:
     """A network that follows another: parameters as a running mean, buffers as they are."""
 
     def __init__(self, net: nn.Module, settings: Ema) -> None:

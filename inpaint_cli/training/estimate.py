@@ -11,32 +11,37 @@ from torch.autograd.graph import saved_tensors_hooks
 from ..api.architectures import Batch
 from ..api.stages import Optimizer, Stage
 from ..datasets.collection import Collection
-from ..recipe.plugins import rehearse
-from ..recipe.read import dump
+from ..recipe.plugins import draw_trial_masks
+from ..recipe.read import dump_recipe
 from ..recipe.schema import Recipe
-from ..recipe.source import Source
-from .build import Built, build
+from ..recipe.source import RecipeSource
+from .build import Built, build_training
 
 FLOAT = 4  # bytes
 
 
-def outline(name: str, recipe: Recipe, source: Source, data: Path | None = None) -> str:
+def training_outline(
+    name: str, recipe: Recipe, source: RecipeSource, data: Path | None = None
+) -> str:
     """The resolved recipe, under comments that say what training by it takes."""
-    built = build(name, recipe, source)
-    rehearse(built.recipe, built.inputs, source)
+    built = build_training(name, recipe, source)
+    draw_trial_masks(built.recipe, built.inputs, source)
     images = len(Collection.at(built.inputs.train, data).names) if data else None
-    told = [f"# {line}" for line in (*networks(built), *steps(built, images), *room(built))]
-    return "\n".join([*told, dump(built.recipe).rstrip()])
+    told = [
+        f"# {line}"
+        for line in (*network_lines(built), *step_lines(built, images), *memory_lines(built))
+    ]
+    return "\n".join([*told, dump_recipe(built.recipe).rstrip()])
 
 
-def networks(built: Built) -> Iterator[str]:
+def network_lines(built: Built) -> Iterator[str]:
     """How many parameters each network of the task has."""
     for name, child in built.task.named_children():
         if count := sum(p.numel() for p in child.parameters()):
             yield f"{name}: {count:,} parameters"
 
 
-def steps(built: Built, images: int | None) -> Iterator[str]:
+def step_lines(built: Built, images: int | None) -> Iterator[str]:
     """How long each stage is."""
     for name, stage in built.plan.items():
         seen = stage.steps * (stage.batch or 0)
@@ -44,32 +49,37 @@ def steps(built: Built, images: int | None) -> Iterator[str]:
         yield f"stage {name}: {stage.steps:,} steps of {stage.batch} images{epochs}"
 
 
-def room(built: Built) -> Iterator[str]:
+def memory_lines(built: Built) -> Iterator[str]:
     """About how much memory and disk it takes."""
     everything, net = (
         sum(p.numel() for p in m.parameters()) * FLOAT for m in (built.task, built.task.net)
     )
     buffers = sum(b.numel() for b in built.task.buffers()) * FLOAT
-    stages = [learning(built, name, stage) for name, stage in trained(built).items()]
+    stages = [
+        learning_parameters(built, name, stage) for name, stage in trained_stages(built).items()
+    ]
     gradients = max((sum(p.numel() for p in moved) * FLOAT for moved in stages), default=0)
-    optimisers = max((sum(map(moments, moved, moved.values())) for moved in stages), default=0)
-    seen = activations(built)
+    optimisers = max(
+        (sum(map(optimizer_moments, moved, moved.values())) for moved in stages), default=0
+    )
+    seen = activation_bytes(built)
     parts = {"weights and their mean": everything + net + buffers, "optimisers": optimisers}
     parts |= {"gradients": gradients, "activations": seen or 0}
-    listed = ", ".join(f"{name} {size(part)}" for name, part in parts.items() if part)
+    listed = ", ".join(f"{name} {size_text(part)}" for name, part in parts.items() if part)
     unknown = "; its activations cannot be foreseen" if seen is None else ""
-    yield f"memory: about {size(sum(parts.values()))} in each process ({listed}){unknown}"
+    yield f"memory: about {size_text(sum(parts.values()))} in each process ({listed}){unknown}"
     last = built.recipe.keep.last
     state = everything + net + optimisers
-    yield f"disk: about {size(last * (state + net) + 2 * net)} ({last} states of {size(state)})"
+    most = size_text(last * (state + net) + 2 * net)
+    yield f"disk: about {most} ({last} states of {size_text(state)})"
 
 
-def trained(built: Built) -> dict[str, Stage]:
+def trained_stages(built: Built) -> dict[str, Stage]:
     """The stages that are not skipped."""
     return {name: stage for name, stage in built.plan.items() if stage.steps}
 
 
-def learning(built: Built, name: str, stage: Stage) -> dict[nn.Parameter, Optimizer]:
+def learning_parameters(built: Built, name: str, stage: Stage) -> dict[nn.Parameter, Optimizer]:
     """The parameters that learn in a stage, each with its optimiser."""
     return {
         p: stage.optimizer_of(phase.name)
@@ -79,13 +89,13 @@ def learning(built: Built, name: str, stage: Stage) -> dict[nn.Parameter, Optimi
     }
 
 
-def moments(parameter: nn.Parameter, optimizer: Optimizer) -> int:
+def optimizer_moments(parameter: nn.Parameter, optimizer: Optimizer) -> int:
     """Bytes that an optimiser keeps of a parameter: of Adam two moments, of SGD its momentum."""
     count = 2 if optimizer.kind != "sgd" else int(optimizer.momentum > 0)
     return count * parameter.numel() * FLOAT
 
 
-def activations(built: Built) -> int | None:
+def activation_bytes(built: Built) -> int | None:
     """Bytes that autograd keeps for one step of the largest stage; None where it cannot be told.
 
     Shapes alone are computed, on torch's meta device, so that it costs neither time nor memory.
@@ -93,7 +103,7 @@ def activations(built: Built) -> int | None:
     data, parts = built.recipe.data, built.recipe.accumulate
     width = 1 if built.recipe.precision == "full" else 2
     largest = 0
-    for name, stage in trained(built).items():
+    for name, stage in trained_stages(built).items():
         task = deepcopy(built.task).to("meta")
         task.stage = name
         number = max((stage.batch or 1) // parts, 1)
@@ -103,7 +113,7 @@ def activations(built: Built) -> int | None:
         )
         kept: dict[int, int] = {p.untyped_storage()._cdata: 0 for p in task.parameters()}
         try:
-            with saved_tensors_hooks(counting(kept), lambda tensor: tensor):
+            with saved_tensors_hooks(count_saved(kept), lambda tensor: tensor):
                 out = task.predict(batch)
                 for phase in task.phases(name):
                     phase.losses(batch, out)
@@ -114,7 +124,7 @@ def activations(built: Built) -> int | None:
     return largest
 
 
-def counting(kept: dict[int, int]):
+def count_saved(kept: dict[int, int]):
     """A hook that notes the size of every tensor that autograd keeps, each storage once."""
 
     def note(tensor: Tensor) -> Tensor:
@@ -125,7 +135,7 @@ def counting(kept: dict[int, int]):
     return note
 
 
-def size(count: float) -> str:
+def size_text(count: float) -> str:
     """A number of bytes as people read it."""
     for unit in ("B", "KiB", "MiB"):
         if count < 1024:

@@ -29,15 +29,15 @@ from torchvision.transforms.v2 import InterpolationMode
 from ..api.architectures import Batch, Sizes
 from ..api.masks import Masks
 from ..api.stages import Stage
-from ..datasets.collection import Collection, Shape, placed
+from ..datasets.collection import Collection, Shape, place_image
 from ..errors import DataError, ImageError, InpaintError
 from ..recipe.schema import Data, Recipe
 
-ROOM = 1.5  # how much larger than needed a reduced image is at least
+REDUCED_ROOM = 1.5  # how much larger than needed a reduced image is at least
 
 
 @dataclass(frozen=True)
-class Sample:
+class FeedSample:
     """The n-th sample of a stage: an image, and the size it is to come in."""
 
     n: int
@@ -46,7 +46,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Order:
+class FeedOrder:
     """Which image the n-th sample is: every epoch all images, shuffled anew.
 
     With `shapes`, one an image, any `batch` samples from a multiple of `batch` on have the same
@@ -81,7 +81,7 @@ class Order:
         return rng.permutation(np.concatenate(rows)).reshape(-1)
 
 
-class Pictures(Dataset[tuple[Tensor, ...] | str]):
+class TrainingSamples(Dataset[tuple[Tensor, ...] | str]):
     """Samples to images uint8 [3, H, W] and masks uint8 [1, H, W]; a sentence where one is bad.
 
     Where the stage is `labelled`, with label maps uint8 [1, H, W].
@@ -99,16 +99,16 @@ class Pictures(Dataset[tuple[Tensor, ...] | str]):
         self.collection, self.masks, self.data, self.key = collection, masks, data, key
         self.labelled = labelled
 
-    def __getitem__(self, sample: Sample) -> tuple[Tensor, ...] | str:
+    def __getitem__(self, sample: FeedSample) -> tuple[Tensor, ...] | str:
         zoom, top, left, side = np.random.default_rng([*self.key, sample.n]).random(4)
         low, high = self.data.zoom
         if self.data.fit == "margins":  # what matters is in the middle, as faces are
             top, left = 0.25 + top / 2, 0.25 + left / 2
         scale = low + (high - low) * zoom
         reduced = self.data.decode == "fast" and self.data.fit != "native"
-        enough = ROOM * scale * max(sample.shape) if reduced else math.inf
+        enough = REDUCED_ROOM * scale * max(sample.shape) if reduced else math.inf
         where = partial(
-            placed,
+            place_image,
             shape=sample.shape,
             fit=self.data.fit,
             zoom=scale,
@@ -131,13 +131,13 @@ class Pictures(Dataset[tuple[Tensor, ...] | str]):
         return *tensors, where(labels, by=InterpolationMode.NEAREST_EXACT)
 
 
-def bucket(shape: Shape, size: int) -> Shape:
+def nearest_bucket(shape: Shape, size: int) -> Shape:
     """The shape of about `size` x `size` pixels whose aspect is nearest to that of `shape`."""
-    return min(buckets(size), key=lambda b: abs(np.log(b[0] * shape[1] / (b[1] * shape[0]))))
+    return min(aspect_buckets(size), key=lambda b: abs(np.log(b[0] * shape[1] / (b[1] * shape[0]))))
 
 
 @lru_cache
-def buckets(size: int) -> Sequence[Shape]:
+def aspect_buckets(size: int) -> Sequence[Shape]:
     """Shapes from 1:2 to 2:1 of at most `size` x `size` pixels, sides multiples of its eighth."""
     step = max(size // 8, 1)
     sides = range(-(-size * 7 // 10 // step) * step, size + 1, step)
@@ -145,7 +145,7 @@ def buckets(size: int) -> Sequence[Shape]:
     return sorted({*wide, *((w, h) for h, w in wide)})
 
 
-def drawn(data: Data, key: Sequence[int]) -> Shape:
+def draw_shape(data: Data, key: Sequence[int]) -> Shape:
     """A shape of about `size` x `size` pixels, for a batch whose images lose some of their margins.
 
     Often it is square; else the logarithm of its aspect is uniform (IN2, section 4.4).
@@ -190,13 +190,13 @@ class Feed:
         if self.recipe.data.fit != "buckets":
             return None
         size = self.recipe.data.size
-        return [bucket(collection.shape(i), size) for i in range(len(collection.names))]
+        return [nearest_bucket(collection.shape(i), size) for i in range(len(collection.names))]
 
     def __call__(self, stage: str, first: int) -> Iterator[Batch]:
         """This process's batches of `stage` from its step `first` on, without end."""
         key = (self.recipe.seed, list(self.plan).index(stage))
         size = self.plan[stage].batch or 1
-        pictures = Pictures(
+        pictures = TrainingSamples(
             self.collections[stage],
             self.masks,
             self.recipe.data,
@@ -207,8 +207,8 @@ class Feed:
             pictures,
             batch_sampler=self.samples(stage, key, size, first),  # pyright: ignore[reportArgumentType]
             num_workers=self.workers,
-            collate_fn=gathered,
-            worker_init_fn=quiet_worker,
+            collate_fn=collate_samples,
+            worker_init_fn=silence_worker,
             pin_memory=self.accelerator.device.type == "cuda",
             prefetch_factor=4 if self.workers else None,
         )
@@ -219,20 +219,20 @@ class Feed:
             self.waited += time.perf_counter() - begin
             if isinstance(batch, str):
                 raise DataError(batch)
-            yield on_device(batch, self.accelerator.device)
+            yield to_device(batch, self.accelerator.device)
 
     def samples(
         self, stage: str, key: Sequence[int], size: int, first: int
-    ) -> Iterator[list[Sample]]:
+    ) -> Iterator[list[FeedSample]]:
         """What each batch consists of; `size` samples a step, this process's share of them."""
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         shapes = self.shapes[stage]
-        order = Order(len(self.collections[stage].names), key, shapes, size)
+        order = FeedOrder(len(self.collections[stage].names), key, shapes, size)
         data = self.recipe.data
 
         def shape(n: int, index: int) -> Shape:
             if data.fit == "margins":
-                return drawn(data, [*key, n // size, 2])
+                return draw_shape(data, [*key, n // size, 2])
             return shapes[index] if shapes else (data.size, data.size)
 
         share = size // (world * self.recipe.accumulate)
@@ -240,11 +240,11 @@ class Feed:
         while True:
             begin = (part * world + rank) * share
             indices = [(n, order[n]) for n in range(begin, begin + share)]
-            yield [Sample(n, i, self.sizes.fit(*shape(n, i))) for n, i in indices]
+            yield [FeedSample(n, i, self.sizes.fit(*shape(n, i))) for n, i in indices]
             part += 1
 
 
-def gathered(samples: Sequence[tuple[Tensor, ...] | str]) -> tuple[Tensor, ...] | str:
+def collate_samples(samples: Sequence[tuple[Tensor, ...] | str]) -> tuple[Tensor, ...] | str:
     """A batch of samples, or the first sentence among them that says why there is none."""
     for sample in samples:
         if isinstance(sample, str):
@@ -252,18 +252,18 @@ def gathered(samples: Sequence[tuple[Tensor, ...] | str]) -> tuple[Tensor, ...] 
     return tuple(map(torch.stack, zip(*samples, strict=True)))
 
 
-def on_device(batch: tuple[Tensor, ...], device: torch.device) -> Batch:
+def to_device(batch: tuple[Tensor, ...], device: torch.device) -> Batch:
     image, hole, *labels = (t.to(device, non_blocking=True) for t in batch)
     return Batch(image.float() / 255, hole.float(), *(numbers[:, 0].long() for numbers in labels))
 
 
-def quiet_worker(_: int) -> None:
+def silence_worker(_: int) -> None:
     """Leave Ctrl-C to the process that saves, and threads to the network."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(0)
 
 
-def fixed(
+def validation_batches(
     collection: Collection,
     masks: Masks,
     recipe: Recipe,
@@ -279,15 +279,15 @@ def fixed(
     size, fit = recipe.data.size, recipe.data.fit
     for n in range(rank, min(count or len(collection.names), len(collection.names)), world):
         if fit == "margins":
-            shape = drawn(recipe.data, [recipe.seed, 2**32, n, 2])
+            shape = draw_shape(recipe.data, [recipe.seed, 2**32, n, 2])
         else:
-            shape = bucket(collection.shape(n), size) if fit == "buckets" else (size, size)
-        image = placed(collection.decode(n), shape, fit)
+            shape = nearest_bucket(collection.shape(n), size) if fit == "buckets" else (size, size)
+        image = place_image(collection.decode(n), shape, fit)
         hole = masks.draw(*shape, np.random.default_rng([recipe.seed, 2**32, n]))
         yield n, Batch(image[None] / 255, torch.from_numpy(hole)[None, None].float())
 
 
-def bad(collection: Collection, workers: int = 0) -> Iterator[tuple[str, str | None]]:
+def find_unreadable(collection: Collection, workers: int = 0) -> Iterator[tuple[str, str | None]]:
     """Each image's name and what is wrong with it, if anything: every one is decoded."""
 
     class Checked(Dataset[tuple[str, str | None]]):
@@ -305,7 +305,7 @@ def bad(collection: Collection, workers: int = 0) -> Iterator[tuple[str, str | N
         Checked(),
         batch_size=None,
         num_workers=workers,
-        worker_init_fn=quiet_worker,
+        worker_init_fn=silence_worker,
         collate_fn=lambda item: item,
     )
     yield from loader

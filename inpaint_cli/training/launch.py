@@ -16,12 +16,12 @@ from ..errors import InpaintError
 GRACE = 30  # seconds in which the others end, when one has failed
 
 
-def launched() -> bool:
+def is_launched() -> bool:
     """Whether this is one of several processes already."""
     return "LOCAL_RANK" in os.environ
 
 
-def launch(gpus: int, arguments: Sequence[str]) -> int:
+def launch_processes(gpus: int, arguments: Sequence[str]) -> int:
     """Run `inpaint ARGUMENTS` in `gpus` processes; return the exit code of the first that fails.
 
     Ctrl-C reaches them as it reaches this one, SIGTERM through it, so that they save and end.
@@ -53,7 +53,7 @@ def launch(gpus: int, arguments: Sequence[str]) -> int:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, tell)
-    code = ended(processes)
+    code = wait_for_processes(processes)
     with suppress(subprocess.TimeoutExpired):
         for process in processes:
             process.wait(GRACE)
@@ -62,7 +62,7 @@ def launch(gpus: int, arguments: Sequence[str]) -> int:
     return code if code >= 0 else 128 - code  # as shells tell a signal
 
 
-def ended(processes: Sequence[subprocess.Popen]) -> int:
+def wait_for_processes(processes: Sequence[subprocess.Popen]) -> int:
     """Wait for one of `processes` to fail, and return its exit code, or for all to end well."""
     while True:
         codes = [process.poll() for process in processes]

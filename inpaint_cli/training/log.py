@@ -10,16 +10,16 @@ from typing import Any
 from tqdm import tqdm
 
 from ..errors import InpaintError
-from ..files.write import replacing, unwritable
+from ..files.write import atomic_path, write_error
 
 
-def say(text: str) -> None:
+def print_message(text: str) -> None:
     """Tell the user something, above the bar if there is one; of several processes the first."""
     if os.environ.get("RANK", "0") == "0":
         tqdm.write(text, file=sys.stderr)
 
 
-class Log:
+class RunLog:
     """The log of a run, a JSON line an event, and its bar; silent where it does not write."""
 
     def __init__(
@@ -27,16 +27,16 @@ class Log:
     ) -> None:
         self.file = self.board = None
         if writes:
-            kept = [line for line in lines(path) if line.get("step", 0) <= done]
-            with replacing(path) as temporary:
+            kept = [line for line in read_log(path) if line.get("step", 0) <= done]
+            with atomic_path(path) as temporary:
                 temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), "utf-8")
             self.file = path.open("ab", buffering=0)
-            self.board = board(path.parent) if tensorboard else None
+            self.board = open_tensorboard(path.parent) if tensorboard else None
         self.bar = tqdm(
             total=steps, initial=done, unit="step", dynamic_ncols=True, disable=not writes
         )
 
-    def __enter__(self) -> "Log":
+    def __enter__(self) -> "RunLog":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -55,9 +55,9 @@ class Log:
             try:
                 self.file.write(line.encode())
             except OSError as error:
-                raise unwritable(Path(self.file.name), error) from error
+                raise write_error(Path(self.file.name), error) from error
         if self.board:
-            for name, value in flat(values):
+            for name, value in flatten_numbers(values):
                 self.board.add_scalar(f"{event}/{name}", value, step)
 
     def show(self, stage: str, losses: Mapping[str, float], speed: float, waited: float) -> None:
@@ -66,7 +66,7 @@ class Log:
         self.bar.set_postfix_str(f"{stage}: {terms}, {speed:.1f} images/s, data {waited:.0%}")
 
 
-def lines(path: Path) -> list[dict[str, Any]]:
+def read_log(path: Path) -> list[dict[str, Any]]:
     """The events in a log; a line that was cut off is left out."""
     found = []
     for line in path.read_text("utf-8").splitlines() if path.exists() else []:
@@ -77,7 +77,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-def board(folder: Path) -> Any:
+def open_tensorboard(folder: Path) -> Any:
     """A writer of TensorBoard's files; an extra that not everyone has installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter
@@ -89,12 +89,12 @@ def board(folder: Path) -> Any:
     return SummaryWriter(str(folder))
 
 
-def flat(values: Mapping[str, Any], before: str = "") -> list[tuple[str, float]]:
+def flatten_numbers(values: Mapping[str, Any], before: str = "") -> list[tuple[str, float]]:
     """Every number in a tree of values, by its path."""
     found: list[tuple[str, float]] = []
     for key, value in values.items():
         if isinstance(value, Mapping):
-            found += flat(value, f"{before}{key}/")
+            found += flatten_numbers(value, f"{before}{key}/")
         elif isinstance(value, int | float):
             found.append((f"{before}{key}", value))
     return found

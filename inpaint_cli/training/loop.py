@@ -17,7 +17,7 @@ from torch import Tensor, nn, optim
 from ..api.architectures import Batch, Phase, Task
 from ..api.stages import Optimizer, Stage
 from ..errors import PluginError, RecipeError
-from ..runtime.seed import seed as torch_seed
+from ..runtime.seed import seed_torch as torch_seed
 
 Batches = Callable[[str, int], Iterator[Batch]]
 
@@ -34,7 +34,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Lane:
+class RunningPhase:
     """A phase on its way: the optimiser that moves its parameters, and what must hold still."""
 
     phase: Phase
@@ -45,7 +45,7 @@ class Lane:
     owner: str  # the phase whose optimiser it is
 
 
-def train(
+def train_stages(
     task: Task,
     plan: Mapping[str, Stage],
     batches: Batches,
@@ -72,12 +72,12 @@ def train(
         span = range(first, first + stage.steps)
         if done < span.stop:
             again = state["optimizers"] if state and state["stage"] == name else {}
-            yield from run(task, name, stage, batches, accelerator, span, done, seed, again)
+            yield from run_stage(task, name, stage, batches, accelerator, span, done, seed, again)
             done = span.stop
         first = span.stop
 
 
-def run(
+def run_stage(
     task: Task,
     name: str,
     stage: Stage,
@@ -90,12 +90,12 @@ def run(
 ) -> Iterator[Step]:
     """The steps `done` to `span.stop` of one stage, which began at step `span.start`."""
     parts = accelerator.gradient_accumulation_steps
-    lanes = enter(task, name, stage, accelerator)
+    lanes = start_stage(task, name, stage, accelerator)
     own = {lane.owner: lane.optimizer for lane in lanes}
     for owner, saved in optimizers.items():
         own[owner].load_state_dict(saved)
     children = sorted({m.partition(".")[0] for lane in lanes for m in lane.phase.trains})
-    wrapped = {c: accelerator.prepare_model(Shell(task.get_submodule(c))) for c in children}
+    wrapped = {c: accelerator.prepare_model(ModuleShell(task.get_submodule(c))) for c in children}
     stream = batches(name, done - span.start)
 
     def snapshot() -> dict[str, Any]:
@@ -115,10 +115,10 @@ def run(
             losses: dict[str, Tensor] = {}
             for part, batch in enumerate(islice(stream, parts)):
                 torch_seed(seed, done, part, accelerator.process_index)
-                with accelerator.accumulate(*wrapped.values()), swapped(task, wrapped):
+                with accelerator.accumulate(*wrapped.values()), swap_modules(task, wrapped):
                     out = task.predict(batch)
                     for lane in due:
-                        terms = advance(lane, batch, out, stage, rates, accelerator)
+                        terms = advance_phase(lane, batch, out, stage, rates, accelerator)
                         for term, loss in terms.items():
                             losses[term] = losses.get(term, 0) + loss / parts
                 with torch.no_grad():
@@ -129,8 +129,8 @@ def run(
         accelerator.free_memory()
 
 
-def advance(
-    lane: Lane,
+def advance_phase(
+    lane: RunningPhase,
     batch: Batch,
     out: Any,
     stage: Stage,
@@ -138,7 +138,7 @@ def advance(
     accelerator: Accelerator,
 ) -> dict[str, Tensor]:
     """Take one phase's step: its losses, their gradient, its optimiser."""
-    with still(lane.others):
+    with freeze_gradients(lane.others):
         losses = lane.phase.losses(batch, out)
         accelerator.backward(sum(losses.values()))
     if accelerator.sync_gradients:
@@ -152,7 +152,9 @@ def advance(
     return {f"{lane.phase.name}/{term}": loss.detach() for term, loss in losses.items()}
 
 
-def enter(task: Task, name: str, stage: Stage, accelerator: Accelerator) -> Sequence[Lane]:
+def start_stage(
+    task: Task, name: str, stage: Stage, accelerator: Accelerator
+) -> Sequence[RunningPhase]:
     """Freeze what the stage does not train; give each of its phases an optimiser.
 
     Phases that train the same modules share the optimiser of the first of them. Raises
@@ -168,7 +170,7 @@ def enter(task: Task, name: str, stage: Stage, accelerator: Accelerator) -> Sequ
             module.requires_grad_(True).train()
         owned.append([p for module in modules for p in module.parameters()])
     learning = [p for p in task.parameters() if p.requires_grad]
-    lanes: list[Lane] = []
+    lanes: list[RunningPhase] = []
     for phase, params in zip(phases, owned, strict=True):
         mine = {id(p) for p in params}
         settings, optimizer, owner = stage.optimizer_of(phase.name), None, phase.name
@@ -185,14 +187,14 @@ def enter(task: Task, name: str, stage: Stage, accelerator: Accelerator) -> Sequ
         if optimizer is None:
             same = [p.every for p in phases if p is not phase and {*p.trains} == {*phase.trains}]
             settings = settings.shared(1 + sum(1 / n for n in same if n > 1))
-            groups = grouped(task, phase, params, settings)
+            groups = parameter_groups(task, phase, params, settings)
             optimizer = accelerator.prepare_optimizer(optimizer_for(groups, settings))
         others = [p for p in learning if id(p) not in mine]
-        lanes.append(Lane(phase, params, others, optimizer, settings, owner))
+        lanes.append(RunningPhase(phase, params, others, optimizer, settings, owner))
     return lanes
 
 
-def grouped(
+def parameter_groups(
     task: Task, phase: Phase, params: Sequence[nn.Parameter], settings: Optimizer
 ) -> list[dict[str, Any]]:
     """`params` by the factor of their rate and by their weight decay."""
@@ -217,7 +219,7 @@ def optimizer_for(groups: list[dict[str, Any]], settings: Optimizer) -> optim.Op
     )
 
 
-class Shell(nn.Module):
+class ModuleShell(nn.Module):
     """What is prepared in place of a network: Accelerate marks what it prepares, once for all,
     and the next stage has to prepare the same network anew."""
 
@@ -230,7 +232,7 @@ class Shell(nn.Module):
 
 
 @contextmanager
-def swapped(task: Task, wrapped: Mapping[str, nn.Module]) -> Iterator[None]:
+def swap_modules(task: Task, wrapped: Mapping[str, nn.Module]) -> Iterator[None]:
     """Let the task call these children through their wrappers; it is bare again after."""
     bare = {name: task.get_submodule(name) for name in wrapped}
     for name, net in wrapped.items():
@@ -243,7 +245,7 @@ def swapped(task: Task, wrapped: Mapping[str, nn.Module]) -> Iterator[None]:
 
 
 @contextmanager
-def still(params: Sequence[nn.Parameter]) -> Iterator[None]:
+def freeze_gradients(params: Sequence[nn.Parameter]) -> Iterator[None]:
     """Let `params` receive no gradient meanwhile."""
     for p in params:
         p.requires_grad_(False)

@@ -16,25 +16,25 @@ from ..datasets.collection import Collection
 from ..errors import InpaintError, TrainingError
 from ..models import choose as models
 from ..models import weights
-from ..recipe.plugins import rehearse
+from ..recipe.plugins import draw_trial_masks
 from ..recipe.schema import Recipe
-from ..recipe.source import Source
-from ..registry import found, origin
-from ..runtime.devices import device
+from ..recipe.source import RecipeSource
+from ..registry import find_plugins, plugin_origin
+from ..runtime.devices import choose_device
 from . import checkpoint, validate
-from .build import Built, build
-from .checkpoint import Folder
-from .ema import Average
+from .build import Built, build_training
+from .checkpoint import RunFolder
+from .ema import AveragedNetwork
 from .feed import Feed
-from .log import Log, say
-from .loop import train
-from .saving import Keeper, Meter
+from .log import RunLog, print_message
+from .loop import train_stages
+from .saving import LossMeter, Saver
 
 AGREE = 10  # steps at most, after which processes ask each other whether one was told to stop
 
 
 @dataclass(frozen=True)
-class Options:
+class TrainOptions:
     """What the command line adds to a recipe: where things lie, and how this run begins."""
 
     data: Path
@@ -50,7 +50,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainOutcome:
     """How a run ended."""
 
     folder: Path
@@ -59,22 +59,24 @@ class Outcome:
     main: bool = True  # whether this process is the one that speaks
 
 
-def run(name: str, recipe: Recipe, source: Source, options: Options) -> Outcome:
+def run_training(
+    name: str, recipe: Recipe, source: RecipeSource, options: TrainOptions
+) -> TrainOutcome:
     """Train `name` by `recipe` until it is done or a signal stops it.
 
     A cut run that is resumed ends with the same bits as one that was never cut.
     """
-    built = build(name, recipe, source, steps=options.steps)
-    rehearse(built.recipe, built.inputs, source)
-    accelerator = accelerator_for(built.recipe)
+    built = build_training(name, recipe, source, steps=options.steps)
+    draw_trial_masks(built.recipe, built.inputs, source)
+    accelerator = make_accelerator(built.recipe)
     train_set = Collection.at(built.inputs.train, options.data)
-    validation = validate.of(built, train_set, options.val_data)
-    folder = Folder(options.folder or Path("runs") / run_name(built, source))
-    state = latest(folder, options)
-    built = skipping(built, state["skipped"]) if state else initialised(built, options)
-    facts = {"images": len(train_set.names), "names": checkpoint.fingerprint(train_set.names)}
+    validation = validate.build_validation(built, train_set, options.val_data)
+    folder = RunFolder(options.folder or Path("runs") / run_name(built, source))
+    state = latest_state(folder, options)
+    built = skip_stages(built, state["skipped"]) if state else initialise_parts(built, options)
+    facts = {"images": len(train_set.names), "names": checkpoint.names_fingerprint(train_set.names)}
     if state:
-        same(folder, built.recipe, facts, state["facts"], options)
+        check_same_run(folder, built.recipe, facts, state["facts"], options)
     feed = Feed(
         train_set,
         built.inputs.masks,
@@ -85,28 +87,30 @@ def run(name: str, recipe: Recipe, source: Source, options: Options) -> Outcome:
         built.architecture.sizes(built.model),
     )
     task = built.task.to(accelerator.device)
-    average = Average(task.net, built.recipe.ema)
+    average = AveragedNetwork(task.net, built.recipe.ema)
     if state:
         average.load(state["average"])
-    keeper = Keeper(
+    keeper = Saver(
         built, folder, accelerator, validation, average, facts, state["best"] if state else None
     )
     if accelerator.is_main_process:
-        checkpoint.write_recipe(folder.recipe, built.recipe, notes(built, options))
+        checkpoint.write_recipe(folder.recipe, built.recipe, recipe_notes(built, options))
     accelerator.wait_for_everyone()
     done, total = state["done"] if state else 0, sum(stage.steps for stage in built.plan.values())
-    log = Log(
+    log = RunLog(
         folder.log,
         done=done,
         steps=total,
         tensorboard=options.tensorboard,
         writes=accelerator.is_main_process,
     )
-    meter, every = Meter(feed, built, accelerator, log), built.recipe.every
-    averaged = borders(built)
-    with stopping() as signals, log:
-        agreed = Accord(signals, accelerator)
-        steps = train(task, built.plan, feed, accelerator, seed=built.recipe.seed, state=state)
+    meter, every = LossMeter(feed, built, accelerator, log), built.recipe.every
+    averaged = averaged_starts(built)
+    with catch_signals() as signals, log:
+        agreed = StopAgreement(signals, accelerator)
+        steps = train_stages(
+            task, built.plan, feed, accelerator, seed=built.recipe.seed, state=state
+        )
         for step in steps:
             done = step.done
             average.update(task.net, done)
@@ -127,33 +131,33 @@ def run(name: str, recipe: Recipe, source: Source, options: Options) -> Outcome:
                 break
     accelerator.wait_for_everyone()
     if done == total and accelerator.is_main_process:
-        validate.report_on(folder, built)
-    return Outcome(folder.path, done, done < total, accelerator.is_main_process)
+        validate.write_report(folder, built)
+    return TrainOutcome(folder.path, done, done < total, accelerator.is_main_process)
 
 
-def leave() -> None:
+def leave_process_group() -> None:
     """Take leave of the other processes of this training, if there are any."""
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
 
-def accelerator_for(recipe: Recipe) -> Accelerator:
+def make_accelerator(recipe: Recipe) -> Accelerator:
     """Accelerate, in the precision and with the accumulation that `recipe` asks for."""
     if recipe.precision == "fp16" and not torch.cuda.is_available():
         raise InpaintError("precision fp16 needs a CUDA device; say --set precision=bf16 or full")
     return Accelerator(
-        cpu=device().type == "cpu",  # or several processes on a CPU would not see each other
+        cpu=choose_device().type == "cpu",  # or several processes on a CPU would not see each other
         mixed_precision="no" if recipe.precision == "full" else recipe.precision,
         gradient_accumulation_steps=recipe.accumulate,
     )
 
 
-def run_name(built: Built, source: Source) -> str:
+def run_name(built: Built, source: RecipeSource) -> str:
     """What a run's folder is called; a training that goes without something says so."""
     return "-".join([built.name, source.path.stem, *built.task.without()])
 
 
-def latest(folder: Folder, options: Options) -> dict[str, Any] | None:
+def latest_state(folder: RunFolder, options: TrainOptions) -> dict[str, Any] | None:
     """The newest state in `folder`, to go on from; None to begin."""
     states = folder.states()
     if not options.resume:
@@ -166,20 +170,20 @@ def latest(folder: Folder, options: Options) -> dict[str, Any] | None:
     if not folder.path.is_dir():
         raise TrainingError(f"there is no {folder.path} to go on from; leave out --resume")
     if not states:
-        say(f"{folder.path} was stopped before its first save: beginning anew")
+        print_message(f"{folder.path} was stopped before its first save: beginning anew")
         return None
     return checkpoint.read_state(states[-1])
 
 
-def same(
-    folder: Folder,
+def check_same_run(
+    folder: RunFolder,
     recipe: Recipe,
     facts: Mapping[str, Any],
     old: Mapping[str, Any],
-    options: Options,
+    options: TrainOptions,
 ) -> None:
     """Refuse to go on by another recipe or on other data than the run was begun with."""
-    changed = checkpoint.changes(folder.recipe, recipe)
+    changed = checkpoint.recipe_changes(folder.recipe, recipe)
     changed += [f"data.{k}: was {old[k]}, is {facts[k]}" for k in facts if old[k] != facts[k]]
     if changed and not options.allow_changes:
         raise TrainingError(
@@ -187,10 +191,10 @@ def same(
             "--allow-changes"
         )
     for change in changed:
-        say(f"changed: {change}")
+        print_message(f"changed: {change}")
 
 
-def initialised(built: Built, options: Options) -> Built:
+def initialise_parts(built: Built, options: TrainOptions) -> Built:
     """Begin from weights, telling what fitted; a stage that trains nothing else is skipped."""
     parts = []
     for item in options.init:
@@ -201,26 +205,28 @@ def initialised(built: Built, options: Options) -> Built:
             module = built.task.get_submodule(where)
         except AttributeError:
             raise InpaintError(f"--init {item}: {built.name} has no part '{part}'") from None
-        tensors = weights.tensors_of(weights.inspect(models.locate(file)).path)
-        inner = {k.removeprefix(f"{part}."): t for k, t in tensors.items() if within(k, part)}
+        tensors = weights.read_tensors(weights.inspect_weights(models.locate_weights(file)).path)
+        inner = {k.removeprefix(f"{part}."): t for k, t in tensors.items() if is_within(k, part)}
         tensors = inner or tensors  # the part of a network like this, or a network of its own
-        for line in checkpoint.initialise(module, tensors, file):
-            say(line)
+        for line in checkpoint.load_matching(module, tensors, file):
+            print_message(line)
         parts += [where] if part else []
     skipped = []
     for name in built.plan:
-        trained = [m for phase in built.task.phases(name) for m in phase.trains if within(m, "net")]
-        if trained and all(any(within(m, part) for part in parts) for m in trained):
-            say(f"stage '{name}' is skipped: --init brings all that it trains")
+        trained = [
+            m for phase in built.task.phases(name) for m in phase.trains if is_within(m, "net")
+        ]
+        if trained and all(any(is_within(m, part) for part in parts) for m in trained):
+            print_message(f"stage '{name}' is skipped: --init brings all that it trains")
             skipped.append(name)
-    return skipping(built, skipped)
+    return skip_stages(built, skipped)
 
 
-def within(module: str, part: str) -> bool:
+def is_within(module: str, part: str) -> bool:
     return f"{module}.".startswith(f"{part}.")
 
 
-def skipping(built: Built, names: Sequence[str]) -> Built:
+def skip_stages(built: Built, names: Sequence[str]) -> Built:
     """`built` with no steps in the stages `names`; its recipe says so too."""
     none = {"steps": 0}
     plan = {k: s.model_copy(update=none) if k in names else s for k, s in built.plan.items()}
@@ -229,7 +235,7 @@ def skipping(built: Built, names: Sequence[str]) -> Built:
     return replace(built, plan=plan, recipe=recipe)
 
 
-def borders(built: Built) -> set[int]:
+def averaged_starts(built: Built) -> set[int]:
     """The steps after which a stage follows that begins from the averaged network."""
     first, found = 0, set()
     for stage in built.plan.values():
@@ -239,15 +245,15 @@ def borders(built: Built) -> set[int]:
     return found
 
 
-def notes(built: Built, options: Options) -> list[str]:
+def recipe_notes(built: Built, options: TrainOptions) -> list[str]:
     """What a resolved recipe says above itself: the command, the versions."""
-    owner = origin(found("architectures")[built.name][0])
+    owner = plugin_origin(find_plugins("architectures")[built.name][0])
     versions = [f"{name} {version(name)}" for name in ("inpaint-cli", "torch", "accelerate")]
     return [*([options.command] if options.command else []), ", ".join([*versions, owner])]
 
 
 @contextmanager
-def stopping() -> Iterator[list[int]]:
+def catch_signals() -> Iterator[list[int]]:
     """Note the first SIGINT or SIGTERM in the list that is given; a second one acts as ever."""
     told: list[int] = []
     signals = (signal.SIGINT, signal.SIGTERM)
@@ -268,7 +274,7 @@ def stopping() -> Iterator[list[int]]:
 
 
 @dataclass
-class Accord:
+class StopAgreement:
     """Whether all processes stop after a step, because one of them was told to.
 
     They ask each other about once a second, always after the same steps, as they must: the answer

@@ -12,15 +12,15 @@ import torch
 from accelerate import Accelerator
 
 from ..errors import TrainingError
-from ..files.write import replacing
+from ..files.write import atomic_path
 from ..models import weights
 from ..reports import contact_sheet as sheets
 from . import checkpoint
 from .build import Built
-from .checkpoint import Folder
-from .ema import Average
+from .checkpoint import RunFolder
+from .ema import AveragedNetwork
 from .feed import Feed
-from .log import Log, say
+from .log import RunLog, print_message
 from .loop import Step
 from .validate import Validation
 
@@ -29,13 +29,13 @@ SOUND = "the last state saved is sound: lower the rate or set clip, and --resume
 
 
 @dataclass
-class Meter:
+class LossMeter:
     """Losses and speed since the last look at them; looking waits for the device."""
 
     feed: Feed
     built: Built
     accelerator: Accelerator
-    log: Log
+    log: RunLog
     recent: list[Step] = field(default_factory=list)
     since: float = field(default_factory=time.perf_counter)
     warned: bool = False
@@ -78,7 +78,7 @@ class Meter:
         )
         if waited > STARVED and len(self.recent) > 1 and not self.warned:
             self.warned = True
-            say(
+            print_message(
                 f"{waited:.0%} of the time went into waiting for data; more --workers (now "
                 f"{self.feed.workers}) or images stored nearer to their training size would help"
             )
@@ -91,29 +91,29 @@ class Meter:
 
 
 @dataclass
-class Keeper:
+class Saver:
     """Writes what a run leaves: scores, sheets, states, weights and the best of them."""
 
     built: Built
-    folder: Folder
+    folder: RunFolder
     accelerator: Accelerator
     validation: Validation
-    average: Average
+    average: AveragedNetwork
     facts: Mapping[str, Any]
     best: float | None = None
 
-    def validate(self, step: Step, log: Log) -> None:
+    def validate(self, step: Step, log: RunLog) -> None:
         """Score the averaged network; keep its weights where they are the best so far."""
         scores, rows = self.validation(self.average.net, self.accelerator)
         if not self.accelerator.is_main_process:
             return
         log.note("validation", step.done, {"scores": scores})
         told = ", ".join(f"{name} {score:.4g}" for name, score in scores.items())
-        say(f"step {step.done}: {told or 'a new sheet'}")
-        page = sheets.sheet(
+        print_message(f"step {step.done}: {told or 'a new sheet'}")
+        page = sheets.contact_sheet(
             rows, cell=256, heading=f"{self.folder.path.name}, step {step.done}: {told}"
         )
-        with replacing(self.folder.sheet(step.done)) as temporary:
+        with atomic_path(self.folder.sheet(step.done)) as temporary:
             page.save(temporary)
         name = self.built.recipe.keep.best or next(iter(scores), None)
         if name is not None and self.better(name, scores[name]):
@@ -138,7 +138,7 @@ class Keeper:
             )
         state, kept = self.folder.kept(step.done)
         self.write(kept, step, {})
-        with replacing(self.folder.weights) as temporary:
+        with atomic_path(self.folder.weights) as temporary:
             shutil.copyfile(kept, temporary)
         skipped = [name for name, stage in self.built.plan.items() if not stage.steps]
         own = {"average": self.average.net.state_dict(), "best": self.best, "skipped": skipped}
@@ -147,7 +147,7 @@ class Keeper:
 
     def write(self, path: Path, step: Step, scores: Mapping[str, str]) -> None:
         without = self.built.task.without()
-        weights.write(
+        weights.write_weights(
             path,
             self.built.name,
             self.built.model,

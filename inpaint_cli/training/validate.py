@@ -15,18 +15,18 @@ from torch import Tensor, nn
 from ..api.architectures import Batch, Sizes
 from ..api.masks import Masks
 from ..api.metrics import ImageMetric
-from ..api.tensors import pixels
+from ..api.tensors import to_uint8
 from ..datasets.collection import Collection
-from ..filling.fill import fill
+from ..filling.fill import fill_tensors
 from ..recipe.schema import Recipe
 from ..reports import html as report
-from ..runtime.seed import seed
+from ..runtime.seed import seed_torch
 from .build import Built
-from .checkpoint import Folder
-from .feed import fixed
-from .log import lines
+from .checkpoint import RunFolder
+from .feed import validation_batches
+from .log import read_log
 
-SHOWN = 6  # samples on a sheet
+SHEET_SAMPLES = 6  # samples on a sheet
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Validation:
         """
         scores: list[tuple[int, dict[str, float]]] = []
         rows: list[tuple[int, list[tuple[np.ndarray, str]]]] = []
-        samples = fixed(
+        samples = validation_batches(
             self.collection,
             self.masks,
             self.recipe,
@@ -60,30 +60,32 @@ class Validation:
         )
         for n, batch in samples:
             image, mask = batch.image.to(accelerator.device), batch.mask.to(accelerator.device)
-            seed(self.recipe.seed, n)
+            seed_torch(self.recipe.seed, n)
             with accelerator.autocast():
-                filled = fill(net, self.sizes, image, mask)
+                filled = fill_tensors(net, self.sizes, image, mask)
             hole = mask > 0.5
             given = {k: float(m.score(filled, image, hole)) for k, m in self.metrics.items()}
             scores.append((n, given))
-            if n < SHOWN:
-                rows.append((n, row(Batch(image, mask), filled, self.collection.names[n], given)))
+            if n < SHEET_SAMPLES:
+                rows.append(
+                    (n, sample_row(Batch(image, mask), filled, self.collection.names[n], given))
+                )
         every = [given for _, given in sorted(gather_object(scores), key=lambda item: item[0])]
         shown = [cells for _, cells in sorted(gather_object(rows), key=lambda item: item[0])]
         return {k: m.over([given[k] for given in every]) for k, m in self.metrics.items()}, shown
 
 
-def row(batch: Batch, filled: Tensor, name: str, scores: Mapping[str, float]) -> list[Any]:
+def sample_row(batch: Batch, filled: Tensor, name: str, scores: Mapping[str, float]) -> list[Any]:
     """Input, mask, output and truth of one sample, with captions."""
     told = " ".join(f"{key} {score:.4g}" for key, score in scores.items())
     cells = ((batch.visible + 0.5 * batch.mask, name), (batch.mask.expand_as(batch.image), "hole"),
              (filled, told or "filled"), (batch.image, "truth"))  # fmt: skip
-    return [(pixels(picture[0]), caption) for picture, caption in cells]
+    return [(to_uint8(picture[0]), caption) for picture, caption in cells]
 
 
-def of(built: Built, train: Collection, root: Path | None) -> Validation:
+def build_validation(built: Built, train: Collection, root: Path | None) -> Validation:
     """The validation that `built` asks for; without validation data it shows training images."""
-    collection, count = train, SHOWN
+    collection, count = train, SHEET_SAMPLES
     if built.inputs.val is not None:
         collection, count = (
             Collection.at(built.inputs.val, root or train.root),
@@ -94,11 +96,11 @@ def of(built: Built, train: Collection, root: Path | None) -> Validation:
     return Validation(collection, masks, built.metrics, sizes, built.recipe, count)
 
 
-def report_on(folder: Folder, built: Built) -> None:
+def write_report(folder: RunFolder, built: Built) -> None:
     """Write report.html: loss curves, scores and the last sheet."""
-    events = lines(folder.log)
-    curves = points(events, "train", "losses")
-    scores = points(events, "validation", "scores")
+    events = read_log(folder.log)
+    curves = log_curves(events, "train", "losses")
+    scores = log_curves(events, "validation", "scores")
     parts: list[report.Part] = [report.Text(built.recipe.summary), report.Heading("Losses")]
     parts += [report.Curves({name: line}, name, logarithmic=True) for name, line in curves.items()]
     if scores:
@@ -107,11 +109,11 @@ def report_on(folder: Folder, built: Built) -> None:
     sheet = max(folder.path.glob("sheets/*.png"), default=None)
     if sheet:
         with Image.open(sheet) as image:
-            parts += [report.Heading("Samples"), report.Picture(image.copy(), sheet.name)]
-    report.write(folder.path / "report.html", f"Training of {folder.path.name}", parts)
+            parts += [report.Heading("Samples"), report.Figure(image.copy(), sheet.name)]
+    report.write_page(folder.path / "report.html", f"Training of {folder.path.name}", parts)
 
 
-def points(
+def log_curves(
     events: Sequence[Mapping[str, Any]], event: str, key: str
 ) -> dict[str, list[tuple[float, float]]]:
     """The curves in a log: (step, value) by name."""

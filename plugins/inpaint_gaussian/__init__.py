@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from inpaint_cli.api.architectures import Architecture, Sizes
-from inpaint_cli.api.tensors import pixels
+from inpaint_cli.api.tensors import to_uint8
 
 from .model import GaussianFill, GaussianSettings
 from .task import GaussianTask
@@ -42,5 +42,5 @@ class Gaussian(Architecture):
         for n in log_odds.argsort(descending=True).tolist():
             guess, inside = net.guessed(frames[n], seen, known)
             caption = f"odds e^{log_odds[n]:.0f}: frame of {frames[n, 0]:.0%}"
-            pictures.append((pixels(((guess + 0.5) * inside)[0]), caption))
+            pictures.append((to_uint8(((guess + 0.5) * inside)[0]), caption))
         return pictures

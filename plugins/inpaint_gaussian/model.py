@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from inpaint_cli.api.settings import Settings
-from inpaint_cli.layers.spreading import spread
+from inpaint_cli.layers.spreading import spread_colours
 
 from .frames import WHOLE, believed, find, views, within
 from .gaussian import Gaussian, Noise, Pictures
@@ -82,7 +82,7 @@ class GaussianFill(nn.Module):
             if weight > 0
         ]
         with exact(visible):
-            fill = torch.zeros_like(seen) if guesses else base + spread(seen - base, there)
+            fill = torch.zeros_like(seen) if guesses else base + spread_colours(seen - base, there)
             for weight, guess, inside in guesses:
                 fill = fill + weight * joined(seen, there, guess, inside, base)
         out = visible.clone()
@@ -119,7 +119,7 @@ class GaussianFill(nn.Module):
             if not self.network:
                 return guess
             whole = (share > 0.999).float()
-            guess = guess + spread(seen - guess, whole, steps=0)
+            guess = guess + spread_colours(seen - guess, whole, steps=0)
         return guess + self.network(torch.cat([guess, seen * whole, whole], dim=1)).float()
 
     def expected(self, gaussian: Gaussian, seen: Tensor, share: Tensor) -> Tensor:
@@ -151,9 +151,9 @@ def placed(
 
 def joined(visible: Tensor, known: Tensor, guess: Tensor, inside: Tensor, base: Tensor) -> Tensor:
     """`guess` less its error, spread from visible pixels; `base` likewise where `inside` is 0."""
-    guess = guess + spread(visible - guess, known * inside)
+    guess = guess + spread_colours(visible - guess, known * inside)
     settled = torch.where(known > 0, visible, guess)
-    return base + spread(settled - base, torch.maximum(known, inside))
+    return base + spread_colours(settled - base, torch.maximum(known, inside))
 
 
 def beside(known: Tensor) -> Near:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from inpaint_cli.api.architectures import Architecture, Sizes
-from inpaint_cli.api.tensors import pixels
+from inpaint_cli.api.tensors import to_uint8
 
 from .model import GMSRMNet, GMSRMSettings, Query
 from .task import GMSRMTask
@@ -48,10 +48,10 @@ class GMSRM(Architecture):
         rows = []
         if net.settings.memory:
             pictures = [(net(visible, mask, Query()).image[0] + 1) / 2 for _ in range(PICTURES)]
-            rows += [(pixels(picture), "by the memory alone") for picture in pictures]
+            rows += [(to_uint8(picture), "by the memory alone") for picture in pictures]
         fills = torch.stack([net(visible, mask).image[0] for _ in range(SAMPLES)])
-        rows.append((pixels(torch.where(mask[0] > 0, fills[0], visible[0])), "filled"))
+        rows.append((to_uint8(torch.where(mask[0] > 0, fills[0], visible[0])), "filled"))
         spread = fills.std(0).mean(0, keepdim=True) * mask[0]
         scaled = (spread / spread.max().clamp(min=1e-6)).expand(3, -1, -1)
         caption = f"spread of {SAMPLES} samples, up to {spread.max():.3f}"
-        return [*rows, (pixels(scaled), caption)]
+        return [*rows, (to_uint8(scaled), caption)]

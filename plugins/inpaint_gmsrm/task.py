@@ -24,7 +24,7 @@ from inpaint_cli.losses.adversarial import (
     r1,
 )
 from inpaint_cli.losses.divergence import kl
-from inpaint_cli.losses.perceptual import Source, label, vgg
+from inpaint_cli.losses.perceptual import VGGSource, source_label, vgg
 from inpaint_cli.losses.reconstruction import l1
 
 from .critic import ResidualCritic
@@ -41,7 +41,7 @@ class GMSRMTaskSettings(Settings):
     hole: NonNegativeFloat = 10.0  # gamma: weight of a pixel in the hole
     by_area: bool = False  # each region's mean over itself, not over the picture
     perceptual: NonNegativeFloat = 0.1
-    vgg: Source = "imagenet"
+    vgg: VGGSource = "imagenet"
     adversarial: NonNegativeFloat = 0.01
     gan: Literal["hinge", "linear"] = "hinge"
     divergence: NonNegativeFloat = 0.01  # of conditional noise from N(0, 1)
@@ -111,7 +111,7 @@ class GMSRMTask(Task):
         return phases
 
     def without(self) -> Sequence[str]:
-        return label(self.config.vgg) if self.config.perceptual else []
+        return source_label(self.config.vgg) if self.config.perceptual else []
 
     def predict(self, batch: Batch) -> Out | Generated:
         if self.stage == "memory":

@@ -10,7 +10,7 @@ from pydantic import NonNegativeInt
 
 from inpaint_cli.api.datasets import Images
 from inpaint_cli.errors import DataError
-from inpaint_cli.files.zips import member, members
+from inpaint_cli.files.zips import read_zip_member, zip_names
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".avif", ".jp2")
 LISTS = (".txt", ".lst", ".flist")
@@ -63,7 +63,7 @@ def listed(root: Path) -> list[str]:
         ]
         names = [os.path.normpath(name) for name in found]
     elif root.suffix.lower() == ".zip" and root.is_file():
-        names = members(root)
+        names = zip_names(root)
     elif root.suffix.lower() in LISTS and root.is_file():
         names = [line for line in root.read_text("utf-8").splitlines() if line.strip()]
     else:
@@ -89,7 +89,7 @@ def everything(root: Path) -> frozenset[str]:
 def contents(root: Path, name: str) -> bytes:
     """The bytes of one of the files that `listed` names."""
     if root.suffix.lower() == ".zip" and not root.is_dir():
-        return member(root, name)
+        return read_zip_member(root, name)
     folder = root if root.is_dir() else root.parent
     try:
         return (folder / name).read_bytes()

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from inpaint_cli.api.architectures import WHOLE, Architecture, Sizes
+from inpaint_cli.api.architectures import WHOLE_PHOTO, Architecture, Sizes
 
 from .model import IN2Net, IN2Settings
 from .task import IN2Task
@@ -32,4 +32,4 @@ class IN2(Architecture):
     @staticmethod
     def sizes(settings: IN2Settings) -> Sizes:
         # a place is known by its distance from the borders
-        return Sizes(minimum=16, window=2048, context=WHOLE, tiles=False)
+        return Sizes(minimum=16, window=2048, context=WHOLE_PHOTO, tiles=False)

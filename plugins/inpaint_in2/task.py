@@ -17,7 +17,7 @@ from inpaint_cli.api.settings import Settings
 from inpaint_cli.api.stages import Optimizer, Schedule, Stage
 from inpaint_cli.layers.discriminators import edgeconnect
 from inpaint_cli.losses.adversarial import feature_matching, logistic_critic, logistic_generator, r1
-from inpaint_cli.losses.perceptual import Source, label, vgg
+from inpaint_cli.losses.perceptual import VGGSource, source_label, vgg
 from inpaint_cli.losses.reconstruction import l1
 
 EPOCH = 4667  # steps: 28,000 faces, 3 on each of two GPUs
@@ -32,7 +32,7 @@ class IN2TaskSettings(Settings):
     r1: NonNegativeFloat = 10.0
     pixels: NonNegativeFloat = 0.0  # L1 in the hole; the paper has none
     critic: PositiveInt = 64  # channels of its first layer
-    vgg: Source = "imagenet"
+    vgg: VGGSource = "imagenet"
 
 
 class IN2Task(Task):
@@ -64,7 +64,7 @@ class IN2Task(Task):
         return [critic, fill] if self.adversarial else [fill]
 
     def without(self) -> Sequence[str]:
-        return label(self.config.vgg)
+        return source_label(self.config.vgg)
 
     def critic_losses(self, batch: Batch, out: Tensor) -> Losses:
         """Eq. 6, and R1 of mean logits: a sum over patches would drown all else [choice]."""

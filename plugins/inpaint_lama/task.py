@@ -16,7 +16,7 @@ from inpaint_cli.api.settings import Settings
 from inpaint_cli.api.stages import Optimizer, Stage
 from inpaint_cli.layers.discriminators import pix2pixhd
 from inpaint_cli.losses.adversarial import feature_matching, logistic_critic, logistic_generator, r1
-from inpaint_cli.losses.perceptual import Source, label, vgg
+from inpaint_cli.losses.perceptual import VGGSource, source_label, vgg
 from inpaint_cli.losses.reconstruction import l1
 
 
@@ -31,7 +31,7 @@ class LaMaTaskSettings(Settings):
     r1: NonNegativeFloat = 0.001
     critic: PositiveInt = 64  # channels of its first layer
     critic_layers: PositiveInt = 4  # strided ones
-    vgg: Source = "imagenet"
+    vgg: VGGSource = "imagenet"
 
 
 class LaMaTask(Task):
@@ -58,7 +58,7 @@ class LaMaTask(Task):
         return [Phase("critic", ["critic"], self.critic_losses), fill]
 
     def without(self) -> Sequence[str]:
-        return label(self.config.vgg)
+        return source_label(self.config.vgg)
 
     def critic_losses(self, batch: Batch, out: Any) -> Losses:
         image = batch.image.detach().requires_grad_()

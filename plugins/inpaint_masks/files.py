@@ -8,7 +8,7 @@ from pydantic import Field
 
 from inpaint_cli.api.masks import Mask, Masks
 from inpaint_cli.errors import DataError
-from inpaint_cli.files.zips import member, members
+from inpaint_cli.files.zips import read_zip_member, zip_names
 
 from .brush import flipped
 
@@ -29,7 +29,7 @@ class Files(Masks):
         names = listed(self.path)
         name = names[int(rng.integers(len(names)))]
         hole = read_mask(
-            self.path / name if self.path.is_dir() else member(self.path, name),
+            self.path / name if self.path.is_dir() else read_zip_member(self.path, name),
             name=f"{self.path}/{name}",
             threshold=self.threshold,
             invert=self.invert,
@@ -44,7 +44,7 @@ def listed(path: Path) -> list[str]:
     if path.is_dir():
         found = [p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file()]
     elif path.is_file():
-        found = members(path)
+        found = zip_names(path)
     else:
         raise DataError(f"there is no {path} to take masks from; check the name")
     names = sorted(

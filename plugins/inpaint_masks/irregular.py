@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from inpaint_cli.api.masks import Mask, Masks, Ratio, areas, percent
+from inpaint_cli.api.masks import Mask, Masks, Ratio, hole_areas, percent_text
 from inpaint_cli.errors import DataError
 
 from .brush import GRID, unit
@@ -65,11 +65,11 @@ def painted(
     import cv2
 
     inside = (height - 2) * (width - 2) if border is False else height * width
-    wanted = areas(ratio, height * width)
+    wanted = hole_areas(ratio, height * width)
     wanted = range(wanted.start, min(wanted.stop, inside + 1))
     if not wanted:
         raise DataError(
-            f"no mask of {width}x{height} pixels has a hole of {percent(ratio)} %"
+            f"no mask of {width}x{height} pixels has a hole of {percent_text(ratio)} %"
             f"{' away from the border' if border is False else ''}; ask for a wider ratio"
         )
     target = int(rng.integers(wanted.start, wanted.stop))

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, PositiveInt
 
-from inpaint_cli.api.masks import Mask, Masks, Ratio, areas
+from inpaint_cli.api.masks import Mask, Masks, Ratio, hole_areas
 
 from .brush import flipped
 
@@ -22,7 +22,7 @@ class Center(Masks):
 
     def sketch(self, height: int, width: int, rng: np.random.Generator) -> Mask:
         area = self.area
-        wanted = areas(self.ratio, height * width) if self.ratio else None
+        wanted = hole_areas(self.ratio, height * width) if self.ratio else None
         if wanted:
             area = int(rng.integers(wanted.start, wanted.stop)) / (height * width)
         side = math.sqrt(area) if self.side is None or wanted else self.side

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from inpaint_cli.api.architectures import WHOLE, Architecture, Sizes
+from inpaint_cli.api.architectures import WHOLE_PHOTO, Architecture, Sizes
 
 from .explain import explain
 from .model import MDRNet, MDRNetSettings
@@ -41,7 +41,7 @@ class MDRNets(Architecture):
     @staticmethod
     def sizes(settings: MDRNetSettings) -> Sizes:
         # regions are found in the whole face, and lie where it has them: the network pads
-        return Sizes(window=2048, context=WHOLE, tiles=False)
+        return Sizes(window=2048, context=WHOLE_PHOTO, tiles=False)
 
     @staticmethod
     def explain(net: MDRNet, visible: Tensor, mask: Tensor) -> Sequence[tuple[Any, str]]:

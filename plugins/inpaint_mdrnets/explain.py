@@ -7,7 +7,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from inpaint_cli.api.tensors import pixels
+from inpaint_cli.api.tensors import to_uint8
 
 from .model import MDRNet
 from .regions import names
@@ -26,7 +26,7 @@ COLOURS = np.array(
 def explain(net: MDRNet, visible: Tensor, mask: Tensor) -> list[tuple[Any, str]]:
     """Pictures of the first image: the coarse face, its regions, the memory's answers."""
     trace = net.trace(visible[:1], mask[:1])
-    coarse = pixels(trace.coarse[0])
+    coarse = to_uint8(trace.coarse[0])
     height, width = coarse.shape[:2]
     regions = trace.regions[0].cpu().numpy().repeat(4, 0)[:height].repeat(4, 1)[:, :width]
     tinted = (coarse * 0.45 + COLOURS[regions] * 0.55).astype(np.uint8)
@@ -36,7 +36,7 @@ def explain(net: MDRNet, visible: Tensor, mask: Tensor) -> list[tuple[Any, str]]
         weights, present = trace.weights[0].cpu(), trace.present[0].cpu()
         pictures.append((chart(net, weights, present), "weight of each memory slot, by region"))
     filled = torch.where(mask[0] > 0, trace.image[0], visible[0])
-    return [*pictures, (pixels(filled), "filled")]
+    return [*pictures, (to_uint8(filled), "filled")]
 
 
 def chart(net: MDRNet, weights: Tensor, present: Tensor) -> Image.Image:

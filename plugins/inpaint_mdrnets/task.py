@@ -19,7 +19,7 @@ from inpaint_cli.errors import DataError, TrainingError
 from inpaint_cli.layers.discriminators import edgeconnect
 from inpaint_cli.losses.adversarial import logistic_critic, logistic_generator
 from inpaint_cli.losses.irregular import Weights, features, irregular
-from inpaint_cli.losses.perceptual import label
+from inpaint_cli.losses.perceptual import source_label
 
 from .model import MDRNet, Trace, at_grid, grid_hole
 from .recon import Reconstruction, inco2
@@ -116,7 +116,7 @@ class MDRNetsTask(Task):
 
     def without(self) -> Sequence[str]:
         template = [] if isinstance(self.parsers[0], BiSeNet) else ["template-regions"]
-        return [*label(self.config.vgg), *template]
+        return [*source_label(self.config.vgg), *template]
 
     def predict(self, batch: Batch) -> Any:
         if self.stage in ("coarse", "finetune"):

@@ -7,7 +7,7 @@ from inpaint_cli.api.architectures import Batch, Losses, Phase, Task
 from inpaint_cli.api.stages import Optimizer, Stage
 from inpaint_cli.layers.partial_unet import PartialUNet
 from inpaint_cli.losses.irregular import Weights, features, irregular
-from inpaint_cli.losses.perceptual import label
+from inpaint_cli.losses.perceptual import source_label
 
 
 class PConvTask(Task):
@@ -31,7 +31,7 @@ class PConvTask(Task):
         return [Phase("fill", trains, self.losses)]
 
     def without(self) -> Sequence[str]:
-        return label(self.config.vgg)
+        return source_label(self.config.vgg)
 
     def losses(self, batch: Batch, out: Any) -> Losses:
         return irregular(out, batch.image, batch.mask, self.vgg, self.config)

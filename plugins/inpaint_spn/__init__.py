@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from inpaint_cli.api.architectures import Architecture, Sizes
-from inpaint_cli.api.tensors import pixels
+from inpaint_cli.api.tensors import to_uint8
 
 from .clusters import clusters
 from .model import SemanticPriorNet
@@ -51,7 +51,7 @@ class SPN(Architecture):
             (clusters(prior[0]), "prior, {} x {}".format(*prior.shape[:1:-1]))
             for prior in reversed(out.priors)
         ]
-        return [*pictures, (pixels(filled), "filled")]
+        return [*pictures, (to_uint8(filled), "filled")]
 
 
 class SPNP(SPN):

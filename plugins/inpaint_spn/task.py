@@ -27,7 +27,7 @@ from inpaint_cli.losses.adversarial import (
     logistic_generator,
 )
 from inpaint_cli.losses.divergence import kl
-from inpaint_cli.losses.perceptual import VGG, Source, label
+from inpaint_cli.losses.perceptual import VGG, VGGSource, source_label
 from inpaint_cli.losses.reconstruction import l1
 
 from .model import Out, SemanticPriorNet
@@ -179,7 +179,7 @@ class SPNPTaskSettings(SPNTaskSettings):
     diversity_form: Literal["code", "paper"] = "code"  # one reciprocal, or the mean of each layer's
     kl: NonNegativeFloat = 0.05
     kl_direction: Literal["p_q", "q_p"] = "p_q"  # KL(N(0, 1) || q), or the paper's KL(q || N(0, 1))
-    vgg: Source = "imagenet"
+    vgg: VGGSource = "imagenet"
     vgg_normalise: bool = False  # take off ImageNet's mean and deviation first
 
 
@@ -202,7 +202,7 @@ class SPNPTask(SPNTask):
             self.vgg = VGG("vgg19", taps, source=settings.vgg, normalise=normalise)
 
     def without(self) -> Sequence[str]:
-        return [*super().without(), *label(self.config.vgg)]
+        return [*super().without(), *source_label(self.config.vgg)]
 
     @property
     def adversarial(self) -> bool:

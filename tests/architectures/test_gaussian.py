@@ -12,8 +12,8 @@ from torch import Tensor
 
 from inpaint_cli.api.architectures import Batch
 from inpaint_cli.cli import main
-from inpaint_cli.filling.windows import plan
-from inpaint_cli.models.weights import read
+from inpaint_cli.filling.windows import plan_windows
+from inpaint_cli.models.weights import read_weights
 from inpaint_gaussian import Gaussian as Architecture
 from inpaint_gaussian.frames import NONE, WHOLE, believed, views, within
 from inpaint_gaussian.gaussian import COLOURS, TAILS, Gaussian, Pictures, along
@@ -278,7 +278,7 @@ def test_both_stages_run_also_where_the_only_phase_is_lazy(tmp_path: Path):
         line += ["--set", f"architectures.gaussian.model.{setting}"]
     done = CliRunner().invoke(main, [*line, "--workers", "0"])
     assert done.exit_code == 0, done.output
-    assert read(tmp_path / "run" / "weights.safetensors").name == "gaussian"
+    assert read_weights(tmp_path / "run" / "weights.safetensors").name == "gaussian"
 
 
 def test_what_is_placed_near_the_hole_is_as_if_placed_everywhere():
@@ -294,5 +294,5 @@ def test_a_large_hole_is_seen_at_once():
     """In tiles, each would be searched for a face of its own."""
     hole = np.zeros((3000, 4000), np.bool_)
     hole[900:2000, 1400:2500] = True
-    (region,) = plan(hole, Architecture.sizes(GaussianSettings()), limit=512)
+    (region,) = plan_windows(hole, Architecture.sizes(GaussianSettings()), limit=512)
     assert len(region.windows) == 1

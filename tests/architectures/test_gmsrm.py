@@ -18,18 +18,18 @@ from inpaint_cli.api.architectures import Batch
 from inpaint_cli.api.stages import Stage
 from inpaint_cli.errors import TrainingError
 from inpaint_cli.evaluation import protocols
-from inpaint_cli.filling.fill import fill
+from inpaint_cli.filling.fill import fill_tensors
 from inpaint_cli.layers.discriminators import edgeconnect
 from inpaint_cli.losses.adversarial import logistic_critic, logistic_generator
 from inpaint_cli.losses.divergence import kl
 from inpaint_cli.models import weights
-from inpaint_cli.recipe.read import read
+from inpaint_cli.recipe.read import read_recipe
 from inpaint_cli.recipe.schema import Ema
-from inpaint_cli.runtime.seed import seed
+from inpaint_cli.runtime.seed import seed_torch
 from inpaint_cli.training import run
-from inpaint_cli.training.checkpoint import Folder, read_state
-from inpaint_cli.training.ema import Average
-from inpaint_cli.training.loop import Step, train
+from inpaint_cli.training.checkpoint import RunFolder, read_state
+from inpaint_cli.training.ema import AveragedNetwork
+from inpaint_cli.training.loop import Step, train_stages
 from inpaint_gmsrm import GMSRM
 from inpaint_gmsrm.critic import ResidualCritic
 from inpaint_gmsrm.memory import StyledConv, modulated
@@ -69,7 +69,7 @@ def walk(made: GMSRMTask, stage: str, number: int, example: Batch, plan: Stage |
     """The steps of a stage, of `example` each time."""
     one = (plan or made.plan[stage]).model_copy(update={"steps": number})
     batches = lambda name, first: iter([example] * number)  # noqa: E731
-    return train(made, {stage: one}, batches, Accelerator(cpu=True))
+    return train_stages(made, {stage: one}, batches, Accelerator(cpu=True))
 
 
 def steps(made: GMSRMTask, stage: str, number: int, example: Batch) -> list[Step]:
@@ -77,7 +77,7 @@ def steps(made: GMSRMTask, stage: str, number: int, example: Batch) -> list[Step
 
 
 def filled(made: GMSRMNet, example: Batch, number: int = 0) -> Tensor:
-    seed(number)
+    seed_torch(number)
     with torch.inference_mode():
         return made(example.visible, example.mask).image
 
@@ -247,7 +247,7 @@ def test_10_it_begins_with_one_code_for_all_levels():
     plain = net(progressive=False)
     plain.load_state_dict({k: v for k, v in made.state_dict().items() if k in plain.state_dict()})
     with torch.inference_mode():
-        seed(1)
+        seed_torch(1)
         out = made(example.visible, example.mask)
     assert len(out.codes) == 5
     assert all(torch.equal(code, out.codes[0]) for code in out.codes)
@@ -273,8 +273,8 @@ def test_6_a_seed_is_a_picture(settings):
     sizes = GMSRM.sizes(made.settings)
 
     def sample(number: int) -> Tensor:
-        seed(0, number)
-        return fill(made, sizes, example.image, example.mask)
+        seed_torch(0, number)
+        return fill_tensors(made, sizes, example.image, example.mask)
 
     two, five = [sample(n) for n in range(2)], [sample(n) for n in range(5)]
     assert all(torch.equal(a, b) for a, b in zip(two, five, strict=False))
@@ -296,7 +296,7 @@ def test_6_noise_is_drawn_in_the_published_order():
     for level in made.memory.levels:
         level.register_forward_pre_hook(lambda m, args: told.extend(args[3]))
     filled(made, example, 3)
-    seed(3)
+    seed_torch(3)
     sides = [2, 4, 4, 8, 8, 16, 16, 32, 32]
     for noise, side in zip(told, sides, strict=True):
         assert torch.equal(noise, torch.randn(1, 1, side, side))
@@ -309,8 +309,8 @@ def test_8_the_hole_is_not_seen_and_the_rest_is():
     known = example.image.clone()
     known[..., 0, 0] = 1 - known[..., 0, 0]
     for image in (example.image, hidden, known):
-        seed(0)
-        out = fill(made, sizes, image, example.mask)
+        seed_torch(0)
+        out = fill_tensors(made, sizes, image, example.mask)
         outs.append(out[example.mask.expand_as(out) > 0])
     assert torch.equal(outs[0], outs[1])
     assert not torch.equal(outs[0], outs[2])
@@ -321,17 +321,17 @@ def test_14_any_size_and_any_order():
     g = torch.Generator().manual_seed(0)
     image, mask = torch.rand(3, 3, 100, 75, generator=g), torch.zeros(3, 1, 100, 75)
     mask[:, :, 30:70, 20:] = 1
-    seed(0)
-    out = fill(made, sizes, image, mask)
+    seed_torch(0)
+    out = fill_tensors(made, sizes, image, mask)
     assert out.shape == image.shape
     assert torch.equal(out[(mask == 0).expand_as(out)], image[(mask == 0).expand_as(out)])
-    seed(0)
+    seed_torch(0)
     order = torch.tensor([2, 0, 1])
     torch.testing.assert_close(
-        fill(made, sizes, image[order], mask[order]), out[order], atol=1e-5, rtol=0
+        fill_tensors(made, sizes, image[order], mask[order]), out[order], atol=1e-5, rtol=0
     )
     with pytest.raises(RuntimeError):
-        fill(made, sizes, image, mask[..., :-1])
+        fill_tensors(made, sizes, image, mask[..., :-1])
 
 
 # 7, 9. losses
@@ -441,7 +441,9 @@ def test_12_the_protocols_measure_as_the_paper(name):
     estimate[:, 16:48, 16:48] = 128
     planes = [torch.from_numpy(x / 255)[None] for x in (estimate, truth)]
     hole = torch.ones(1, 1, 64, 64, dtype=torch.bool)
-    told = {k: m.score(*planes, hole).item() for k, m in protocols.read(name).metrics.items()}
+    told = {
+        k: m.score(*planes, hole).item() for k, m in protocols.read_protocol(name).metrics.items()
+    }
     assert told == pytest.approx(
         {"psnr": 23.789749, "ssim": 0.783315, "ncc": 0.968184, "lmse": 0.01626909}, abs=1e-6
     )
@@ -449,13 +451,13 @@ def test_12_the_protocols_measure_as_the_paper(name):
 
 @pytest.mark.parametrize(("shape", "share"), [("regular", 0.306), ("irregular", 0.527)])
 def test_13_masks_of_the_training(shape, share):
-    masks = registry.load("masks", "pic").model_validate({"shape": shape})
+    masks = registry.load_plugin("masks", "pic").model_validate({"shape": shape})
     shares = [masks.sketch(256, 256, np.random.default_rng([0, n])).mean() for n in range(600)]
     assert np.mean(shares) == pytest.approx(share, abs=0.02)
 
 
 def test_13_small_pictures_have_the_masks_of_large_ones():
-    kind = registry.load("masks", "pic")
+    kind = registry.load_plugin("masks", "pic")
     large, small = (
         kind(shape="irregular", side=256).sketch(side, side, np.random.default_rng(3))
         for side in (256, 64)
@@ -465,7 +467,7 @@ def test_13_small_pictures_have_the_masks_of_large_ones():
 
 @pytest.mark.parametrize(("area", "pixels"), [(0.25, 16_384), (0.5, 32_761)])
 def test_13_masks_of_the_test(area, pixels):
-    centre = registry.load("masks", "center")(area=area)
+    centre = registry.load_plugin("masks", "center")(area=area)
     assert centre.draw(256, 256, np.random.default_rng(0)).sum() == pixels
 
 
@@ -494,7 +496,7 @@ def test_15_it_learns_four_pictures_by_heart():
 def test_16_a_step_of_the_memory():
     tasks, example = task(net(strength=0), visible=1.0, drop=0.5, path_every=2), batch(64)
     before = copy.deepcopy(tasks.net.state_dict())
-    average = Average(tasks.net, Ema(decay=0.9, warmup=False))
+    average = AveragedNetwork(tasks.net, Ema(decay=0.9, warmup=False))
     first, second = steps(tasks, "memory", 2, example)
     assert set(first.losses) == {
         *("judge/logistic", "r1/r1", "generate/logistic", "generate/visible", "path/path")
@@ -589,26 +591,26 @@ architectures:
 """
 
 
-def go(tmp_path: Path, folder: str, *changes: str, **options) -> run.Outcome:
+def go(tmp_path: Path, folder: str, *changes: str, **options) -> run.TrainOutcome:
     AcceleratorState._reset_state(reset_partial_state=True)
     GradientState._reset_state()
     path = tmp_path / "recipe.yaml"
     path.write_text(RECIPE)
-    plan, source = read(path, changes)
+    plan, source = read_recipe(path, changes)
     data = tmp_path / "photos"
-    given = run.Options(data=data if data.exists() else photos(data, 6),
+    given = run.TrainOptions(data=data if data.exists() else photos(data, 6),
                         folder=tmp_path / folder, workers=0, **options)  # fmt: skip
-    return run.run("gmsrm", plan, source, given)
+    return run.run_training("gmsrm", plan, source, given)
 
 
 def kept(tmp_path: Path, folder: str) -> dict[str, Tensor]:
-    state = read_state(Folder(tmp_path / folder).states()[-1])
+    state = read_state(RunFolder(tmp_path / folder).states()[-1])
     return {f"{part}.{k}": v for part in ("task", "average") for k, v in state[part].items()}
 
 
 def test_cut_at_the_border_or_beside_it_both_stages_end_alike(tmp_path):
     go(tmp_path, "run")
-    folder, whole = Folder(tmp_path / "run"), kept(tmp_path, "run")
+    folder, whole = RunFolder(tmp_path / "run"), kept(tmp_path, "run")
     border = read_state(folder.kept(2)[0])
     for name, value in border["average"].items():  # the fill begins from the average
         assert torch.equal(value, border["task"][f"net.{name}"])
@@ -622,7 +624,7 @@ def test_cut_at_the_border_or_beside_it_both_stages_end_alike(tmp_path):
         go(tmp_path, "run", resume=True)
         again = kept(tmp_path, "run")
         assert all(torch.equal(value, again[key]) for key, value in whole.items())
-    model = weights.read(folder.weights)
+    model = weights.read_weights(folder.weights)
     assert model.stochastic
     assert model.net.memory.steps == 2
 
@@ -636,7 +638,7 @@ def test_a_fill_without_a_trained_memory_is_refused(tmp_path):
     assert go(tmp_path, "init", skipped, init=[str(init)]).done == 2
     # the memory alone, and an encoder that begins anew: the specification's init_from_stage1=0
     assert go(tmp_path, "memory", skipped, init=[f"memory={init}"]).done == 2
-    began, after = weights.read(init).net.state_dict(), kept(tmp_path, "memory")
+    began, after = weights.read_weights(init).net.state_dict(), kept(tmp_path, "memory")
     for key, value in began.items():
         if key.startswith(("memory.", "encoder.0.first.")):
             assert torch.equal(value, after[f"task.net.{key}"]) == key.startswith("memory."), key

@@ -15,8 +15,8 @@ from torch.nn import functional as F
 
 from inpaint_cli import images
 from inpaint_cli.api.architectures import Batch
-from inpaint_cli.filling.fill import fill, fill_photo
-from inpaint_cli.filling.options import Options
+from inpaint_cli.filling.fill import fill_photo, fill_tensors
+from inpaint_cli.filling.options import FillOptions
 from inpaint_cli.models import weights
 from inpaint_cli.recipe import read as recipe
 from inpaint_in2 import IN2
@@ -130,14 +130,14 @@ def test_levels_have_the_specified_sizes(size, levels):
 @pytest.mark.parametrize("size", [(1, 2), (2, 31), (15, 16), (37, 53)])
 def test_photos_of_any_size_come_back_in_it(net, size):
     photo, hole = photographed(*size)
-    done = fill_photo(model_of(net), photo, hole, options=Options(device="cpu"))
+    done = fill_photo(model_of(net), photo, hole, options=FillOptions(device="cpu"))
     assert done.photo.size == size
     assert np.array_equal(done.photo.pixels[~hole], photo.pixels[~hole])
 
 
 def test_a_photo_of_one_pixel_comes_back(net):
     image = torch.rand(1, 3, 1, 1)
-    assert fill(net, IN2.sizes(SMALL), image, torch.ones(1, 1, 1, 1)).isfinite().all()
+    assert fill_tensors(net, IN2.sizes(SMALL), image, torch.ones(1, 1, 1, 1)).isfinite().all()
 
 
 def test_a_fill_that_is_no_number_in_bf16_is_made_again_in_full(net):
@@ -147,10 +147,12 @@ def test_a_fill_that_is_no_number_in_bf16_is_made_again_in_full(net):
         return out * torch.nan if torch.is_autocast_enabled("cpu") else out
 
     photo, hole = photographed(33, 40)
-    whole = fill_photo(model_of(net), photo, hole, options=Options(device="cpu", precision="full"))
+    whole = fill_photo(
+        model_of(net), photo, hole, options=FillOptions(device="cpu", precision="full")
+    )
     net.body.register_forward_hook(broken)
     told: list[str] = []
-    options = Options(device="cpu", precision="bf16")
+    options = FillOptions(device="cpu", precision="bf16")
     for n in (1, 2):
         done = fill_photo(model_of(net), photo, hole, options=options, report=told.append)
         assert told == ["bf16 gave values that are no numbers: now in full precision"] * n
@@ -568,7 +570,7 @@ def test_a_training_without_critic_has_none():
 
 
 def test_the_papers_recipe_is_on_the_shelf():
-    read, _ = recipe.read(recipe.find("celebahq-512"))
+    read, _ = recipe.read_recipe(recipe.find_recipe("celebahq-512"))
     assert (read.data.size, read.data.fit) == (512, "margins")
     assert read.masks.model_dump()["ratio"] == [0.2, 0.3]
 

@@ -172,8 +172,8 @@ def test_convert_writes_weights(file: Path, tmp_path: Path):
     assert result.exit_code == 0, result.output
     assert result.stdout == f"{output}\n"
     assert "dropped discriminator.*: 1 tensors" in result.stderr
-    model = weights.read(output)
-    state = convert.read(file)
+    model = weights.read_weights(output)
+    state = convert.read_checkpoint(file)
     assert torch.equal(model.net.state_dict()["head.bias"], state["generator.model.14.bias"])
     assert model.header["settings"] == json.dumps(
         {"width": 8, "blocks": 2, "downsamplings": 2, "ratio": 0.75}, separators=(",", ":")
@@ -197,7 +197,7 @@ def test_convert_runs_nothing(tmp_path: Path):
     path = tmp_path / "trap.ckpt"
     torch.save({"state_dict": {"a": torch.rand(2)}, "trap": Trap(tmp_path / "sprung")}, path)
     with pytest.raises(WeightsError, match="cannot be read safely"):
-        convert.read(path)
+        convert.read_checkpoint(path)
     assert not (tmp_path / "sprung").exists()
 
 
@@ -213,7 +213,7 @@ def test_convert_refuses_what_is_no_checkpoint(content: bytes, tmp_path: Path):
 
 def test_convert_refuses_another_architecture(file: Path):
     with pytest.raises(WeightsError, match="no layout that 'pconv' knows"):
-        convert.convert(file, "pconv", file.with_suffix(".safetensors"))
+        convert.convert_checkpoint(file, "pconv", file.with_suffix(".safetensors"))
 
 
 def task(**settings: float | str) -> LaMaTask:

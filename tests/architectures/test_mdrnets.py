@@ -23,18 +23,18 @@ from torch import Tensor, nn
 
 from inpaint_cli import registry
 from inpaint_cli.api.architectures import Batch
-from inpaint_cli.api.stages import Optimizer, Schedule, Stage, overlaid
+from inpaint_cli.api.stages import Optimizer, Schedule, Stage, overlay_settings
 from inpaint_cli.datasets.collection import Collection
 from inpaint_cli.errors import DataError, InpaintError, TrainingError, WeightsError
 from inpaint_cli.evaluation import protocols
 from inpaint_cli.evaluation import samples as cases
-from inpaint_cli.filling.fill import fill
+from inpaint_cli.filling.fill import fill_tensors
 from inpaint_cli.layers.discriminators import edgeconnect
 from inpaint_cli.layers.partial_unet import PartialUNet
 from inpaint_cli.models import weights
 from inpaint_cli.recipe import read as recipe
 from inpaint_cli.training import run
-from inpaint_cli.training.loop import enter, train
+from inpaint_cli.training.loop import start_stage, train_stages
 from inpaint_mdrnets import MDRNets
 from inpaint_mdrnets.memory import Memory, pool, spread
 from inpaint_mdrnets.model import (
@@ -59,7 +59,7 @@ from inpaint_mdrnets.regions import (
 )
 from inpaint_mdrnets.task import MDRNetsTask, MDRNetsTaskSettings, crops, entropy, sampled
 
-HOUSE = protocols.read("house").protocol
+HOUSE = protocols.read_protocol("house").protocol
 BISENET = {"parser": "bisenet", "parser_width": 4, "parser_size": 64}
 
 
@@ -111,7 +111,7 @@ def steps(task: MDRNetsTask, of: int = 1, only: str | None = None, **optimizer):
     changed = Stage(steps=of, optimizer=Optimizer(**optimizer))
     none = Stage(steps=0)
     return {
-        k: overlaid(s, changed if task.phases(k) and only in (None, k) else none)
+        k: overlay_settings(s, changed if task.phases(k) and only in (None, k) else none)
         for k, s in task.plan.items()
     }
 
@@ -224,7 +224,7 @@ def test_regions_lie_where_the_photo_has_them(parser, size):
     for height, width in ((256, 256), size):
         mask = torch.zeros(1, 1, height, width)
         mask[..., : height // 2, : width // 2] = 1
-        out = fill(net, MDRNets.sizes(net.settings), torch.rand(1, 3, height, width), mask)
+        out = fill_tensors(net, MDRNets.sizes(net.settings), torch.rand(1, 3, height, width), mask)
         assert out.shape[-2:] == (height, width)
     assert seen == [(256, 256), size]
     square, other = (trace.regions for trace in traces)
@@ -440,7 +440,7 @@ def test_a_step_in_parts_updates_the_memory_once(some):
             task.net.memory.entries.copy_(torch.tanh(torch.randn(REGIONS, 2, 16)))
             task.net.memory.filled.fill_(True)
         plan = steps(task, 1, only="fill")
-        (_,) = train(task, plan, lambda *_: iter(given), accelerator(parts))
+        (_,) = train_stages(task, plan, lambda *_: iter(given), accelerator(parts))
         return task.net.memory.state_dict()
 
     halves = [example(seed=1), example(seed=2)]
@@ -474,7 +474,7 @@ assert torch.equal(alone.hits, together.hits)
 task = made()
 def mine(name, first):
     return (example(seed=2 * n + rank) for n in range(first, 99))
-for step in train(task, steps(task, 2, only="fill"), mine, a):
+for step in train_stages(task, steps(task, 2, only="fill"), mine, a):
     for buffer in task.net.memory.buffers():
         both = a.gather(buffer[None].float().contiguous())
         assert torch.equal(both[0], both[1]), (step.done, step.stage)
@@ -715,7 +715,7 @@ def test_a_photo_without_a_face_fills():
 
 def test_evaluation_leaves_the_memory_as_it_is():
     task = made()
-    for _ in train(task, steps(task, 2, only="fill"), batches, accelerator()):
+    for _ in train_stages(task, steps(task, 2, only="fill"), batches, accelerator()):
         pass
     task.eval()
     before = copy.deepcopy(task.net.memory.state_dict())
@@ -728,7 +728,7 @@ def test_evaluation_leaves_the_memory_as_it_is():
 def test_frozen_networks_stay_bit_for_bit():
     task = made(**BISENET)
     before = copy.deepcopy(task.state_dict())
-    for _ in train(task, steps(task, 2, only="fill"), batches, accelerator()):
+    for _ in train_stages(task, steps(task, 2, only="fill"), batches, accelerator()):
         task.net.coarse.train(task.net.coarse.training)
     moved = {k for k, v in task.state_dict().items() if not torch.equal(before[k], v)}
     assert {key.split(".")[1] for key in moved if key.startswith("net.")} == {
@@ -741,7 +741,7 @@ def test_frozen_networks_stay_bit_for_bit():
 def test_every_stage_takes_any_size(size):
     task, batch = made(ready=False, **BISENET), example(64)
     given = Batch(*(t[..., : size[0], : size[1]] for t in (batch.image, batch.mask, batch.labels)))
-    for step in train(task, steps(task, 1), lambda *_: repeat(given), accelerator()):
+    for step in train_stages(task, steps(task, 1), lambda *_: repeat(given), accelerator()):
         assert all(loss.isfinite() for loss in step.losses.values()), step.stage
     told = MDRNets.explain(task.net.eval(), given.visible, given.mask)
     assert [np.asarray(told[n][0]).shape for n in (0, 1, 3)] == [(*size, 3)] * 3
@@ -750,7 +750,7 @@ def test_every_stage_takes_any_size(size):
 def test_finetune_holds_the_norms_of_the_encoder_still():
     task = made()
     before = copy.deepcopy(task.state_dict())
-    for _ in train(task, steps(task, 1, only="finetune"), batches, accelerator()):
+    for _ in train_stages(task, steps(task, 1, only="finetune"), batches, accelerator()):
         task.net.coarse.train()  # 11.5: no later call may thaw them
     encoder = {k for k in before if k.startswith("net.coarse.encoder") and ".norm." in k}
     assert encoder
@@ -765,14 +765,14 @@ def test_every_stage_resumes_to_the_same_bits(tmp_path):
     """Cut in each stage and at each border, from what was written to disk."""
     whole = made(**BISENET)
     plan = steps(whole, 2)
-    for step in train(whole, plan, batches, accelerator(), seed=4):
+    for step in train_stages(whole, plan, batches, accelerator(), seed=4):
         torch.save(step.state(), tmp_path / f"{step.done}.pt")
     stages = [torch.load(tmp_path / f"{n}.pt")["stage"] for n in range(1, 11)]
     assert stages == [stage for stage in task_stages() for _ in range(2)]
     for cut in (4, 9):
         state = torch.load(tmp_path / f"{cut}.pt", weights_only=True)
         again = made(**BISENET)
-        for _ in train(again, plan, batches, accelerator(), seed=4, state=state):
+        for _ in train_stages(again, plan, batches, accelerator(), seed=4, state=state):
             pass
         for key, value in whole.state_dict().items():
             assert torch.equal(value, again.state_dict()[key]), (cut, key)
@@ -786,16 +786,16 @@ def test_fill_refuses_to_begin_upon_untrained_networks():
         ("recon", r"stages\.recon\.steps=105000.*task\.inco2=0"),
     ):
         with pytest.raises(TrainingError, match=f"'fill' needs .*{cure}"):
-            next(train(task, steps(task, only="fill"), batches, accelerator()))
-        (step,) = train(task, steps(task, only=stage), batches, accelerator())
+            next(train_stages(task, steps(task, only="fill"), batches, accelerator()))
+        (step,) = train_stages(task, steps(task, only=stage), batches, accelerator())
     again = made(ready=False, **BISENET)
     state = step.state()
     for part in (task, again):
-        list(train(part, steps(task, only="fill"), batches, accelerator()))
+        list(train_stages(part, steps(task, only="fill"), batches, accelerator()))
         again.load_state_dict(state["task"])
     brought = made({"inco2": 0}, ready=False)  # a template; coarse with --init
     brought.net.coarse.load_state_dict(task.net.coarse.state_dict())
-    list(train(brought, steps(brought, only="fill"), batches, accelerator()))
+    list(train_stages(brought, steps(brought, only="fill"), batches, accelerator()))
 
 
 def test_a_state_that_does_not_count_the_training_of_recon_is_read():
@@ -821,14 +821,14 @@ def test_it_learns_pictures_by_heart():
     batch = example(n=4)
     losses = []
     plan = steps(task, 60, only="fill", lr=3e-3)
-    for step in train(task, plan, lambda *_: repeat(batch), accelerator()):
+    for step in train_stages(task, plan, lambda *_: repeat(batch), accelerator()):
         losses.append(float(step.losses["fill/l1"]))
     assert min(losses[-5:]) < losses[0] / 2
 
 
 def test_heads_of_the_parser_learn_faster_and_norms_do_not_decay():
     task = made(**BISENET)
-    (lane,) = enter(task, "parser", task.plan["parser"], accelerator())
+    (lane,) = start_stage(task, "parser", task.plan["parser"], accelerator())
     of = {id(p): g for g in lane.optimizer.param_groups for p in g["params"]}
     learning = {k: p for k, p in task.named_parameters() if p.requires_grad}
     assert len(of) == len(learning)
@@ -836,7 +836,7 @@ def test_heads_of_the_parser_learn_faster_and_norms_do_not_decay():
         fast = name.startswith(("net.parser.ffm", "net.parser.conv_out", "auxiliary"))
         assert of[id(p)]["factor"] == (10 if fast else 1), name
         assert of[id(p)]["weight_decay"] == (5e-4 if p.ndim > 1 else 0), name
-    (step,) = train(task, steps(task, 1, only="parser"), batches, accelerator())
+    (step,) = train_stages(task, steps(task, 1, only="parser"), batches, accelerator())
     assert step.rates["parser"] == pytest.approx(1e-5)  # of 1e-2, at the first step of the warm-up
 
 
@@ -844,7 +844,7 @@ def test_the_parser_learns_regions():
     task = made({"labels": "fasseg"}, **BISENET)
     batch = example(n=4)
     plan = steps(task, 80, only="parser", kind="adam", lr=1e-2, schedule=Schedule(warmup=0))
-    for _ in train(task, plan, lambda *_: repeat(batch), accelerator()):
+    for _ in train_stages(task, plan, lambda *_: repeat(batch), accelerator()):
         pass
     found = task.net.parser.regions(batch.image)
     truth = lookup("fasseg", "A")[batch.labels]
@@ -877,24 +877,26 @@ def launch(faces: Path, folder: Path, *overrides: str, **options):
     told += [f"architectures.mdrnets.task.{k}={v}" for k, v in MDRNets.tiny["task"].items()]
     told += ["data.train.labels='{}.png'", "data.val.labels='{}.png'", *overrides]
     accelerator()
-    plan, source = recipe.read(recipe.find("smoke"), told)
-    given = run.Options(data=faces, folder=folder, workers=0, **options)
-    return run.run("mdrnets", plan, source, given)
+    plan, source = recipe.read_recipe(recipe.find_recipe("smoke"), told)
+    given = run.TrainOptions(data=faces, folder=folder, workers=0, **options)
+    return run.run_training("mdrnets", plan, source, given)
 
 
 def test_one_command_trains_every_stage(faces, tmp_path, capsys):
     outcome = launch(faces, tmp_path / "run")
     assert outcome.done == 10
-    model = weights.read(outcome.folder / "weights.safetensors")
+    model = weights.read_weights(outcome.folder / "weights.safetensors")
     assert model.header["without"] == "no-vgg"
     assert not any(k.startswith(("critic", "recon", "auxiliary")) for k in model.net.state_dict())
     assert model.net.memory.filled.any()
     # a coarse network from `pconv`, a parser from another run
     torch.manual_seed(8)
-    pconv = registry.load("architectures", "pconv")
+    pconv = registry.load_plugin("architectures", "pconv")
     net = PartialUNet(3, 4)
     net(example().visible, example().mask)  # which its norms count as trained
-    weights.write(tmp_path / "pconv.safetensors", "pconv", pconv.settings(levels=3, width=4), net)
+    weights.write_weights(
+        tmp_path / "pconv.safetensors", "pconv", pconv.settings(levels=3, width=4), net
+    )
     capsys.readouterr()
     init = [
         f"coarse={tmp_path / 'pconv.safetensors'}",
@@ -920,11 +922,11 @@ def test_the_template_is_named_in_runs_and_weights(faces, tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     outcome = launch(faces, None, "architectures.mdrnets.model.parser=template")  # type: ignore[arg-type]
     assert outcome.folder.name == "mdrnets-smoke-no-vgg-template-regions"
-    model = weights.read(outcome.folder / "weights.safetensors")
+    model = weights.read_weights(outcome.folder / "weights.safetensors")
     assert model.header["without"] == "no-vgg, template-regions"
-    collection = Collection.at(registry.load("datasets", "files")(), faces)
-    masks, cpu = registry.load("masks", "boxes")(), torch.device("cpu")
-    told = cases.filling(model, collection, None, masks, HOUSE, seed=0, device=cpu).notes
+    collection = Collection.at(registry.load_plugin("datasets", "files")(), faces)
+    masks, cpu = registry.load_plugin("masks", "boxes")(), torch.device("cpu")
+    told = cases.give_masks(model, collection, None, masks, HOUSE, seed=0, device=cpu).notes
     assert any("template-regions" in note for note in told)  # and so above every table
 
 
@@ -946,7 +948,7 @@ def test_explaining_shows_regions_and_slots():
 @pytest.mark.skipif(not SHARED.exists(), reason="needs the shared faces with label maps")
 @pytest.mark.parametrize(("name", "order"), [("celebamask-hq", 19), ("fasseg", 6)])
 def test_real_label_maps_are_read(name, order):
-    files = registry.load("datasets", "files")(labels="{}.png")
+    files = registry.load_plugin("datasets", "files")(labels="{}.png")
     collection = Collection.at(files, SHARED / "parsing" / name)
     assert len(collection.names) == len(collection.labelled().names) > 3
     for index in range(4):

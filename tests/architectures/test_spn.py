@@ -18,14 +18,14 @@ from torchvision.models import resnet34
 from inpaint_cli.api.architectures import Batch
 from inpaint_cli.cli import main
 from inpaint_cli.errors import WeightsError
-from inpaint_cli.filling.fill import fill
+from inpaint_cli.filling.fill import fill_tensors
 from inpaint_cli.layers.discriminators import edgeconnect
 from inpaint_cli.layers.spade import Spade
 from inpaint_cli.losses.divergence import kl
 from inpaint_cli.models import choose as models
 from inpaint_cli.models import weights
-from inpaint_cli.recipe.read import find, read
-from inpaint_cli.recipe.source import Source
+from inpaint_cli.recipe.read import find_recipe, read_recipe
+from inpaint_cli.recipe.source import RecipeSource
 from inpaint_spn import SPL, SPN, SPNP, TINY
 from inpaint_spn.clusters import clusters
 from inpaint_spn.model import Out, SemanticPriorNet
@@ -189,7 +189,7 @@ def test_the_hole_is_never_seen(kind: type[SPN], junk: float):
     assert torch.equal(out, drawn(network, example, seed=3).image)
     assert out.min() >= 0
     assert out.max() <= 1
-    filled = fill(network, kind.sizes(kind.settings()), example.image, example.mask)
+    filled = fill_tensors(network, kind.sizes(kind.settings()), example.image, example.mask)
     assert torch.equal(filled * (1 - example.mask), example.image * (1 - example.mask))
 
 
@@ -423,7 +423,7 @@ def test_five_draws_differ_in_the_hole_only_and_by_the_seed(tmp_path: Path):
         hole[8:40, 8:40] = 255
         Image.fromarray(hole).save(masks / f"{name}.png")
     path = tmp_path / "p.safetensors"
-    weights.write(path, "spn-p", SPNP.settings.model_validate(TINY), net(SPNP))
+    weights.write_weights(path, "spn-p", SPNP.settings.model_validate(TINY), net(SPNP))
     five = [
         f"fill {photos / 'a.png'} --mask {masks / 'a.png'} --weights {path} -n 5 --seed {seed}"
         f" -o {tmp_path / name}.png"
@@ -474,7 +474,7 @@ def test_other_sizes_are_padded_never_shrunk(kind: type[SPN], size: tuple[int, i
     assert fit >= size
     image, mask = torch.rand(1, 3, *size), torch.zeros(1, 1, *size)
     mask[..., 1:4, 1:4] = 1
-    assert fill(net(kind), kind.sizes(kind.settings()), image, mask).shape == image.shape
+    assert fill_tensors(net(kind), kind.sizes(kind.settings()), image, mask).shape == image.shape
 
 
 # 17 and section 6: pretext models
@@ -652,8 +652,8 @@ def test_schedules_are_the_authors():
     "name", ["paris-streetview", "celeba", "celebahq", "places2", "faces-small"]
 )
 def test_recipes_hold_settings_that_the_classes_take(name: str):
-    recipe, _ = read(find(name))
-    source = Source(find(name))
+    recipe, _ = read_recipe(find_recipe(name))
+    source = RecipeSource(find_recipe(name))
     for kind, key in ((SPN, "spn"), (SPNP, "spn-p"), (SPL, "spl")):
         section = recipe.architectures[key]
         source.check(kind.settings, section.model)
@@ -663,7 +663,7 @@ def test_recipes_hold_settings_that_the_classes_take(name: str):
 
 def test_weights_of_spl_are_refused_as_those_of_spn(tmp_path: Path):
     path = tmp_path / "x.safetensors"
-    weights.write(path, "spl", SPL.settings.model_validate(TINY), net(SPL))
+    weights.write_weights(path, "spl", SPL.settings.model_validate(TINY), net(SPL))
     with pytest.raises(WeightsError, match="holds weights for 'spl', not for 'spn'"):
         models.open_model("spn", path)
 
@@ -682,7 +682,7 @@ def test_clusters_tell_places_apart_in_the_same_colours_each_time():
 def test_explain_shows_the_pyramid(tmp_path: Path):
     Image.fromarray(np.full((40, 64, 3), 128, np.uint8)).save(tmp_path / "photo.png")
     path = tmp_path / "x.safetensors"
-    weights.write(path, "spn", SPN.settings.model_validate(TINY), net(SPN))
+    weights.write_weights(path, "spn", SPN.settings.model_validate(TINY), net(SPN))
     args = ["explain", str(tmp_path / "photo.png"), "--region", "8,8,20,16"]
     result = CliRunner().invoke(main, [*args, "--weights", str(path)])
     assert result.exit_code == 0, result.output

@@ -29,10 +29,10 @@ from inpaint_cli.evaluation import measure as evaluate
 from inpaint_cli.evaluation import protocols
 from inpaint_cli.evaluation import results as scorecard
 from inpaint_cli.evaluation import samples as cases
-from inpaint_cli.filling.fill import fill
+from inpaint_cli.filling.fill import fill_tensors
 from inpaint_cli.models.weights import Model
 from inpaint_cli.recipe.schema import Named
-from inpaint_cli.reports.html import Curves, Heading, Listing, Picture, write
+from inpaint_cli.reports.html import Curves, Figure, Heading, Listing, write_page
 from inpaint_cli.reports.text import Table
 from inpaint_metrics.frechet import frechet
 from inpaint_metrics.inception import InceptionMetric
@@ -63,7 +63,7 @@ class Colours(InceptionMetric):
 
 def plan(**changes):
     """A protocol of fast metrics; `changes` are of its fields."""
-    basis = protocols.read("house", features="none")
+    basis = protocols.read_protocol("house", features="none")
     metrics = {"psnr": PSNR(cap=100), "l1": L1(), "ssim": SSIM(size=7), "colours": Colours()}
     named = {label: Named(kind=label) for label in metrics}
     return replace(
@@ -95,8 +95,8 @@ def folders(root, count=5, side=32, samples=0):
 
 
 def run(paths, used, **options):
-    found = cases.paired(*paths, used.protocol)
-    result = evaluate.evaluate(found, used, title="ours", device=CPU, **options)
+    found = cases.pair_results(*paths, used.protocol)
+    result = evaluate.measure_samples(found, used, title="ours", device=CPU, **options)
     assert result is not None
     return result, found
 
@@ -105,25 +105,27 @@ def run(paths, used, **options):
 
 
 def test_every_protocol_reads_and_has_a_fingerprint_of_its_own():
-    names = protocols.names()
+    names = protocols.protocol_names()
     assert {"house", "edgeconnect", "lama-2021", "mdrnets-table1", "gmsrm-table1"} < {*names}
     assert {"gmsrm-table2", "spn-table1", "spn-celeba", "spn-table2", "in2-table5"} < {*names}
-    plans = [protocols.read(name) for name in names]
+    plans = [protocols.read_protocol(name) for name in names]
     assert len({p.fingerprint for p in plans}) == len(names)
-    assert [p.fingerprint for p in plans] == [protocols.read(n).fingerprint for n in names]
+    assert [p.fingerprint for p in plans] == [protocols.read_protocol(n).fingerprint for n in names]
 
 
 def test_published_rows_are_whole_and_some_are_known():
-    for name in protocols.names():
-        for table in protocols.read(name).protocol.published:
+    for name in protocols.protocol_names():
+        for table in protocols.read_protocol(name).protocol.published:
             for methods in table.rows.values():
                 assert {len(values) for values in methods.values()} == {len(table.columns)}
-    faces = protocols.read("mdrnets-table1").protocol.published[0]
+    faces = protocols.read_protocol("mdrnets-table1").protocol.published[0]
     assert faces.rows["psnr"]["MDRNets"] == (35.772, 28.669, 24.177)
-    paris = protocols.read("spn-table1").protocol.published[1]
+    paris = protocols.read_protocol("spn-table1").protocol.published[1]
     assert paris.rows["mae"]["SPN-D"] == (0.0109, 0.0282, 0.0154)
-    assert protocols.read("in2-table5").protocol.published[0].rows["lpips"]["IN2"][1] == 0.056
-    assert protocols.read("gmsrm-table2").protocol.published[1].rows["lmse"]["GM-SRM"] == (
+    assert (
+        protocols.read_protocol("in2-table5").protocol.published[0].rows["lpips"]["IN2"][1] == 0.056
+    )
+    assert protocols.read_protocol("gmsrm-table2").protocol.published[1].rows["lmse"]["GM-SRM"] == (
         0.008,
         0.022,
     )
@@ -144,15 +146,15 @@ def test_published_rows_are_whole_and_some_are_known():
     ],
 )
 def test_bins_are_as_open_as_they_are_written(interval, ratio, expected):
-    assert protocols.inside(interval, ratio) is expected
+    assert protocols.in_interval(interval, ratio) is expected
 
 
 def test_the_fingerprint_follows_conventions_and_not_prose(tmp_path):
-    text = (protocols.shelf() / "mdrnets-table1.yaml").read_text()
+    text = (protocols.protocols_dir() / "mdrnets-table1.yaml").read_text()
 
     def fingerprint(old, new, features="published"):
         (tmp_path / "own.yaml").write_text(text.replace(old, new))
-        return protocols.read(str(tmp_path / "own.yaml"), features=features).fingerprint
+        return protocols.read_protocol(str(tmp_path / "own.yaml"), features=features).fingerprint
 
     base = fingerprint("", "")
     assert fingerprint("summary: Faces", "summary: Photos") == base
@@ -174,21 +176,21 @@ def test_the_fingerprint_follows_conventions_and_not_prose(tmp_path):
     ],
 )
 def test_a_wrong_protocol_is_told_at_its_line(tmp_path, change, told):
-    text = (protocols.shelf() / "mdrnets-table1.yaml").read_text()
+    text = (protocols.protocols_dir() / "mdrnets-table1.yaml").read_text()
     (tmp_path / "own.yaml").write_text(text.replace(*change))
     with pytest.raises(Exception, match=told):
-        protocols.read(str(tmp_path / "own.yaml"))
+        protocols.read_protocol(str(tmp_path / "own.yaml"))
     with pytest.raises(RecipeError, match="did you mean 'house'"):
-        protocols.read("hause")
+        protocols.read_protocol("hause")
 
 
 def test_levels_survive_what_a_protocol_does_to_them():
     every = torch.arange(256, dtype=torch.uint8)
     for how in ("round", "truncate"):
-        assert torch.equal(evaluate.levels(every / 255, how), every)
-    assert evaluate.levels(torch.tensor([0.999]), "truncate").item() == 254
-    assert evaluate.levels(torch.tensor([0.999]), "round").item() == 255
-    assert evaluate.levels(torch.tensor([-0.5, 0.25]), "float").tolist() == [0, 0.25]
+        assert torch.equal(evaluate.to_levels(every / 255, how), every)
+    assert evaluate.to_levels(torch.tensor([0.999]), "truncate").item() == 254
+    assert evaluate.to_levels(torch.tensor([0.999]), "round").item() == 255
+    assert evaluate.to_levels(torch.tensor([-0.5, 0.25]), "float").tolist() == [0, 0.25]
 
 
 # Pairing
@@ -200,7 +202,7 @@ def test_leftovers_of_every_side_are_told(tmp_path):
     (masks / "1.png").unlink()
     Image.new("RGB", (32, 32)).save(results / "stranger.png")
     (results / "2.png").rename(results / "2.filled.png")
-    found = cases.paired(results, truth, masks, plan().protocol)
+    found = cases.pair_results(results, truth, masks, plan().protocol)
     assert found.names == ["2.png", "3.png", "4.png"]
     told = "\n".join(found.notes)
     for file in ("truth/0.png has no result", "truth/1.png has no mask", "stranger.png is no"):
@@ -215,7 +217,7 @@ def test_nothing_is_resized(tmp_path):
     with pytest.raises(ImageError, match="the protocol is for 256x256; resize"):
         run(paths, plan(size=256))
     with pytest.raises(DataError, match="no result in"):
-        cases.paired(paths[0], tmp_path, None, plan().protocol)
+        cases.pair_results(paths[0], tmp_path, None, plan().protocol)
 
 
 # Numbers
@@ -277,15 +279,15 @@ def test_the_best_of_five_is_scored_by_all_metrics(tmp_path):
         assert row.scores["diversity"] == pytest.approx(
             np.mean([100 * abs(a / 255 - b / 255)[hole].mean() for a, b in combinations(fills, 2)])
         )
-    table = scorecard.table(result).text()
+    table = scorecard.results_table(result).text()
     assert "psnr-mean dB ↑, of 5 samples" in table
     assert "diversity % ↑, L1 of two samples in the hole" in table
-    told = scorecard.data(result)
+    told = scorecard.results_data(result)
     assert told["metrics"]["l1-mean"] == {"better": "lower", "unit": "%", "note": "of 5 samples"}
     assert told["table"]["l1-mean"]["all"]["value"] > told["table"]["l1"]["all"]["value"]
     assert told["table"]["diversity"]["all"]["count"] == 3
     (paths[0] / "0.5.png").unlink()
-    found = cases.paired(*paths, used.protocol)
+    found = cases.pair_results(*paths, used.protocol)
     assert found.names == ["1.png", "2.png"]
     assert any("has 4 results, not 5" in note for note in found.notes)
 
@@ -295,14 +297,14 @@ def test_samples_are_apart_by_lpips_where_the_protocol_has_it(tmp_path):
     (tmp_path / "own.yaml").write_text(
         "summary: s\nsamples: 3\nbest: psnr\nmetrics: {psnr: {kind: psnr}, own: {kind: lpips}}\n"
     )
-    used = protocols.read(str(tmp_path / "own.yaml"), features="random")
+    used = protocols.read_protocol(str(tmp_path / "own.yaml"), features="random")
     result, found = run(paths, used)
     case = found[0]
     fills = [(fill * 255).round().to(torch.uint8) for fill in case.fills]
     lpips = LPIPS(weights="random", region="hole")
     distances = [float(lpips.score(a, b, case.mask)) for a, b in combinations(fills, 2)]
     assert result.rows[0].scores["diversity"] == pytest.approx(np.mean(distances), rel=1e-5)
-    named = [row[0] for row in scorecard.table(result).rows]
+    named = [row[0] for row in scorecard.results_table(result).rows]
     assert named[-1] == "diversity ↑, random features, LPIPS of two samples in the hole"
 
 
@@ -331,16 +333,16 @@ def test_pictures_are_held_a_chunk_at_a_time(tmp_path):
     paths = folders(tmp_path, count=3 * evaluate.CHUNK)
     alive, most = weakref.WeakSet(), []
 
-    class Watched(cases.Files):
+    class Watched(cases.FolderResults):
         def __getitem__(self, n):
             case = super().__getitem__(n)
             alive.add(case.truth)
             most.append(len(alive))
             return case
 
-    found = cases.paired(*paths, plan().protocol)
+    found = cases.pair_results(*paths, plan().protocol)
     watched = Watched(**{field: getattr(found, field) for field in found.__dataclass_fields__})
-    evaluate.evaluate(watched, plan(), title="", device=CPU)
+    evaluate.measure_samples(watched, plan(), title="", device=CPU)
     assert len(most) == 3 * evaluate.CHUNK
     assert max(most) <= evaluate.CHUNK
 
@@ -357,11 +359,11 @@ from inpaint_cli.evaluation import results as scorecard
 state = PartialState(cpu=True)
 paths = [Path(sys.argv[2]) / name for name in ("results", "truth", "masks")]
 used = t.plan()
-found = t.cases.paired(*paths, used.protocol)
-result = t.evaluate.evaluate(found, used, title="ours", device=t.CPU)
+found = t.cases.pair_results(*paths, used.protocol)
+result = t.evaluate.measure_samples(found, used, title="ours", device=t.CPU)
 assert (result is None) == (state.process_index > 0)
 if result:
-    Path(sys.argv[3]).write_text(json.dumps(scorecard.data(result)))
+    Path(sys.argv[3]).write_text(json.dumps(scorecard.results_data(result)))
 state.destroy_process_group()
 """
 
@@ -387,7 +389,7 @@ def test_two_processes_give_exactly_the_numbers_of_one(tmp_path):
         _, told = process.communicate(timeout=300)
         assert process.returncode == 0, told.decode()
     one, _ = run(paths, plan())
-    expected = json.loads(json.dumps(scorecard.data(one)))
+    expected = json.loads(json.dumps(scorecard.results_data(one)))
     assert json.loads((tmp_path / "two.json").read_text()) == expected
     assert len(expected["images"]) == 2 * evaluate.CHUNK + 3
 
@@ -397,15 +399,19 @@ def test_intervals_are_seeded_and_cover_what_they_promise():
         return x.mean(-1)
 
     scores = np.random.default_rng(0).normal(size=100)
-    assert statistics.interval(scores, mean, 1) == statistics.interval(scores, mean, 1)
-    assert statistics.interval(scores, mean, 1) != statistics.interval(scores, mean, 2)
-    low, high = statistics.interval(scores, mean, 0)
+    assert statistics.confidence_interval(scores, mean, 1) == statistics.confidence_interval(
+        scores, mean, 1
+    )
+    assert statistics.confidence_interval(scores, mean, 1) != statistics.confidence_interval(
+        scores, mean, 2
+    )
+    low, high = statistics.confidence_interval(scores, mean, 0)
     width = 1.96 * scores.std() / 10  # what theory says
     assert low == pytest.approx(scores.mean() - width, abs=0.03)
     assert high == pytest.approx(scores.mean() + width, abs=0.03)
-    near = statistics.difference(scores + 0.01, scores, mean, 0)
+    near = statistics.difference_interval(scores + 0.01, scores, mean, 0)
     assert near == pytest.approx((0.01, 0.01))  # paired: the noise is common
-    assert all(math.isnan(bound) for bound in statistics.interval(np.array([]), mean, 0))
+    assert all(math.isnan(bound) for bound in statistics.confidence_interval(np.array([]), mean, 0))
 
 
 # Comparing
@@ -414,14 +420,14 @@ def test_intervals_are_seeded_and_cover_what_they_promise():
 def test_results_measured_alike_are_compared_image_by_image(tmp_path):
     paths = folders(tmp_path / "a")
     one, found = run(paths, plan_of_house())
-    scorecard.write(one, found, tmp_path / "one")
+    scorecard.write_results(one, found, tmp_path / "one")
     for path in paths[0].iterdir():  # half the error everywhere
         near = np.asarray(Image.open(path)) / 2 + np.asarray(Image.open(paths[1] / path.name)) / 2
         Image.fromarray(near.round().astype(np.uint8)).save(path)
     two, found = run(paths, plan_of_house())
-    scorecard.write(replace(two, title="better"), found, tmp_path / "two")
+    scorecard.write_results(replace(two, title="better"), found, tmp_path / "two")
     files = tmp_path / "one/result.json", tmp_path / "two/result.json"
-    found = scorecard.compare(*files)
+    found = scorecard.compare_results(*files)
     assert found.titles == ("ours", "better")
     assert found.metrics["psnr"].clear == found.metrics["l1"].clear == "better"
     psnr = found.metrics["psnr"]
@@ -433,7 +439,7 @@ def test_results_measured_alike_are_compared_image_by_image(tmp_path):
     assert told["images"] == 5
     assert told["metrics"]["psnr"]["difference"] == psnr.second - psnr.first
     assert told["metrics"]["psnr"]["clear"] == "better"
-    same = scorecard.compare(files[0], files[0])
+    same = scorecard.compare_results(files[0], files[0])
     assert {metric.clear for metric in same.metrics.values()} == {None}
     assert {row[-1] for row in same.table().rows} == {"-"}
 
@@ -443,13 +449,13 @@ def test_scores_that_are_zero_infinite_or_missing_are_compared_as_they_are(tmp_p
     for path in paths[0].iterdir():  # without an error
         Image.open(paths[1] / path.name).save(path)
     result, found = run(paths, plan_of_house())
-    scorecard.write(result, found, tmp_path / "one", worst=0)
+    scorecard.write_results(result, found, tmp_path / "one", worst=0)
     file = tmp_path / "one/result.json"
     told = json.loads(file.read_text())
     told["table"]["ssim"]["all"]["value"] = None
     told["table"]["psnr"]["all"]["value"] = "inf"
     file.write_text(json.dumps(told))
-    metrics = scorecard.compare(file, file).metrics
+    metrics = scorecard.compare_results(file, file).metrics
     assert (metrics["l1"].first, metrics["l1"].second) == (0, 0)
     assert metrics["psnr"].first == math.inf
     assert math.isnan(metrics["ssim"].first)
@@ -462,34 +468,34 @@ def test_scores_that_are_zero_infinite_or_missing_are_compared_as_they_are(tmp_p
 @pytest.mark.parametrize("key", ["title", "seed", "content", "conventions", "images"])
 def test_a_result_with_a_part_missing_is_refused(tmp_path, key):
     result, _ = run(folders(tmp_path / "a", count=1), plan_of_house())
-    told = scorecard.data(result)
+    told = scorecard.results_data(result)
     del told[key]
     (tmp_path / "result.json").write_text(json.dumps(told))
     with pytest.raises(DataError, match=r"result\.json is not a whole result\.json"):
-        scorecard.compare(tmp_path / "result.json", tmp_path / "result.json")
+        scorecard.compare_results(tmp_path / "result.json", tmp_path / "result.json")
 
 
 def plan_of_house():
-    return protocols.read("house", features="none")
+    return protocols.read_protocol("house", features="none")
 
 
 def test_results_that_were_not_measured_alike_are_refused(tmp_path):
     paths = folders(tmp_path / "a")
     one, found = run(paths, plan_of_house())
-    scorecard.write(one, found, tmp_path / "one", worst=0)
+    scorecard.write_results(one, found, tmp_path / "one", worst=0)
     other = replace(plan_of_house(), versions={"inpaint-cli": "0.0"})
     two, _ = run(paths, other)
-    scorecard.write(two, found, tmp_path / "two", worst=0)
+    scorecard.write_results(two, found, tmp_path / "two", worst=0)
     Image.new("RGB", (32, 32)).save(paths[1] / "0.png")
     three, _ = run(paths, plan_of_house())
-    scorecard.write(three, found, tmp_path / "three", worst=0)
+    scorecard.write_results(three, found, tmp_path / "three", worst=0)
     files = [tmp_path / name / "result.json" for name in ("one", "two", "three")]
     with pytest.raises(DataError, match=r"not measured alike.*versions\.inpaint-cli"):
-        scorecard.compare(files[0], files[1])
+        scorecard.compare_results(files[0], files[1])
     with pytest.raises(DataError, match="different photos or holes"):
-        scorecard.compare(files[0], files[2])
+        scorecard.compare_results(files[0], files[2])
     with pytest.raises(DataError, match=r"is not a whole result\.json"):
-        scorecard.compare(files[0], tmp_path / "one/images.csv")
+        scorecard.compare_results(files[0], tmp_path / "one/images.csv")
 
 
 # The command and what it leaves
@@ -514,7 +520,7 @@ def test_the_command_on_folders(tmp_path):
     assert lines[0].startswith("name,ratio,sample,psnr,psnr-hole")
     told = json.loads((out / "result.json").read_text())
     assert told["protocol"] == "house"
-    assert told["fingerprint"] == protocols.read("house", features="none").fingerprint
+    assert told["fingerprint"] == protocols.read_protocol("house", features="none").fingerprint
     assert told["table"]["psnr"]["all"]["count"] == 4
     page = (out / "report.html").read_text()
     assert "data:image/" in page
@@ -565,13 +571,13 @@ def test_masks_are_dealt_a_bin_at_a_time(tmp_path):
     _, _, masks = folders(tmp_path, count=6)
     files = sorted(masks.iterdir())
     used = plan(bins=("[0, 8)", "[8, 20]"), per_bin=True).protocol
-    hands = cases.dealt(files, 4, used, seed=0)
+    hands = cases.assign_masks(files, 4, used, seed=0)
     assert [photo for photo, _ in hands] == [0, 1, 2, 3] * 2
     assert {path for _, path in hands[:4]} <= {*files[:2]}
     assert {path for _, path in hands[4:]} == {*files[2:]}
-    assert hands == cases.dealt(files, 4, used, seed=0)
+    assert hands == cases.assign_masks(files, 4, used, seed=0)
     with pytest.raises(DataError, match="no mask has a hole of"):
-        cases.dealt(files, 4, plan(bins=("[90, 95)",), per_bin=True).protocol, seed=0)
+        cases.assign_masks(files, 4, plan(bins=("[90, 95)",), per_bin=True).protocol, seed=0)
 
 
 def test_a_mask_that_is_missing_among_named_ones_is_told(tmp_path):
@@ -607,23 +613,25 @@ def test_missing_weights_stop_with_the_sentence_and_random_ones_are_labelled(tmp
 
 def test_published_rows_stand_beside_ours(tmp_path):
     paths = folders(tmp_path, count=4, side=64)
-    used = protocols.read("mdrnets-table1", features="none")
+    used = protocols.read_protocol("mdrnets-table1", features="none")
     used = replace(used, protocol=used.protocol.model_copy(update={"size": 64}))
     result, _ = run(paths, used)
-    tables = scorecard.beside(result, "FFHQ")
+    tables = scorecard.published_tables(result, "FFHQ")
     assert [table.head[0] for table in tables] == ["l1 % ↓", "psnr dB ↑", "ssim-ec ↑"]
     assert tables[1].rows[-2][0] == "MDRNets"
     assert tables[1].rows[-1][0] == "ours (here)"
-    assert tables[1].rows[-1][1] == scorecard.shown(result.table["psnr"]["[1, 20)"], bounds=False)
+    assert tables[1].rows[-1][1] == scorecard.score_text(
+        result.table["psnr"]["[1, 20)"], bounds=False
+    )
     assert tables[1].rows[-1][2] == "-"  # no hole was that large
     with pytest.raises(DataError, match="it has: CelebA-HQ, FFHQ"):
-        scorecard.beside(result, "Places2")
+        scorecard.published_tables(result, "Places2")
 
 
 def test_protocols_are_listed():
     assert "mdrnets-table1" in invoke("--list").stdout
     listed = json.loads(invoke("--list", "--json").stdout)
-    assert [protocol["name"] for protocol in listed] == protocols.names()
+    assert [protocol["name"] for protocol in listed] == protocols.protocol_names()
     assert all(protocol["summary"] for protocol in listed)
     assert "give RESULTS and TRUTH" in invoke(code=2).output
 
@@ -640,11 +648,11 @@ def test_a_report_escapes_what_it_shows_and_fetches_nothing(tmp_path):
         Heading("<script>"),
         Table(["x"], [["<b>"]]),
         Listing("a\n  b"),
-        Picture(np.zeros((4, 4, 3), np.uint8), '"quoted"'),
+        Figure(np.zeros((4, 4, 3), np.uint8), '"quoted"'),
         curves,
         Curves({}),
     ]
-    write(tmp_path / "r.html", "A & B", parts)
+    write_page(tmp_path / "r.html", "A & B", parts)
     page = (tmp_path / "r.html").read_text()
     assert "<script" not in page
     assert "A &amp; B" in page
@@ -683,7 +691,7 @@ def test_shapes_stand_alone():
 
 
 def test_the_sizes_of_in2s_tables_are_a_protocol():
-    protocol = protocols.read("in2-table5", features="none").protocol
+    protocol = protocols.read_protocol("in2-table5", features="none").protocol
     printed = [column for table in protocol.published for column in table.columns]
     assert printed == list(protocol.shapes)
     assert len(set(printed)) == 8
@@ -699,10 +707,10 @@ def test_a_resized_model_sees_squares_and_no_more_of_the_hole():
             return torch.full_like(visible, 0.25)
 
     model = Model("spy", Spy(), Sizes())
-    resized = cases.Resized(model, 16)
+    resized = cases.ResizedModel(model, 16)
     image, mask = torch.full((1, 3, 40, 23), 0.75), torch.zeros(1, 1, 40, 23)
     mask[..., 10:31, 5:12] = 1
-    filled = fill(resized, Sizes(), image, mask)
+    filled = fill_tensors(resized, Sizes(), image, mask)
     ((visible, hole),) = seen
     assert visible.shape[-2:] == hole.shape[-2:] == (16, 16)
     seen_there = visible[(hole == 0).expand_as(visible)]

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inpaint_cli.errors import DataError
-from inpaint_cli.files.pairs import matched, pair
-from inpaint_cli.files.pictures import key
+from inpaint_cli.files.pairs import match_masks, pair_files
+from inpaint_cli.files.pictures import stem_key
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def pairs(found) -> dict[str, str | None]:
 )  # fmt: skip
 def test_a_mask_is_found_by_each_of_its_names(touch, mask):
     folder = touch("photos/a/cat.jpg", f"masks/a/{mask}", f"masks/b/{mask}")
-    found = pair(folder / "photos", folder / "masks")
+    found = pair_files(folder / "photos", folder / "masks")
     assert pairs(found) == {"a/cat.jpg": mask}
     assert found.pairs[0].mask == folder / "masks" / "a" / mask
     assert [*found.unused] == [f"b/{mask}"]
@@ -42,7 +42,7 @@ def test_a_mask_is_found_by_each_of_its_names(touch, mask):
 
 def test_order_never_pairs(touch):
     folder = touch("photos/a.png", "photos/b.png", "masks/x.png", "masks/y.png")
-    found = pair(folder / "photos", folder / "masks")
+    found = pair_files(folder / "photos", folder / "masks")
     assert not found.pairs
     assert [*found.alone] == ["a.png", "b.png"]
     assert [*found.unused] == ["x.png", "y.png"]
@@ -52,7 +52,7 @@ def test_order_never_pairs(touch):
 
 def test_a_mask_called_as_a_photo_is_that_photos_alone(touch):
     folder = touch("p/cat.png", "p/cat_mask.png", "m/cat.png", "m/cat_mask.png")
-    assert pairs(pair(folder / "p", folder / "m")) == {
+    assert pairs(pair_files(folder / "p", folder / "m")) == {
         "cat.png": "cat.png",
         "cat_mask.png": "cat_mask.png",
     }
@@ -60,7 +60,7 @@ def test_a_mask_called_as_a_photo_is_that_photos_alone(touch):
 
 def test_several_masks_for_a_photo_are_refused(touch):
     folder = touch("p/cat.png", "m/cat.png", "m/cat_mask.jpg")
-    found = pair(folder / "p", folder / "m")
+    found = pair_files(folder / "p", folder / "m")
     assert not found.pairs
     assert not found.unused
     assert "2 masks" in found.alone["cat.png"]
@@ -68,7 +68,7 @@ def test_several_masks_for_a_photo_are_refused(touch):
 
 def test_colliding_stems_are_refused(touch):
     folder = touch("p/cat.png", "p/cat.jpg", "p/dog.jpg", "m/cat.png", "m/dog.png")
-    found = pair(folder / "p", folder / "m")
+    found = pair_files(folder / "p", folder / "m")
     assert pairs(found) == {"dog.jpg": "dog.png"}
     assert [*found.alone] == ["cat.jpg", "cat.png"]
     assert all("2 photos called cat" in why for why in found.alone.values())
@@ -76,7 +76,7 @@ def test_colliding_stems_are_refused(touch):
 
 def test_own_masks_go_before_the_common_one_of_the_folder(touch):
     folder = touch("a/cat.jpg", "a/dog.jpg", "a/dog_mask.png", "a/mask.png", "b/cow.jpg")
-    found = pair(folder, folder)
+    found = pair_files(folder, folder)
     assert pairs(found) == {"a/cat.jpg": "mask.png", "a/dog.jpg": "dog_mask.png"}
     assert [*found.alone] == ["b/cow.jpg"]
     assert not found.unused
@@ -84,16 +84,16 @@ def test_own_masks_go_before_the_common_one_of_the_folder(touch):
 
 def test_one_mask_serves_all_photos_but_is_none(touch):
     folder = touch("cat.jpg", "cat.png", "sub/logo.png", "logo.png")
-    found = pair(folder, folder / "logo.png")
+    found = pair_files(folder, folder / "logo.png")
     assert pairs(found) == dict.fromkeys(["cat.jpg", "cat.png", "sub/logo.png"], "logo.png")
 
 
 def test_folders_inside_each_other_are_not_mixed_up(touch):
     folder = touch("cat.jpg", "masks/cat.png", "out/cat.jpg", "out/deep/dog.jpg")
-    found = pair(folder, folder / "masks", skip=folder / "out")
+    found = pair_files(folder, folder / "masks", skip=folder / "out")
     assert pairs(found) == {"cat.jpg": "cat.png"}
     assert not found.alone
-    found = pair(folder / "masks", folder, skip=folder / "out")
+    found = pair_files(folder / "masks", folder, skip=folder / "out")
     assert pairs(found) == {"cat.png": "cat.jpg"}
     assert not found.unused
 
@@ -101,19 +101,19 @@ def test_folders_inside_each_other_are_not_mixed_up(touch):
 def test_hidden_and_other_files_are_no_photos(touch):
     folder = touch(".cat.jpg", ".git/dog.jpg", "notes.txt", "ledger.jsonl")
     with pytest.raises(DataError, match=r"no photo in .*\.jpg"):
-        pair(folder, None)
+        pair_files(folder, None)
 
 
 def test_linked_folders_are_not_walked(touch):
     folder = touch("a/cat.jpg")
     (folder / "a" / "round").symlink_to(folder)
-    assert pairs(pair(folder, None)) == {"a/cat.jpg": None}
+    assert pairs(pair_files(folder, None)) == {"a/cat.jpg": None}
 
 
 @pytest.mark.parametrize("only", ["cat.*", "a/*.jpg", "*.jpg"])
 def test_only_some(touch, only):
     folder = touch("a/cat.jpg", "a/cat_mask.png", "b/dog.png", "b/dog_mask.png")
-    found = pair(folder, folder, only=[only])
+    found = pair_files(folder, folder, only=[only])
     assert pairs(found) == {"a/cat.jpg": "cat_mask.png"}
     assert not found.unused
 
@@ -121,11 +121,11 @@ def test_only_some(touch, only):
 def test_what_cannot_be_is_said(touch):
     folder = touch("p/cat.jpg", "m/cat.png")
     with pytest.raises(DataError, match="not a folder"):
-        pair(folder / "p" / "cat.jpg", None)
+        pair_files(folder / "p" / "cat.jpg", None)
     with pytest.raises(DataError, match="does not exist"):
-        pair(folder / "p", folder / "nowhere")
+        pair_files(folder / "p", folder / "nowhere")
     with pytest.raises(DataError, match="no photo matches dog"):
-        pair(folder / "p", folder / "m", only=["dog*"])
+        pair_files(folder / "p", folder / "m", only=["dog*"])
 
 
 names = st.lists(
@@ -142,9 +142,9 @@ names = st.lists(
 
 @given(names, names)
 def test_every_photo_and_every_mask_is_accounted_for(photos, masks):
-    found = matched(Path("p"), sorted(photos), Path("m"), sorted(masks))
+    found = match_masks(Path("p"), sorted(photos), Path("m"), sorted(masks))
     paired = [each.name for each in found.pairs]
     assert sorted([*paired, *found.alone]) == sorted(photos)
     used = {each.mask.relative_to("m").as_posix() for each in found.pairs if each.mask}
     assert not used & {*found.unused}
-    assert all(key(each.name)[0] == key(str(each.mask)[2:])[0] for each in found.pairs)
+    assert all(stem_key(each.name)[0] == stem_key(str(each.mask)[2:])[0] for each in found.pairs)

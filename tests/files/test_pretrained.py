@@ -32,7 +32,9 @@ def published(tmp_path, monkeypatch):
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(shop)))
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    monkeypatch.setitem(pretrained.FILES, "tiny", f"http://127.0.0.1:{server.server_port}/{file}")
+    monkeypatch.setitem(
+        pretrained.BACKBONES, "tiny", f"http://127.0.0.1:{server.server_port}/{file}"
+    )
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setenv("INPAINT_WEIGHTS_DIR", str(tmp_path / "own"))
     monkeypatch.delenv("INPAINT_OFFLINE", raising=False)
@@ -43,30 +45,30 @@ def published(tmp_path, monkeypatch):
 
 
 def test_downloads_once_and_loads_without_pickles(published, tmp_path):
-    found = pretrained.path("tiny")
+    found = pretrained.backbone_path("tiny")
     assert found == tmp_path / "own" / published.name
     published.unlink()
-    assert pretrained.path("tiny") == found
+    assert pretrained.backbone_path("tiny") == found
     assert load_backbone("tiny")["weight"].tolist() == [0, 1, 2, 3]
 
 
 def test_the_own_folder_comes_before_the_cache_of_torch(published, tmp_path, monkeypatch):
-    cache = pretrained.hub() / published.name
+    cache = pretrained.torch_hub_dir() / published.name
     cache.parent.mkdir(parents=True)
     cache.write_bytes(published.read_bytes())
-    assert pretrained.path("tiny") == cache
+    assert pretrained.backbone_path("tiny") == cache
     own = tmp_path / "own" / published.name
     own.parent.mkdir()
     own.write_bytes(published.read_bytes())
-    assert pretrained.path("tiny") == own
+    assert pretrained.backbone_path("tiny") == own
     monkeypatch.delenv("INPAINT_WEIGHTS_DIR")
-    assert pretrained.path("tiny") == cache
+    assert pretrained.backbone_path("tiny") == cache
 
 
 def test_offline_says_what_to_put_where(published, tmp_path, monkeypatch):
     monkeypatch.setenv("INPAINT_OFFLINE", "1")
     with pytest.raises(WeightsError) as told:
-        pretrained.path("tiny")
+        pretrained.backbone_path("tiny")
     for word in ("tiny", published.name, str(tmp_path / "own"), "http://127", "--weights-dir"):
         assert word in str(told.value)
     assert not list(tmp_path.glob("own/*"))
@@ -75,23 +77,23 @@ def test_offline_says_what_to_put_where(published, tmp_path, monkeypatch):
 def test_a_failed_download_says_the_same(published, tmp_path):
     published.unlink()
     with pytest.raises(WeightsError, match=r"put it there.*\(the download failed: .*404"):
-        pretrained.path("tiny")
+        pretrained.backbone_path("tiny")
     assert not list(tmp_path.glob("own/*"))
 
 
 def test_a_damaged_file_is_refused_and_a_damaged_download_not_kept(published, tmp_path):
     published.write_bytes(published.read_bytes()[:-1])
     with pytest.raises(WeightsError, match="SHA-256"):
-        pretrained.path("tiny")
+        pretrained.backbone_path("tiny")
     assert not list(tmp_path.glob("own/*"))
     own = tmp_path / "own" / published.name
     own.write_bytes(b"not it")
     with pytest.raises(WeightsError, match="delete it"):
-        pretrained.path("tiny")
+        pretrained.backbone_path("tiny")
 
 
 def test_every_published_name_promises_a_checksum():
-    for url in pretrained.FILES.values():
+    for url in pretrained.BACKBONES.values():
         assert url.startswith("https://")
         int(url.rpartition("-")[2].removesuffix(".pth"), 16)
 

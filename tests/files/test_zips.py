@@ -20,10 +20,10 @@ def packed(path: Path) -> Path:
 
 def test_a_member_is_read_back(tmp_path: Path):
     path = packed(tmp_path / "a.zip")
-    assert archives.members(path) == ["a.png"]
-    assert archives.member(path, "a.png") == TEXT
+    assert archives.zip_names(path) == ["a.png"]
+    assert archives.read_zip_member(path, "a.png") == TEXT
     with pytest.raises(DataError, match=r"holds no b\.png"):
-        archives.member(path, "b.png")
+        archives.read_zip_member(path, "b.png")
 
 
 def test_wherever_a_member_is_damaged_an_error_names_it(tmp_path: Path):
@@ -33,13 +33,13 @@ def test_wherever_a_member_is_damaged_an_error_names_it(tmp_path: Path):
         path = tmp_path / f"{n}.zip"
         path.write_bytes(data[:n] + bytes([data[n] ^ 0x5A]) + data[n + 1 :])
         try:
-            assert archives.member(path, "a.png") == TEXT
+            assert archives.read_zip_member(path, "a.png") == TEXT
         except DataError as error:
             refused += "a.png" in str(error)
     assert refused > 50
 
 
 def test_what_would_unpack_to_too_much_is_not_unpacked(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(archives, "LARGEST", len(TEXT) - 1)
+    monkeypatch.setattr(archives, "LARGEST_MEMBER", len(TEXT) - 1)
     with pytest.raises(DataError, match=r"a\.png unpacks to more than 399 bytes"):
-        archives.member(packed(tmp_path / "a.zip"), "a.png")
+        archives.read_zip_member(packed(tmp_path / "a.zip"), "a.png")

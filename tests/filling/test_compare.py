@@ -9,7 +9,7 @@ from PIL import Image
 from skimage import data
 
 from inpaint_cli.cli import main
-from inpaint_cli.filling.compare import CELL, around
+from inpaint_cli.filling.compare import SHEET_CELL, hole_view
 
 
 @pytest.fixture
@@ -54,12 +54,12 @@ def test_a_folder_by_two_models_in_the_order_given(files):
     assert not np.array_equal(telea[hole], ns[hole])
     page = np.array(Image.open(files / "s.png"))
     # 64 x 71 around the hole, enlarged by a whole factor; the third column is telea's
-    box, factor = around(hole), CELL // 71
+    box, factor = hole_view(hole), SHEET_CELL // 71
     cut = telea[box]
     assert cut.shape == (64, 71, 3)
     row = 64 * factor + 28
-    assert page.shape == (40 + 2 * row, 8 + 5 * (CELL + 8), 3)
-    left, top = 8 + 2 * (CELL + 8) + (CELL - 71 * factor) // 2, 40 + row
+    assert page.shape == (40 + 2 * row, 8 + 5 * (SHEET_CELL + 8), 3)
+    left, top = 8 + 2 * (SHEET_CELL + 8) + (SHEET_CELL - 71 * factor) // 2, 40 + row
     shown = page[top::factor, left::factor][: cut.shape[0], : cut.shape[1]]
     assert np.array_equal(shown, cut)
 
@@ -87,14 +87,14 @@ def test_what_cannot_be_is_said_before_anything_is_filled(files, args, code, sen
 def test_a_sheet_shows_the_hole_at_native_scale(shape):
     hole = np.zeros(shape, np.bool_)
     hole[-30:-10, -40:-5] = True
-    rows, columns = around(hole)
+    rows, columns = hole_view(hole)
     assert rows.start >= 0
     assert rows.stop <= shape[0]
     assert hole[rows, columns].sum() == hole.sum()
     hole[:] = True
-    rows, columns = around(hole)
-    assert rows.stop - rows.start == min(shape[0], CELL)
-    assert columns.stop - columns.start == min(shape[1], CELL)
+    rows, columns = hole_view(hole)
+    assert rows.stop - rows.start == min(shape[0], SHEET_CELL)
+    assert columns.stop - columns.start == min(shape[1], SHEET_CELL)
 
 
 def test_what_a_folder_lacks_is_said_before_anything_is_filled(files):

@@ -20,7 +20,7 @@ from inpaint_cli import images, registry
 from inpaint_cli.api.architectures import Architecture, Sizes
 from inpaint_cli.cli import main
 from inpaint_cli.errors import InpaintError
-from inpaint_cli.filling.fill import Options, fill, fill_photo
+from inpaint_cli.filling.fill import FillOptions, fill_photo, fill_tensors
 from inpaint_cli.models import choose as models
 from inpaint_cli.models.weights import Model
 
@@ -68,8 +68,8 @@ def plugins(monkeypatch, tmp_path):
     points = {
         n: [SimpleNamespace(name=n, load=lambda c=c: c, distro=None)] for n, c in offered.items()
     }
-    monkeypatch.setattr(registry, "found", lambda k: points if k == "architectures" else {})
-    monkeypatch.setattr(models, "home", lambda: tmp_path / "home")
+    monkeypatch.setattr(registry, "find_plugins", lambda k: points if k == "architectures" else {})
+    monkeypatch.setattr(models, "config_dir", lambda: tmp_path / "home")
     monkeypatch.delenv("INPAINT_WEIGHTS", raising=False)
     monkeypatch.delenv("INPAINT_WEIGHTS_DIR", raising=False)
     monkeypatch.chdir(tmp_path)
@@ -118,7 +118,7 @@ def test_any_size_comes_back_and_what_was_known_is_exact(height, width, multiple
     net, sizes = Mean(), Sizes(multiple=multiple, minimum=16, square=square)
     image, mask = torch.rand(1, 3, height, width), (torch.rand(1, 1, height, width) > 0.5).float()
     mask *= not empty
-    out = fill(net, sizes, image, mask)
+    out = fill_tensors(net, sizes, image, mask)
     assert out.shape == image.shape
     assert torch.equal(out * (1 - mask), image * (1 - mask))
     assert net.shown == [sizes.fit(height, width)]
@@ -133,16 +133,16 @@ def test_padding_mirrors_photo_and_hole_alike():
 
     image, mask = torch.rand(1, 3, 5, 6), torch.zeros(1, 1, 5, 6)
     mask[..., 3, 4] = 1
-    fill(net, Sizes(multiple=8), image, mask)
+    fill_tensors(net, Sizes(multiple=8), image, mask)
     assert torch.equal(shown["visible"][..., 5:, :6], (image * (1 - mask))[..., [3, 2, 1], :])
     assert torch.equal(shown["mask"][..., :5, 6:], mask[..., [4, 3]])
 
 
 def test_results_are_cut_to_the_range_of_colours():
     image, mask = torch.rand(1, 3, 4, 4), torch.ones(1, 1, 4, 4)
-    assert fill(lambda v, m: v + 7, Sizes(), image, mask).max() == 1
-    assert fill(lambda v, m: v - 7, Sizes(), image, mask).min() == 0
-    assert fill(lambda v, m: v + torch.inf, Sizes(), image, mask).isnan().all()
+    assert fill_tensors(lambda v, m: v + 7, Sizes(), image, mask).max() == 1
+    assert fill_tensors(lambda v, m: v - 7, Sizes(), image, mask).min() == 0
+    assert fill_tensors(lambda v, m: v + torch.inf, Sizes(), image, mask).isnan().all()
 
 
 # On photos
@@ -200,7 +200,7 @@ class Constant(nn.Module):
 
 def test_feather_blends_only_in_the_grown_band():
     photo, hole = photo_of(np.zeros((60, 60, 3), np.uint8)), box(60, 60, at=(20, 20), side=(20, 20))
-    out = fill_photo(model(Constant()), photo, hole, options=Options(grow=6, feather=6))
+    out = fill_photo(model(Constant()), photo, hole, options=FillOptions(grow=6, feather=6))
     line = out.photo.pixels[30, :, 0]
     assert (line[:14] == 0).all()
     assert (line[20:40] == 77).all()
@@ -255,7 +255,7 @@ def test_what_is_no_number_in_bf16_is_filled_again_in_full(wrong):
         model(Overflow(), precisions=("full", "bf16")),
         photo_of(noise(30, 30, 3)),
         box(30, 30),
-        options=Options(precision="bf16"),
+        options=FillOptions(precision="bf16"),
         report=told.append,
     )
     assert filled.precision == "full"
@@ -276,7 +276,7 @@ def test_the_seed_and_the_sample_decide():
 
     def run(seed, sample):
         torch.rand(3)  # history does not count
-        options = Options(seed=seed)
+        options = FillOptions(seed=seed)
         return fill_photo(model(Dice()), photo, hole, options=options, sample=sample).photo.pixels
 
     assert (run(1, 0) == run(1, 0)).all()
@@ -285,9 +285,9 @@ def test_the_seed_and_the_sample_decide():
 
 
 def test_options_survive_json():
-    options = Options(regions=((1, 2, 3, 4),), grow=3, window=128)
+    options = FillOptions(regions=((1, 2, 3, 4),), grow=3, window=128)
     again = json.loads(json.dumps(options.to_dict()))
-    assert Options(**again | {"regions": tuple(map(tuple, again["regions"]))}) == options
+    assert FillOptions(**again | {"regions": tuple(map(tuple, again["regions"]))}) == options
 
 
 # On the command line
@@ -495,7 +495,7 @@ class SlowFill(Architecture):
     build = staticmethod(lambda settings: Slow())
 
 point = SimpleNamespace(name="slow", load=lambda: SlowFill, distro=None)
-registry.found = lambda kind: {"slow": [point]}
+registry.find_plugins = lambda kind: {"slow": [point]}
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 main(sys.argv[1:])
 """

@@ -23,8 +23,8 @@ from tqdm import tqdm
 from inpaint_cli.cli import main
 from inpaint_cli.errors import InpaintError
 from inpaint_cli.filling import folder, ledger
-from inpaint_cli.filling.options import Options
-from inpaint_cli.runtime.workers import spread
+from inpaint_cli.filling.options import FillOptions
+from inpaint_cli.runtime.workers import run_in_workers
 
 COUNT = 12
 NAMES = [f"{'ab'[n % 2]}/{n:02}.{('png', 'jpg')[n % 3 == 2]}" for n in range(COUNT)]
@@ -52,8 +52,8 @@ def infer(*args: str, masks: str = "masks", output: str = "out"):
     return CliRunner().invoke(main, given, catch_exceptions=False)
 
 
-def job(root: Path, output: str = "out") -> folder.Job:
-    return folder.Job(root / "photos", root / "masks", root / output, Options(), "telea")
+def job(root: Path, output: str = "out") -> folder.FolderJob:
+    return folder.FolderJob(root / "photos", root / "masks", root / output, FillOptions(), "telea")
 
 
 def tree(root: Path) -> dict[str, bytes]:
@@ -61,7 +61,7 @@ def tree(root: Path) -> dict[str, bytes]:
     return {
         path.relative_to(root).as_posix(): path.read_bytes()
         for path in root.rglob("*")
-        if path.is_file() and path.name != ledger.NAME
+        if path.is_file() and path.name != ledger.LEDGER
     }
 
 
@@ -84,7 +84,7 @@ def test_the_tree_is_kept_and_what_is_visible_stays(files, whole):
 
 
 def test_a_second_run_does_nothing_and_loads_no_torch(files, whole):
-    before = (files / "whole" / ledger.NAME).read_bytes()
+    before = (files / "whole" / ledger.LEDGER).read_bytes()
     code = """if True:
         import sys
         from inpaint_cli.cli import main
@@ -95,7 +95,7 @@ def test_a_second_run_does_nothing_and_loads_no_torch(files, whole):
     done = subprocess.run([sys.executable, "-c", code, *args], capture_output=True, check=True)
     report = json.loads(done.stdout)
     assert (report["filled"], report["kept"], report["failed"]) == (0, COUNT, {})
-    assert (files / "whole" / ledger.NAME).read_bytes() == before
+    assert (files / "whole" / ledger.LEDGER).read_bytes() == before
 
 
 def test_only_what_changed_is_filled_again(files, whole):
@@ -145,9 +145,9 @@ def test_a_bad_photo_stops_nothing_and_is_remembered(files, whole):
     assert again.exit_code == 1
     assert again.stdout == f"out: 0 filled, {COUNT - 1} kept, 1 failed\n"
     assert NAMES[4] in again.stderr
-    lines = (files / "out" / ledger.NAME).read_bytes().count(b"\n")
+    lines = (files / "out" / ledger.LEDGER).read_bytes().count(b"\n")
     assert infer("--retry-failed").exit_code == 1
-    assert (files / "out" / ledger.NAME).read_bytes().count(b"\n") == lines + 1
+    assert (files / "out" / ledger.LEDGER).read_bytes().count(b"\n") == lines + 1
     bad.write_bytes((files / "photos" / NAMES[0]).read_bytes())
     assert infer().stdout == f"out: 1 filled, {COUNT - 1} kept, 0 failed\n"
 
@@ -177,7 +177,7 @@ def test_a_bug_is_one_failure_with_its_traceback_in_the_ledger(files, monkeypatc
     result = infer()
     assert result.exit_code == 1
     assert "report it: ZeroDivisionError('oh')" in result.stderr
-    entry = ledger.entries(files / "out")[NAMES[3]]
+    entry = ledger.read_entries(files / "out")[NAMES[3]]
     assert "Traceback" in entry.notes[0]
     monkeypatch.undo()
     os.chdir(files)
@@ -205,19 +205,19 @@ def test_killed_at_any_moment_and_started_again_is_as_if_unbroken(files, whole):
     out = files / "out"
     kills = 0
     for _ in range(40):
-        pid = forked(partial(folder.run, job(files)))
+        pid = forked(partial(folder.run_job, job(files)))
         time.sleep(chance.uniform(0, 0.06))
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         kills += 1
-        if len(ledger.entries(out)) == COUNT:
+        if len(ledger.read_entries(out)) == COUNT:
             break
     assert kills > 1
-    report = folder.run(job(files))
+    report = folder.run_job(job(files))
     assert report is not None
     assert not report.failed
     assert tree(out) == whole
-    assert {*ledger.entries(out)} == {*NAMES}
+    assert {*ledger.read_entries(out)} == {*NAMES}
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
@@ -225,7 +225,7 @@ def test_workers_end_with_the_killed_program_and_the_next_run_cleans_up(files, w
     command = [sys.executable, "-m", "inpaint_cli", "infer", "photos", "--masks", "masks", "-o",
                "out", "--model", "telea", "--workers", "2"]  # fmt: skip
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    while process.poll() is None and not ledger.entries(files / "out"):
+    while process.poll() is None and not ledger.read_entries(files / "out"):
         time.sleep(0.005)
     process.kill()
     process.wait()
@@ -243,8 +243,8 @@ def test_workers_end_with_the_killed_program_and_the_next_run_cleans_up(files, w
 def test_a_job_killed_between_photo_and_ledger_keeps_the_photo(files, whole):
     out = files / "out"
     infer()
-    lines = (out / ledger.NAME).read_bytes().splitlines(keepends=True)
-    (out / ledger.NAME).write_bytes(b"".join(lines[:-2]) + lines[-2][:-9])
+    lines = (out / ledger.LEDGER).read_bytes().splitlines(keepends=True)
+    (out / ledger.LEDGER).write_bytes(b"".join(lines[:-2]) + lines[-2][:-9])
     before = {name: (out / name).stat().st_mtime_ns for name in NAMES}
     assert infer().stdout == f"out: 2 filled, {COUNT - 2} kept, 0 failed\n"
     assert before == {name: (out / name).stat().st_mtime_ns for name in NAMES}
@@ -272,9 +272,9 @@ def test_what_is_not_the_jobs_is_not_replaced(files, whole):
 def test_a_damaged_ledger_is_kept_aside_and_nothing_is_lost(files, whole):
     out = files / "out"
     infer()
-    lines = (out / ledger.NAME).read_bytes().splitlines(keepends=True)
+    lines = (out / ledger.LEDGER).read_bytes().splitlines(keepends=True)
     damaged = b"".join([lines[0], b"\xff\x00garbage\n", b'{"name": 3}\n', b"[]\n", *lines[3:]])
-    (out / ledger.NAME).write_bytes(damaged)
+    (out / ledger.LEDGER).write_bytes(damaged)
     result = infer()
     assert result.exit_code == 0, result.stderr
     assert result.stdout == f"out: 2 filled, {COUNT - 2} kept, 0 failed\n"
@@ -355,7 +355,7 @@ def test_outputs_inside_the_photos_are_not_read_again(files, whole):
 
 def test_two_jobs_do_not_write_into_one_folder(files):
     (files / "out").mkdir()
-    with ledger.alone(files / "out"):
+    with ledger.lock_folder(files / "out"):
         result = infer()
     assert result.exit_code == 1
     assert "another job is writing into out" in result.stderr
@@ -409,14 +409,14 @@ def refusing():
 
 
 def test_a_process_that_dies_takes_only_its_item_with_it():
-    results = dict(spread(fragile, range(8), 2))
+    results = dict(run_in_workers(fragile, range(8), 2))
     assert results == {n: None if n == 3 else n * n for n in range(8)}
 
 
 def test_what_prevents_all_work_is_raised():
     for workers in (1, 2):
         with pytest.raises(InpaintError, match="no such model"):
-            list(spread(refusing, range(3), workers))
+            list(run_in_workers(refusing, range(3), workers))
 
 
 @pytest.mark.ddp
@@ -433,7 +433,7 @@ def test_two_launched_processes_fill_each_photo_once(files, whole):
     assert (report["filled"], report["kept"]) == (COUNT, 0)
     assert [*report["failed"]] == ["alone.png", "bad.png"]
     assert done.returncode == 1
-    lines = (files / "out" / ledger.NAME).read_text().splitlines()
+    lines = (files / "out" / ledger.LEDGER).read_text().splitlines()
     assert sorted(json.loads(line)["name"] for line in lines) == sorted([*NAMES, "bad.png"])
     assert tree(files / "out") == whole
     assert infer().stdout == f"out: 0 filled, {COUNT} kept, 2 failed\n"
@@ -444,5 +444,5 @@ def test_a_name_that_is_not_utf_8_is_filled_and_remembered(files):
     os.rename(b"photos/b/01.png", b"photos/b/caf\xe9.png")
     os.rename(b"masks/b/01.png", b"masks/b/caf\xe9.png")
     assert infer("--card").exit_code == 0
-    assert len(ledger.entries(files / "out")) == COUNT
+    assert len(ledger.read_entries(files / "out")) == COUNT
     assert "12 kept" in infer("--card").stdout

@@ -42,7 +42,7 @@ def test_a_card_repeats_its_photo_bit_for_bit(files, suffix):
     result = fill(f"photo{suffix}", "--grow", "3", "--feather", "2", "--seed", "5")
     assert result.exit_code == 0, result.stderr
     output = files / f"photo.filled{suffix}"
-    told = json.loads(card.beside(output).read_text())
+    told = json.loads(card.card_path(output).read_text())
     assert told["photo"]["path"] == f"photo{suffix}"
     assert (told["model"], told["weights"]) == ("telea", None)
     assert told["plugin"].startswith("inpaint-cli ")
@@ -78,11 +78,13 @@ def test_a_card_of_weights_and_of_a_sample(files, monkeypatch):
         def build(settings):
             return Noise()
 
-    load, found = registry.load, registry.found
+    load, found = registry.load_plugin, registry.find_plugins
     point = found("architectures")["telea"]
-    monkeypatch.setattr(registry, "load", lambda k, n: Random if n == "noise" else load(k, n))
-    monkeypatch.setattr(registry, "found", lambda kind: {**found(kind), "noise": point})
-    weights.write(files / "noise.safetensors", "noise", Settings(), Noise())
+    monkeypatch.setattr(
+        registry, "load_plugin", lambda k, n: Random if n == "noise" else load(k, n)
+    )
+    monkeypatch.setattr(registry, "find_plugins", lambda kind: {**found(kind), "noise": point})
+    weights.write_weights(files / "noise.safetensors", "noise", Settings(), Noise())
     args = ["--mask", "mask.png", "--weights", "noise.safetensors", "-n", "2", "--card"]
     assert run("fill", "photo.png", *args).exit_code == 0
     one, two = ((files / f"photo.filled.{n}.png").read_bytes() for n in (1, 2))
@@ -90,7 +92,9 @@ def test_a_card_of_weights_and_of_a_sample(files, monkeypatch):
     again = run("fill", "--from-card", "photo.filled.2.png.card.json", "-o", "again.png")
     assert again.exit_code == 0, again.stderr
     assert (files / "again.png").read_bytes() == two
-    weights.write(files / "noise.safetensors", "noise", Settings(), Noise(), notes={"step": "2"})
+    weights.write_weights(
+        files / "noise.safetensors", "noise", Settings(), Noise(), notes={"step": "2"}
+    )
     again = run("fill", "--from-card", "photo.filled.2.png.card.json", "-o", "more.png")
     assert again.exit_code == 1
     assert "noise.safetensors has changed" in again.stderr

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inpaint_cli.api.architectures import WHOLE, Sizes
-from inpaint_cli.filling.windows import Box, merged, plan, rounded
+from inpaint_cli.api.architectures import WHOLE_PHOTO, Sizes
+from inpaint_cli.filling.windows import Box, merge_boxes, plan_windows, round_limit
 
 SIZES = st.builds(
     Sizes,
@@ -36,7 +36,7 @@ def area(box: Box) -> int:
 @given(holes(), SIZES)
 def test_regions_hold_every_hole_pixel_once_and_stay_in_the_photo(hole, sizes):
     times = np.zeros(hole.shape, int)
-    for region in plan(hole, sizes):
+    for region in plan_windows(hole, sizes):
         times[region.box.slices] += 1
         seen = np.zeros(hole.shape, np.bool_)
         for window in region.windows:
@@ -57,8 +57,8 @@ def test_regions_hold_every_hole_pixel_once_and_stay_in_the_photo(hole, sizes):
 @settings(deadline=None)
 @given(holes(), SIZES)
 def test_no_window_is_larger_than_allowed(hole, sizes):
-    limit = rounded(sizes.window, sizes)
-    for region in plan(hole, sizes):
+    limit = round_limit(sizes.window, sizes)
+    for region in plan_windows(hole, sizes):
         for window in region.windows:
             assert max(window.height, window.width) <= limit
 
@@ -66,7 +66,7 @@ def test_no_window_is_larger_than_allowed(hole, sizes):
 @settings(deadline=None)
 @given(holes(), SIZES)
 def test_a_window_has_a_size_the_network_takes_wherever_the_photo_allows_it(hole, sizes):
-    for region in plan(hole, sizes):
+    for region in plan_windows(hole, sizes):
         for window in region.windows:
             rows, columns = sizes.fit(window.height, window.width)
             for side, fit, all_of_it in zip(
@@ -78,7 +78,7 @@ def test_a_window_has_a_size_the_network_takes_wherever_the_photo_allows_it(hole
 @settings(deadline=None)
 @given(holes(), SIZES)
 def test_windows_own_the_hole_and_reach_beyond(hole, sizes):
-    for region in plan(hole, sizes):
+    for region in plan_windows(hole, sizes):
         owners = np.zeros(hole.shape, int)
         for window, own, share in zip(region.windows, region.owned, region.shares(), strict=True):
             owners[own.slices] += 1
@@ -97,7 +97,7 @@ def test_the_work_grows_with_the_hole_and_not_with_the_photo():
     for side in (600, 1200, 4800):
         hole = np.zeros((side, side), np.bool_)
         hole[300:400, 280:400] = True
-        (region,) = plan(hole, sizes)
+        (region,) = plan_windows(hole, sizes)
         windows += region.windows
     assert windows[0] == windows[1] == windows[2] == Box(236, 216, 228, 248)
 
@@ -105,25 +105,25 @@ def test_the_work_grows_with_the_hole_and_not_with_the_photo():
 def test_context_grows_with_the_area_of_the_hole():
     hole = np.zeros((2000, 2000), np.bool_)
     hole[800:1000, 800:1000] = True
-    (region,) = plan(hole, Sizes(window=512, context=64))
+    (region,) = plan_windows(hole, Sizes(window=512, context=64))
     assert region.windows == (Box(700, 700, 400, 400),)
     hole[800:1000, 800:1000] = False
     hole[800, 800:1100] = True  # a scratch is long, but not large
-    (region,) = plan(hole, Sizes(window=512, context=64))
+    (region,) = plan_windows(hole, Sizes(window=512, context=64))
     assert region.windows == (Box(736, 736, 129, 428),)
 
 
 def test_a_small_photo_is_one_window():
     hole = np.zeros((101, 97), np.bool_)
     hole[50, 50] = True
-    (region,) = plan(hole, Sizes(window=256, context=30))
+    (region,) = plan_windows(hole, Sizes(window=256, context=30))
     assert region.windows == (Box(0, 0, 101, 97),)
 
 
 def test_a_hole_larger_than_the_window_is_tiled_with_overlaps():
     hole = np.zeros((900, 900), np.bool_)
     hole[100:800, 100:800] = True
-    (region,) = plan(hole, Sizes(window=256, context=32))
+    (region,) = plan_windows(hole, Sizes(window=256, context=32))
     assert len(region.windows) > 9
     rows = sorted({w.top for w in region.windows})
     assert all(a + 256 - b >= 64 for a, b in pairwise(rows))
@@ -132,7 +132,7 @@ def test_a_hole_larger_than_the_window_is_tiled_with_overlaps():
 def test_scratches_are_tiled_only_where_they_are():
     hole = np.zeros((2000, 2000), np.bool_)
     hole[np.arange(2000), np.arange(2000)] = True
-    work = sum(area(w) for region in plan(hole, Sizes(window=256)) for w in region.windows)
+    work = sum(area(w) for region in plan_windows(hole, Sizes(window=256)) for w in region.windows)
     assert work < 0.75 * hole.size
 
 
@@ -140,7 +140,9 @@ def test_thousands_of_specks_need_few_windows():
     hole = np.zeros((3000, 4000), np.bool_)
     rng = np.random.default_rng(0)
     hole[rng.integers(0, 3000, 5000), rng.integers(0, 4000, 5000)] = True
-    windows = [w for region in plan(hole, Sizes(window=512, context=64)) for w in region.windows]
+    windows = [
+        w for region in plan_windows(hole, Sizes(window=512, context=64)) for w in region.windows
+    ]
     assert len(windows) <= 90
     assert sum(map(area, windows)) < 2 * hole.size
 
@@ -150,7 +152,7 @@ def test_merged_boxes_hold_all_and_do_not_overlap(corners):
     boxes = np.array(
         [[min(a, c), min(b, d), max(a, c) + 1, max(b, d) + 1] for a, b, c, d in corners]
     )
-    out = merged(boxes, (301, 301))
+    out = merge_boxes(boxes, (301, 301))
     inside = [((out[:, :2] <= box[:2]) & (out[:, 2:] >= box[2:])).all(1).sum() for box in boxes]
     assert inside == [1] * len(boxes)
     count = np.zeros((301, 301), int)
@@ -164,20 +166,20 @@ def test_odd_photos(shape):
     hole = np.zeros(shape, np.bool_)
     hole[-1, -1] = True
     for sizes in (Sizes(), Sizes(multiple=32, minimum=64, square=True, window=128)):
-        (region,) = plan(hole, sizes)
+        (region,) = plan_windows(hole, sizes)
         assert region.windows[-1].top + region.windows[-1].height == shape[0]
 
 
 def test_no_hole_no_windows():
-    assert plan(np.zeros((5, 5), np.bool_), Sizes()) == []
+    assert plan_windows(np.zeros((5, 5), np.bool_), Sizes()) == []
 
 
 def test_what_may_not_be_cut_is_one_window_however_large():
     hole = np.zeros((900, 700), np.bool_)
     hole[100:800, 100:600] = True
-    (region,) = plan(hole, Sizes(window=256, context=32, tiles=False))
+    (region,) = plan_windows(hole, Sizes(window=256, context=32, tiles=False))
     assert len(region.windows) == 1
     assert region.windows[0] == region.box
     hole[110:, :] = False
-    (region,) = plan(hole, Sizes(window=256, context=WHOLE, tiles=False))
+    (region,) = plan_windows(hole, Sizes(window=256, context=WHOLE_PHOTO, tiles=False))
     assert region.windows == (Box(0, 0, 900, 700),)

@@ -33,7 +33,7 @@ from inpaint_cli.images import (
     verify,
     write_photo,
 )
-from inpaint_cli.images.deep import PNG_MAGIC, chunk, encode_png
+from inpaint_cli.images.deep import PNG_MAGIC, encode_png, png_chunk
 from inpaint_cli.images.exif import turned
 from inpaint_cli.images.jpeg import splice
 
@@ -536,7 +536,7 @@ def test_no_damage_gets_past_as_anything_but_an_image_error(data: st.DataObject)
 def test_a_bomb_is_refused_by_its_header(monkeypatch: pytest.MonkeyPatch):
     header = (30000).to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
     with pytest.raises(ImageError, match="900 MP"):
-        read_photo(PNG_MAGIC + chunk(b"IHDR", header) + chunk(b"IDAT", b""))
+        read_photo(PNG_MAGIC + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", b""))
     monkeypatch.setenv("INPAINT_MAX_PIXELS", "1000")
     with pytest.raises(ImageError, match="INPAINT_MAX_PIXELS"):
         read_photo(saved(made("RGB"), "PNG"))
@@ -585,7 +585,7 @@ def test_nothing_is_overwritten_or_half_written(tmp_path: Path, monkeypatch: pyt
     monkeypatch.undo()
     assert [p.name for p in tmp_path.iterdir()] == ["out.png"]
     assert path.read_bytes() == b"precious"
-    assert files.replacing
+    assert files.atomic_path
     write_photo(photo, path, overwrite=True)
     assert read_photo(path).size == photo.size
 

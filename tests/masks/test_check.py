@@ -10,15 +10,15 @@ from PIL import Image
 from places import SHARED
 
 from inpaint_cli.cli import main
-from inpaint_cli.masks.check import check
-from inpaint_cli.recipe.plugins import generator
+from inpaint_cli.masks.check import inspect_masks
+from inpaint_cli.recipe.plugins import make_generator
 
 SOUND = np.zeros((40, 60), np.uint8)
 SOUND[10:25, 20:45] = 255
 
 
 def masks_of(kind: str, count: int):
-    masks = generator(kind, ratio=(0.2, 0.4))
+    masks = make_generator(kind, ratio=(0.2, 0.4))
     for n in range(count):
         yield masks.draw(128, 128, np.random.default_rng(n)).astype(np.uint8) * 255
 
@@ -35,7 +35,7 @@ def save(path: Path, pixels: np.ndarray, **options) -> Path:
 
 def only(path: Path, images: Path | None = None):
     """The one finding about `path`."""
-    (finding,) = check(path, images).findings
+    (finding,) = inspect_masks(path, images).findings
     return finding
 
 
@@ -82,7 +82,7 @@ def test_jpeg_noise_is_a_note(tmp_path):
 def test_many_black_holes_are_one_finding(tmp_path):
     for n in range(5):
         save(tmp_path / f"{n}.png", 255 - np.roll(SOUND, n))
-    report = check(tmp_path)
+    report = inspect_masks(tmp_path)
     assert report.polarity == "black"
     assert str(report.findings[0]).endswith("(0.png, 1.png, 2.png, and 2 more)")
 
@@ -90,7 +90,7 @@ def test_many_black_holes_are_one_finding(tmp_path):
 def test_a_manifest_settles_the_polarity_that_shapes_cannot(tmp_path):
     gen = ["masks", "gen", "--ratio", "85-90", "--count", "4", "--size", "64", "-o", str(tmp_path)]
     assert CliRunner().invoke(main, gen).exit_code == 0
-    assert not check(tmp_path).findings
+    assert not inspect_masks(tmp_path).findings
     (tmp_path / "masks.jsonl").unlink()
     assert "--mask-invert" in only(tmp_path).text
 
@@ -124,7 +124,7 @@ def test_photos_are_measured_as_they_are_shown(tmp_path):
     exif[0x0112] = 6
     save(tmp_path / "masks" / "a.png", SOUND)
     save(tmp_path / "photos" / "a.jpg", np.zeros((60, 40, 3), np.uint8), exif=exif)
-    assert not check(tmp_path / "masks", tmp_path / "photos").findings
+    assert not inspect_masks(tmp_path / "masks", tmp_path / "photos").findings
 
 
 def test_masks_and_photos_without_partner_and_broken_ones_are_named(tmp_path):
@@ -154,11 +154,11 @@ def test_masks_may_lie_among_their_photos_and_serve_many(tmp_path):
     save(tmp_path / "b.jpg", np.zeros((60, 60, 3), np.uint8))
     save(tmp_path / "a_mask.png", SOUND)
     save(tmp_path / "b_mask.png", SOUND)
-    (finding,) = check(tmp_path, tmp_path).findings
+    (finding,) = inspect_masks(tmp_path, tmp_path).findings
     assert finding.files == ("b_mask.png 60x40 for 60x60",)
     mask = save(tmp_path / "m" / "one.png", SOUND)
     (tmp_path / "b_mask.png").unlink()
-    (finding,) = check(mask, tmp_path).findings
+    (finding,) = inspect_masks(mask, tmp_path).findings
     assert finding.files == ("one.png 60x40 for 60x60",)
 
 
@@ -187,7 +187,7 @@ def test_nothing_to_check(tmp_path):
     not (SHARED / "masks").is_dir(), reason="the real masks are not on this machine"
 )
 def test_real_masks_of_two_published_sets():
-    report = check(SHARED / "masks")
+    report = inspect_masks(SHARED / "masks")
     assert not report.findings
     assert report.polarity == "white"
     assert report.bins == [10] * 6 + [0] * 4

@@ -12,18 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from inpaint_cli.api.masks import areas, on_border
+from inpaint_cli.api.masks import hole_areas, on_border
 from inpaint_cli.cli import main
 from inpaint_cli.errors import DataError, RecipeError
-from inpaint_cli.masks.generate import generate, kinds, numbered, rebuild
+from inpaint_cli.masks.generate import generate_masks, list_generators, number_orders, rebuild_masks
 from inpaint_cli.masks.manifest import read_manifest
-from inpaint_cli.recipe.plugins import generator
+from inpaint_cli.recipe.plugins import make_generator
 
-BUILT_IN = [row["kind"] for row in kinds() if row["kind"] != "files"]
+BUILT_IN = [row["kind"] for row in list_generators() if row["kind"] != "files"]
 
 
 def drawn(kind: str, size: tuple[int, int] = (256, 256), count: int = 200, **settings):
-    masks = generator(kind, **settings)
+    masks = make_generator(kind, **settings)
     return np.stack(
         [masks.draw(size[0], size[1], np.random.default_rng([1, n])) for n in range(count)]
     )
@@ -42,9 +42,9 @@ def run(*arguments):
 
 
 def test_intervals_are_open_below_and_closed_above():
-    assert list(areas((0.29, 0.31), 100)) == [30, 31]  # though 0.29 * 100 < 29 in floats
-    assert list(areas((0, 0.02), 100)) == [1, 2]
-    assert not areas((0.401, 0.402), 100)
+    assert list(hole_areas((0.29, 0.31), 100)) == [30, 31]  # though 0.29 * 100 < 29 in floats
+    assert list(hole_areas((0, 0.02), 100)) == [1, 2]
+    assert not hole_areas((0.401, 0.402), 100)
 
 
 @settings(deadline=None, max_examples=80)
@@ -58,7 +58,7 @@ def test_intervals_are_open_below_and_closed_above():
 )
 def test_strokes_reach_every_ratio_at_every_size(low, width, height, long, border, seed):
     ratio = low / 10_000, min(low + width, 9000) / 10_000
-    masks = generator("irregular", ratio=ratio, border=border)
+    masks = make_generator("irregular", ratio=ratio, border=border)
     mask = masks.draw(height, max(64, int(height * long)), np.random.default_rng(seed))
     assert ratio[0] < mask.mean() <= ratio[1]
     assert border is None or on_border(mask)
@@ -93,7 +93,7 @@ def test_every_family_can_be_held_to_a_ratio(kind):
 )
 def test_what_cannot_be_drawn_is_said_in_a_sentence(kind, given, says):
     with pytest.raises(DataError, match=says):
-        generator(kind, **given).draw(16, 16, np.random.default_rng(0))
+        make_generator(kind, **given).draw(16, 16, np.random.default_rng(0))
 
 
 # families
@@ -125,7 +125,7 @@ def test_families_cover_what_the_published_ones_cover(kind, size, mean, above):
 
 @pytest.mark.parametrize(("size", "mean"), [(256, 0.15), (512, 0.09)])
 def test_deepfill_strokes_cover_what_the_published_ones_cover(size, mean):
-    masks = generator("deepfill", ["box=false"])
+    masks = make_generator("deepfill", ["box=false"])
     shares = [masks.draw(size, size, np.random.default_rng([1, n])).mean() for n in range(200)]
     assert abs(np.mean(shares) - mean) < 0.02
 
@@ -182,7 +182,7 @@ def test_the_same_bits_on_every_machine(kind, start):
 
 
 def test_a_mixture_holds_others_and_keeps_its_weights():
-    masks = generator(
+    masks = make_generator(
         "mixture", ["of=[{kind: center}, {kind: half, side: left}]", "weights=[3, 1]"]
     )
     assert masks.model_dump(mode="json")["of"][1]["kind"] == "half"
@@ -205,12 +205,14 @@ def test_a_mixture_holds_others_and_keeps_its_weights():
 )
 def test_wrong_settings_are_named(kind, override, says):
     with pytest.raises(RecipeError, match=says):
-        generator(kind, [override])
+        make_generator(kind, [override])
 
 
 def test_masks_from_a_folder_and_from_a_zip_are_the_same(tmp_path):
-    generate(
-        numbered([generator("boxes")], 5, (20, 30), seed=3), [generator("boxes")], tmp_path / "a"
+    generate_masks(
+        number_orders([make_generator("boxes")], 5, (20, 30), seed=3),
+        [make_generator("boxes")],
+        tmp_path / "a",
     )
     with ZipFile(tmp_path / "a.zip", "w") as archive:
         for file in (tmp_path / "a").glob("*.png"):
@@ -239,11 +241,14 @@ def contents(folder: Path):
 
 
 def test_a_manifest_rebuilds_its_masks_whatever_the_number_of_workers(tmp_path):
-    masks = [generator("irregular", ratio=(0.2, 0.3)), generator("mixture", ratio=(0.3, 0.4))]
-    orders = numbered(masks, 20, (48, 64), seed=7)
-    entries = generate(orders, masks, tmp_path / "one")
-    generate(orders, masks, tmp_path / "two", workers=2)
-    again, differ = rebuild(tmp_path / "one" / "masks.jsonl", tmp_path / "three")
+    masks = [
+        make_generator("irregular", ratio=(0.2, 0.3)),
+        make_generator("mixture", ratio=(0.3, 0.4)),
+    ]
+    orders = number_orders(masks, 20, (48, 64), seed=7)
+    entries = generate_masks(orders, masks, tmp_path / "one")
+    generate_masks(orders, masks, tmp_path / "two", workers=2)
+    again, differ = rebuild_masks(tmp_path / "one" / "masks.jsonl", tmp_path / "three")
     assert not differ
     assert again == entries
     assert contents(tmp_path / "one") == contents(tmp_path / "two") == contents(tmp_path / "three")
@@ -254,9 +259,9 @@ def test_a_manifest_rebuilds_its_masks_whatever_the_number_of_workers(tmp_path):
 
 
 def test_a_mask_does_not_depend_on_the_others(tmp_path):
-    masks = [generator("irregular")]
-    many = generate(numbered(masks, 8, (32, 32), seed=7), masks, tmp_path / "many")
-    few = generate(numbered(masks, 3, (32, 32), seed=7), masks, tmp_path / "few")
+    masks = [make_generator("irregular")]
+    many = generate_masks(number_orders(masks, 8, (32, 32), seed=7), masks, tmp_path / "many")
+    few = generate_masks(number_orders(masks, 3, (32, 32), seed=7), masks, tmp_path / "few")
     assert many[:3] == few
     assert len({entry.sha256 for entry in many}) == 8
 
@@ -284,19 +289,19 @@ def test_a_mask_that_comes_out_differently_is_named(tmp_path):
     ],
 )
 def test_a_hostile_manifest_is_refused(tmp_path, change, says):
-    masks = [generator("center")]
-    generate(numbered(masks, 1, (8, 8), seed=0), masks, tmp_path / "m")
+    masks = [make_generator("center")]
+    generate_masks(number_orders(masks, 1, (8, 8), seed=0), masks, tmp_path / "m")
     manifest = tmp_path / "m" / "masks.jsonl"
     header, entry = manifest.read_text().splitlines()
     manifest.write_text(header + "\n" + json.dumps(json.loads(entry) | change))
     with pytest.raises(DataError, match=says):
-        rebuild(manifest, tmp_path / "again")
+        rebuild_masks(manifest, tmp_path / "again")
     assert not (tmp_path / "again").exists()
 
 
 def test_an_interrupted_set_leaves_no_strays_and_the_manifest_of_the_last(tmp_path, monkeypatch):
-    masks = [generator("center")]
-    generate(numbered(masks, 1, (9, 9), seed=0), masks, tmp_path / "m")
+    masks = [make_generator("center")]
+    generate_masks(number_orders(masks, 1, (9, 9), seed=0), masks, tmp_path / "m")
     manifest = contents(tmp_path / "m")["masks.jsonl"]
     before = Path.replace
 
@@ -307,7 +312,9 @@ def test_an_interrupted_set_leaves_no_strays_and_the_manifest_of_the_last(tmp_pa
 
     monkeypatch.setattr(Path, "replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        generate(numbered(masks, 5, (8, 8), seed=0), masks, tmp_path / "m", overwrite=True)
+        generate_masks(
+            number_orders(masks, 5, (8, 8), seed=0), masks, tmp_path / "m", overwrite=True
+        )
     assert contents(tmp_path / "m") == {"masks.jsonl": manifest}
 
 

@@ -83,8 +83,8 @@ PLUGINS = {
 @pytest.fixture(autouse=True)
 def plugins(monkeypatch, tmp_path):
     found = {k: {n: [plugin(n, c)] for n, c in v.items()} for k, v in PLUGINS.items()}
-    monkeypatch.setattr(registry, "found", lambda kind: found.get(kind, {}))
-    monkeypatch.setattr(models, "home", lambda: tmp_path / "home")
+    monkeypatch.setattr(registry, "find_plugins", lambda kind: found.get(kind, {}))
+    monkeypatch.setattr(models, "config_dir", lambda: tmp_path / "home")
     for variable in ("INPAINT_WEIGHTS", "INPAINT_WEIGHTS_DIR"):
         monkeypatch.delenv(variable, raising=False)
     return found
@@ -94,7 +94,9 @@ def plugins(monkeypatch, tmp_path):
 def file(tmp_path):
     torch.manual_seed(0)
     path = tmp_path / "w.safetensors"
-    weights.write(path, "tiny", Width(width=2), Net(2), notes={"licence": "CC0", "step": "7"})
+    weights.write_weights(
+        path, "tiny", Width(width=2), Net(2), notes={"licence": "CC0", "step": "7"}
+    )
     return path
 
 
@@ -109,7 +111,7 @@ def with_header(path, change, *, raw=None):
 
 
 def test_what_was_written_is_read(file):
-    model = weights.read(file)
+    model = weights.read_weights(file)
     torch.manual_seed(0)
     for a, b in zip(Net(2).state_dict().values(), model.net.state_dict().values(), strict=True):
         assert torch.equal(a, b)
@@ -128,7 +130,7 @@ def test_what_was_written_is_read(file):
 
 
 def test_inspect_counts_without_reading(file):
-    contents = weights.inspect(file)
+    contents = weights.inspect_weights(file)
     assert contents.ours
     assert contents.bytes == file.stat().st_size
     assert contents.tensors["conv.weight"] == ("F32", (6, 4, 3, 3))
@@ -168,7 +170,7 @@ def meta(**values):
 def test_what_does_not_fit_is_told_in_a_sentence(file, change, told):
     with_header(file, change)
     with pytest.raises(WeightsError) as error:
-        weights.read(file)
+        weights.read_weights(file)
     assert told.format(version("inpaint-cli")) in str(error.value)
     assert str(file) in str(error.value)
     assert "\n" not in str(error.value)
@@ -179,7 +181,7 @@ def test_a_missing_plugin_is_named(file):
     with pytest.raises(
         PluginError, match=r"needs acme 1.0: no architecture named 'tinny'; did you"
     ):
-        weights.read(file)
+        weights.read_weights(file)
 
 
 @pytest.mark.parametrize(
@@ -199,16 +201,16 @@ def test_a_missing_plugin_is_named(file):
 )
 def test_damaged_files_are_refused(file, damage):
     file.write_bytes(damage(file.read_bytes()))
-    for act in (weights.read, weights.inspect):
+    for act in (weights.read_weights, weights.inspect_weights):
         with pytest.raises(WeightsError, match=r"damaged"):
             act(file)
 
 
 def test_missing_files_and_folders_are_refused(tmp_path):
     with pytest.raises(WeightsError, match="there is no weights file"):
-        weights.read(tmp_path / "none.pt")
+        weights.read_weights(tmp_path / "none.pt")
     with pytest.raises(WeightsError, match="cannot be read"):
-        weights.read(tmp_path)
+        weights.read_weights(tmp_path)
 
 
 def test_other_programs_files_go_to_the_plugins(tmp_path):
@@ -218,13 +220,13 @@ def test_other_programs_files_go_to_the_plugins(tmp_path):
     assert (model.name, model.sizes, model.weights) == ("Lines", Sizes(minimum=16), path)
     path.write_bytes(b"circles")
     with pytest.raises(WeightsError, match=r"lines: does not begin .*; never: not one of these"):
-        weights.read(path)
+        weights.read_weights(path)
 
 
 def test_a_safetensors_file_without_our_header_goes_there_too(file):
     with_header(file, lambda e: e.pop("__metadata__"))
     with pytest.raises(WeightsError, match="no header of inpaint"):
-        weights.read(file)
+        weights.read_weights(file)
 
 
 def test_the_model_that_is_meant(file, tmp_path, monkeypatch):
@@ -251,7 +253,7 @@ def test_the_model_that_is_meant(file, tmp_path, monkeypatch):
     with pytest.raises(WeightsError, match="both an architecture and the file"):
         open_model("ready")
 
-    models.use("w")
+    models.store_choice("w")
     assert open_model().weights == file
     assert "inpaint weights use" in open_model().notes[0]
     monkeypatch.setenv("INPAINT_WEIGHTS", "patchmatch")
@@ -262,16 +264,16 @@ def test_the_model_that_is_meant(file, tmp_path, monkeypatch):
 def test_use_remembers_and_forgets(file):
     run = CliRunner().invoke
     assert run(main, ["weights", "use", str(file)]).exit_code == 0
-    assert models.default() == str(file)
+    assert models.stored_choice() == str(file)
     assert run(main, ["weights", "use", "redy"]).exit_code == 1
-    assert models.default() == str(file)
+    assert models.stored_choice() == str(file)
     assert run(main, ["weights", "use", "--none"]).exit_code == 0
-    assert models.default() is None
+    assert models.stored_choice() is None
     assert run(main, ["weights", "use"]).exit_code == 2
-    models.use("ready")
-    (models.home() / "weights.json").write_text("{")
+    models.store_choice("ready")
+    (models.config_dir() / "weights.json").write_text("{")
     with pytest.raises(InpaintError, match="--none"):
-        models.default()
+        models.stored_choice()
 
 
 def test_inspect_and_models_on_the_command_line(file, tmp_path, monkeypatch, plugins):
@@ -305,31 +307,34 @@ def test_a_copy_to_give_away_is_half_as_large_and_says_its_licence(file):
     line = ["weights", "export", str(file), "-o", str(copy), "--half", "--note", "licence=mine"]
     told = CliRunner().invoke(main, line)
     assert told.exit_code == 0, told.output
-    before, after = weights.inspect(file), weights.inspect(copy)
+    before, after = weights.inspect_weights(file), weights.inspect_weights(copy)
     assert after.header == {**before.header, "licence": "mine"}
     assert {kind for kind, _ in after.tensors.values()} == {"F16"}
-    given, own = weights.read(copy).net.state_dict(), weights.read(file).net.state_dict()
+    given, own = (
+        weights.read_weights(copy).net.state_dict(),
+        weights.read_weights(file).net.state_dict(),
+    )
     assert all(torch.equal(given[key], own[key].half().float()) for key in own)
     again = CliRunner().invoke(main, line)
     assert again.exit_code == 1
     assert "--overwrite" in again.stderr
-    assert weights.inspect(copy) == after
+    assert weights.inspect_weights(copy) == after
 
 
 def test_a_folder_of_the_same_name_does_not_hide_weights(file, tmp_path, monkeypatch):
     monkeypatch.setenv("INPAINT_WEIGHTS_DIR", str(file.parent))
     monkeypatch.chdir(tmp_path)
     (tmp_path / file.stem).mkdir()
-    assert models.locate(file.stem) == file
+    assert models.locate_weights(file.stem) == file
 
 
 def test_a_copy_cannot_say_it_is_something_else_or_lose_numbers(file):
     copy = file.with_name("copy.safetensors")
     with pytest.raises(WeightsError, match=r"architecture .* cannot be changed"):
-        weights.export(file, copy, half=False, notes={"architecture": "other"})
-    model = weights.read(file)
+        weights.export_weights(file, copy, half=False, notes={"architecture": "other"})
+    model = weights.read_weights(file)
     model.net.conv.weight.data[0] = 1e6
-    weights.write(file, "tiny", Width(), model.net)
+    weights.write_weights(file, "tiny", Width(), model.net)
     with pytest.raises(WeightsError, match="do not fit into 16 bits"):
-        weights.export(file, copy, half=True, notes={})
+        weights.export_weights(file, copy, half=True, notes={})
     assert not copy.exists()

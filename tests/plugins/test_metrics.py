@@ -458,15 +458,15 @@ def test_lpips_is_the_package_given_the_same_trunk(trunk, monkeypatch):
 
 def test_published_weights_are_asked_for_and_random_ones_are_said():
     for name in ("fid", "lpips", "u-ids", "p-ids"):
-        metric = registry.load("metrics", name)
+        metric = registry.load_plugin("metrics", name)
         assert metric().weights == "published"
         assert metric().note() == ""
         assert "random" in metric(weights="random").note()
 
 
 def test_every_metric_is_of_one_of_the_two_forms_and_says_which_way_is_better():
-    for name in registry.found("metrics"):
-        metric = registry.load("metrics", name)
+    for name in registry.find_plugins("metrics"):
+        metric = registry.load_plugin("metrics", name)
         assert issubclass(metric, ImageMetric) != issubclass(metric, SetMetric)
         assert metric.better in ("higher", "lower")
         assert metric.__doc__

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from toy import RECIPE, photos
 
 from inpaint_cli import registry
-from inpaint_cli.api.stages import Optimizer, Schedule, Stage, overlaid
+from inpaint_cli.api.stages import Optimizer, Schedule, Stage, overlay_settings
 from inpaint_cli.cli import main
 from inpaint_cli.errors import RecipeError
 from inpaint_cli.recipe import read as recipe
-from inpaint_cli.training.build import build, check, fitted
+from inpaint_cli.training.build import build_training, check_recipe, check_section
 
-SHELF = sorted(recipe.shelf().glob("*.yaml"))
+SHELF = sorted(recipe.recipes_dir().glob("*.yaml"))
 
 
 def inpaint(*args):
@@ -47,14 +47,14 @@ def inpaint(*args):
 def test_a_wrong_recipe_is_told_at_its_line(toy_recipe, change, told):
     toy_recipe.write_text(RECIPE.replace("lr: 1e-3", change))
     with pytest.raises(RecipeError) as error:
-        recipe.read(toy_recipe)
+        recipe.read_recipe(toy_recipe)
     assert told in str(error.value)
 
 
 def test_all_errors_are_told_at_once(toy_recipe):
     toy_recipe.write_text(RECIPE.replace("size: 32", "size: 0").replace("last: 20", "lasts: 20"))
     with pytest.raises(RecipeError) as error:
-        recipe.read(toy_recipe)
+        recipe.read_recipe(toy_recipe)
     told = str(error.value).splitlines()
     assert [line.split(": ")[1] for line in told] == ["data.size", "keep.lasts"]
     assert "no setting named 'lasts'; did you mean 'last'?" in told[1]
@@ -77,7 +77,7 @@ def test_what_is_no_recipe_is_refused(tmp_path, text, told):
     path = tmp_path / "r.yaml"
     path.write_text(text)
     with pytest.raises(RecipeError) as error:
-        recipe.read(path)
+        recipe.read_recipe(path)
     assert told in str(error.value)
 
 
@@ -85,7 +85,7 @@ def test_what_is_no_file_is_refused(tmp_path):
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
     for name, told in (("binary.yaml", "UTF-8"), (".", "directory"), ("none.yaml", "No such")):
         with pytest.raises(RecipeError, match=told):
-            recipe.read(tmp_path / name)
+            recipe.read_recipe(tmp_path / name)
 
 
 @pytest.mark.parametrize(
@@ -162,36 +162,38 @@ def test_lint_names_the_line_of_an_unknown_architecture(toy_recipe):
 
 
 def test_settings_are_laid_over_the_tasks_own(toy_recipe):
-    plan, source = recipe.read(toy_recipe, ["batch=6", "architectures.toy.stages.fill.batch=4"])
-    built = build("toy", plan, source)
+    plan, source = recipe.read_recipe(
+        toy_recipe, ["batch=6", "architectures.toy.stages.fill.batch=4"]
+    )
+    built = build_training("toy", plan, source)
     assert [stage.batch for stage in built.plan.values()] == [6, 4]
     assert built.plan["fill"].optimizer_of("critic").betas == (0, 0.9)
     assert built.plan["fill"].optimizer_of("fill") == Optimizer()
     assert built.plan["prior"].optimizer.lr == 1e-3
-    assert [s.steps for s in build("toy", plan, source, steps=1).plan.values()] == [1, 1]
+    assert [s.steps for s in build_training("toy", plan, source, steps=1).plan.values()] == [1, 1]
 
 
 def test_a_phases_optimiser_is_laid_over_the_stages():
     stage = Stage(optimizer=Optimizer(kind="sgd", lr=1), optimizers={"critic": Optimizer(lr=2)})
     assert stage.optimizer_of("critic") == Optimizer(kind="sgd", lr=2)
-    again = overlaid(stage, Stage(optimizers={"critic": Optimizer(momentum=0.5)}))
+    again = overlay_settings(stage, Stage(optimizers={"critic": Optimizer(momentum=0.5)}))
     assert again.optimizer_of("critic") == Optimizer(kind="sgd", lr=2, momentum=0.5)
 
 
 def test_a_resolved_recipe_is_itself_when_read_again(toy_recipe, tmp_path):
-    plan, source = recipe.read(toy_recipe)
-    resolved = build("toy", plan, source).recipe
+    plan, source = recipe.read_recipe(toy_recipe)
+    resolved = build_training("toy", plan, source).recipe
     path = tmp_path / "resolved.yaml"
-    path.write_text(recipe.dump(resolved))
-    again, source = recipe.read(path)
+    path.write_text(recipe.dump_recipe(resolved))
+    again, source = recipe.read_recipe(path)
     assert again == resolved
-    assert build("toy", again, source).recipe == resolved
+    assert build_training("toy", again, source).recipe == resolved
     assert "lr: 0.0001" in path.read_text()  # a default that no one has written
 
 
 def test_differences_are_named():
     one, other = {"a": 1, "b": {"c": 2, "d": 3}}, {"a": 1, "b": {"c": 4}, "e": 5}
-    assert list(recipe.differences(one, other)) == [
+    assert list(recipe.settings_differences(one, other)) == [
         ("b.c", 2, 4),
         ("b.d", 3, None),
         ("e", None, 5),
@@ -221,23 +223,23 @@ def test_schedules_by_hand():
 
 @pytest.mark.parametrize("path", SHELF, ids=lambda path: path.stem)
 def test_every_shipped_recipe_fits_every_architecture_it_names(path):
-    check(*recipe.read(path))
+    check_recipe(*recipe.read_recipe(path))
 
 
 @pytest.mark.parametrize("path", SHELF, ids=lambda path: path.stem)
 def test_every_architecture_fits_every_shipped_recipe(path):
     """By its own defaults, where the recipe has no section for it."""
-    plan, source = recipe.read(path)
-    for name in registry.found("architectures"):
-        if registry.load("architectures", name).task is not None:
-            *_, stages = fitted(name, plan, source)
+    plan, source = recipe.read_recipe(path)
+    for name in registry.find_plugins("architectures"):
+        if registry.load_plugin("architectures", name).task is not None:
+            *_, stages = check_section(name, plan, source)
             assert all(stage.batch for stage in stages.values())
 
 
 def test_spn_is_trained_as_its_authors_did():
-    plan, source = recipe.read(recipe.find("spn"))
+    plan, source = recipe.read_recipe(recipe.find_recipe("spn"))
     assert (plan.data.fit, plan.precision, plan.ema.decay) == ("stretch", "full", 0)
-    stages = {name: fitted(name, plan, source)[-1].values() for name in plan.architectures}
+    stages = {name: check_section(name, plan, source)[-1].values() for name in plan.architectures}
     assert {name: [stage.steps for stage in stages[name]] for name in stages} == {
         "spn": [111_720, 27_930],
         "spn-p": [111_720, 18_620],
@@ -287,8 +289,8 @@ def test_what_is_listed_or_reported_is_printed_as_json_too(toy_recipe):
 
 def test_a_recipe_is_a_path_or_a_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert recipe.find("smoke") == recipe.shelf() / "smoke.yaml"
+    assert recipe.find_recipe("smoke") == recipe.recipes_dir() / "smoke.yaml"
     Path("mine.yaml").write_text(RECIPE)
-    assert recipe.find("mine.yaml") == Path("mine.yaml")
+    assert recipe.find_recipe("mine.yaml") == Path("mine.yaml")
     with pytest.raises(RecipeError, match="no recipe named"):
-        recipe.find("other.yaml")
+        recipe.find_recipe("other.yaml")

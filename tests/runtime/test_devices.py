@@ -9,12 +9,12 @@ from inpaint_cli.runtime import devices
 
 def test_auto_takes_the_first_that_is_there(monkeypatch):
     there = {"cpu"}
-    monkeypatch.setattr(devices, "available", lambda kind: kind in there)
-    assert devices.device() == torch.device("cpu")
+    monkeypatch.setattr(devices, "has_device", lambda kind: kind in there)
+    assert devices.choose_device() == torch.device("cpu")
     there.add("mps")
-    assert devices.device("auto") == torch.device("mps")
+    assert devices.choose_device("auto") == torch.device("mps")
     there.add("cuda")
-    assert devices.device("auto") == torch.device("cuda")
+    assert devices.choose_device("auto") == torch.device("cuda")
 
 
 @pytest.mark.parametrize(
@@ -27,25 +27,25 @@ def test_auto_takes_the_first_that_is_there(monkeypatch):
 )
 def test_devices_that_are_not_there(name, told):
     with pytest.raises(InpaintError, match=told):
-        devices.device(name)
+        devices.choose_device(name)
 
 
 def test_precision_is_limited_by_what_the_model_allows():
     cpu = torch.device("cpu")
-    assert devices.precision("auto", ("full", "bf16"), cpu) == "full"
-    assert devices.precision("bf16", ("full", "bf16"), cpu) == "bf16"
+    assert devices.choose_precision("auto", ("full", "bf16"), cpu) == "full"
+    assert devices.choose_precision("bf16", ("full", "bf16"), cpu) == "bf16"
     with pytest.raises(InpaintError, match="not sound in fp16; it allows full, bf16"):
-        devices.precision("fp16", ("full", "bf16"), cpu)
+        devices.choose_precision("fp16", ("full", "bf16"), cpu)
 
 
 def test_auto_is_bf16_on_cuda_where_it_is_native(monkeypatch):
     native = True
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: native)
     cuda = torch.device("cuda")
-    assert devices.precision("auto", ("full", "bf16"), cuda) == "bf16"
-    assert devices.precision("auto", ("full",), cuda) == "full"
+    assert devices.choose_precision("auto", ("full", "bf16"), cuda) == "bf16"
+    assert devices.choose_precision("auto", ("full",), cuda) == "full"
     native = False
-    assert devices.precision("auto", ("full", "bf16"), cuda) == "full"
+    assert devices.choose_precision("auto", ("full", "bf16"), cuda) == "full"
 
 
 def test_autocast_reaches_convolutions():
@@ -69,13 +69,13 @@ def test_autocast_reaches_convolutions():
     ],
 )
 def test_out_of_memory_is_told_from_bugs(error, yes):
-    assert devices.out_of_memory(error) is yes
+    assert devices.is_out_of_memory(error) is yes
 
 
 def test_an_allocation_that_cannot_be_is_out_of_memory():
     with pytest.raises(RuntimeError) as error:
         torch.empty(2**50)
-    assert devices.out_of_memory(error.value)
+    assert devices.is_out_of_memory(error.value)
 
 
 def test_memory_is_kept_once(monkeypatch):
@@ -83,8 +83,8 @@ def test_memory_is_kept_once(monkeypatch):
     library = SimpleNamespace(mallopt=lambda *call: calls.append(call) or 1)
     monkeypatch.setattr(devices, "sys", SimpleNamespace(platform="linux"))
     monkeypatch.setattr(devices, "ctypes", SimpleNamespace(CDLL=lambda name: library))
-    devices.keep_memory.cache_clear()
-    assert devices.keep_memory()
-    assert devices.keep_memory()
+    devices.keep_freed_memory.cache_clear()
+    assert devices.keep_freed_memory()
+    assert devices.keep_freed_memory()
     assert sorted(calls) == [(-4, 0), (-1, 2**31 - 1)]
-    devices.keep_memory.cache_clear()
+    devices.keep_freed_memory.cache_clear()

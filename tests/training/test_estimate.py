@@ -3,14 +3,14 @@
 import pytest
 
 from inpaint_cli.recipe import read as recipe
-from inpaint_cli.training.build import build
-from inpaint_cli.training.estimate import activations, room, size
+from inpaint_cli.training.build import build_training
+from inpaint_cli.training.estimate import activation_bytes, memory_lines, size_text
 
 
 @pytest.fixture
 def built(toy_recipe):
     """The toy by its recipe, with changes."""
-    return lambda *changes: build("toy", *recipe.read(toy_recipe, changes))
+    return lambda *changes: build_training("toy", *recipe.read_recipe(toy_recipe, changes))
 
 
 PRIOR, BODY, CRITIC = 2368, 1859, 261  # parameters that learn in stage prior, and in stage fill
@@ -38,15 +38,15 @@ def test_memory_is_that_of_the_most_costly_stage_by_the_optimiser_of_each_phase(
     built, changes, learn, numbers
 ):
     changes = [f"architectures.toy.stages.{change}" for change in changes]
-    memory, _ = room(built("architectures.toy.model.width=64", *changes))
-    assert (f"optimisers {size(4 * numbers)}, " in memory) == (numbers > 0)
-    assert (f"gradients {size(4 * learn)}" in memory) == (learn > 0)
+    memory, _ = memory_lines(built("architectures.toy.model.width=64", *changes))
+    assert (f"optimisers {size_text(4 * numbers)}, " in memory) == (numbers > 0)
+    assert (f"gradients {size_text(4 * learn)}" in memory) == (learn > 0)
     assert "cannot be foreseen" not in memory
 
 
 def test_a_skipped_stage_needs_no_activations(built):
     skipped = "architectures.toy.stages.prior.steps=0"
-    alone = activations(built(skipped))
+    alone = activation_bytes(built(skipped))
     assert alone is not None
-    assert alone == activations(built(skipped, "architectures.toy.stages.prior.batch=64"))
-    assert alone < activations(built("architectures.toy.stages.prior.batch=64"))
+    assert alone == activation_bytes(built(skipped, "architectures.toy.stages.prior.batch=64"))
+    assert alone < activation_bytes(built("architectures.toy.stages.prior.batch=64"))

@@ -20,24 +20,24 @@ from inpaint_cli import registry
 from inpaint_cli.api.architectures import Sizes
 from inpaint_cli.api.datasets import Images
 from inpaint_cli.api.stages import Stage
-from inpaint_cli.datasets.collection import Collection, decode, placed
+from inpaint_cli.datasets.collection import Collection, decode_image, place_image
 from inpaint_cli.errors import DataError
-from inpaint_cli.recipe.read import read
+from inpaint_cli.recipe.read import read_recipe
 from inpaint_cli.recipe.schema import Data
 from inpaint_cli.training.feed import (
     Feed,
-    Order,
-    Pictures,
-    Sample,
-    bad,
-    bucket,
-    buckets,
-    drawn,
-    fixed,
+    FeedOrder,
+    FeedSample,
+    TrainingSamples,
+    aspect_buckets,
+    draw_shape,
+    find_unreadable,
+    nearest_bucket,
+    validation_batches,
 )
 
-FILES = registry.load("datasets", "files")
-BOXES = registry.load("masks", "boxes")()
+FILES = registry.load_plugin("datasets", "files")
+BOXES = registry.load_plugin("masks", "boxes")()
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def folder(tmp_path_factory):
 def plan(tmp_path):
     path = tmp_path / "toy.yaml"
     path.write_text(RECIPE)
-    return read(path)[0]
+    return read_recipe(path)[0]
 
 
 class Rank:
@@ -121,11 +121,11 @@ def test_a_batch_that_cannot_be_shared_is_refused(folder, plan):
 
 @given(st.integers(1, 40), st.integers(0, 200), st.integers(0, 5))
 def test_an_epoch_has_every_image_once(count, start, seed):
-    order = Order(count, (seed,))
+    order = FeedOrder(count, (seed,))
     first = start // count * count
     assert sorted(order[first + n] for n in range(count)) == list(range(count))
     assert [order[start + n] for n in range(5)] == [
-        Order(count, (seed,))[start + n] for n in range(5)
+        FeedOrder(count, (seed,))[start + n] for n in range(5)
     ]
 
 
@@ -134,7 +134,7 @@ def test_an_epoch_has_every_image_once(count, start, seed):
     st.lists(st.sampled_from([(1, 2), (2, 1), (1, 1)]), min_size=1, max_size=30), st.integers(1, 6)
 )
 def test_batches_of_varied_shapes_have_one_shape_each(shapes, batch):
-    order = Order(len(shapes), (0,), shapes, batch)
+    order = FeedOrder(len(shapes), (0,), shapes, batch)
     epoch = [order[n] for n in range(len(order.epoch(0)))]
     assert set(epoch) == set(range(len(shapes)))
     assert max(Counter(epoch).values()) <= batch
@@ -145,17 +145,17 @@ def test_batches_of_varied_shapes_have_one_shape_each(shapes, batch):
 @given(st.integers(8, 512))
 def test_buckets_keep_the_area(size):
     step = max(size // 8, 1)
-    assert (size // step * step,) * 2 in buckets(size) or size % step
-    for height, width in buckets(size):
+    assert (size // step * step,) * 2 in aspect_buckets(size) or size % step
+    for height, width in aspect_buckets(size):
         assert height % step == width % step == 0
         assert 0.7 * size * size <= height * width <= size * size
-    assert bucket((300, 100), size)[0] > bucket((300, 100), size)[1]
+    assert nearest_bucket((300, 100), size)[0] > nearest_bucket((300, 100), size)[1]
 
 
 def test_varied_shapes_are_trained_on(folder, plan):
     stream = feed(folder, plan, batch=2, fit="buckets", size=32)("one", 0)
     shapes = {tuple(image.shape[-2:]) for image, _ in take(stream, 12)}
-    assert shapes == {bucket(s, 32) for s in ((40, 48), (48, 36), (32, 32))}
+    assert shapes == {nearest_bucket(s, 32) for s in ((40, 48), (48, 36), (32, 32))}
     assert len(shapes) == 3
 
 
@@ -175,16 +175,16 @@ def picture(height, width):
 
 def test_images_are_placed_as_asked():
     image = picture(40, 60)
-    assert torch.equal(placed(image, (40, 40), "cover", at=(0, 0)), image[:, :, :40])
-    assert torch.equal(placed(image, (40, 40), "cover", at=(1, 1)), image[:, :, 20:])
-    assert torch.equal(placed(image, (40, 40), "cover"), image[:, :, 10:50])
-    assert torch.equal(placed(image, (8, 8), "native", at=(0, 1)), image[:, :8, 52:])
-    assert torch.equal(placed(image, (40, 60), "cover", flip=True), image.flip(2))
-    assert placed(image, (64, 64), "native").shape == (3, 64, 64)
-    assert placed(image, (30, 20), "stretch").shape == (3, 30, 20)
-    zoomed = placed(image, (20, 20), "cover", zoom=2.0)  # 40x60 stays, its middle is cut out
+    assert torch.equal(place_image(image, (40, 40), "cover", at=(0, 0)), image[:, :, :40])
+    assert torch.equal(place_image(image, (40, 40), "cover", at=(1, 1)), image[:, :, 20:])
+    assert torch.equal(place_image(image, (40, 40), "cover"), image[:, :, 10:50])
+    assert torch.equal(place_image(image, (8, 8), "native", at=(0, 1)), image[:, :8, 52:])
+    assert torch.equal(place_image(image, (40, 60), "cover", flip=True), image.flip(2))
+    assert place_image(image, (64, 64), "native").shape == (3, 64, 64)
+    assert place_image(image, (30, 20), "stretch").shape == (3, 30, 20)
+    zoomed = place_image(image, (20, 20), "cover", zoom=2.0)  # 40x60 stays, its middle is cut out
     assert torch.equal(zoomed, image[:, 10:30, 20:40])
-    small = placed(image, (60, 60), "cover", zoom=2 / 3, at=(0.25, 1.0))  # 40x60 as it is
+    small = place_image(image, (60, 60), "cover", zoom=2 / 3, at=(0.25, 1.0))  # 40x60 as it is
     assert torch.equal(small[:, 5:45], image)
     assert torch.equal(small[:, :5], image[:, 1:6].flip(1))
     assert torch.equal(small[:, 45:], image[:, 24:39].flip(1))
@@ -192,7 +192,7 @@ def test_images_are_placed_as_asked():
 
 def test_scaling_is_pillows():
     image = picture(90, 120)
-    ours = placed(image, (31, 41), "stretch").permute(1, 2, 0).numpy().astype(int)
+    ours = place_image(image, (31, 41), "stretch").permute(1, 2, 0).numpy().astype(int)
     theirs = Image.fromarray(image.permute(1, 2, 0).numpy()).resize(
         (41, 31), Image.Resampling.BILINEAR
     )
@@ -219,7 +219,7 @@ def test_decoding_is_pillows_upright_and_in_colour():
         truth = Image.open(io.BytesIO(data)).convert("RGB")
         if expected == "turned":
             truth = truth.transpose(Image.Transpose.ROTATE_270)
-        ours = decode(data, "x").permute(1, 2, 0).numpy()
+        ours = decode_image(data, "x").permute(1, 2, 0).numpy()
         assert np.array_equal(ours, np.asarray(truth))
 
 
@@ -228,10 +228,10 @@ def test_a_large_jpeg_may_be_decoded_at_a_part_of_its_size(tmp_path, plan):
     rough = Image.fromarray(rng.integers(0, 256, (8, 9, 3), dtype=np.uint8)).resize((288, 256))
     data = encoded(rough, "JPEG")
     for enough, height in ((257, 256), (128, 128), (65, 128), (64, 64), (32, 32), (1, 32)):
-        assert decode(data, "x", enough=enough).shape[1] == height
-    assert decode(encoded(rough, "PNG"), "x", enough=1).shape[1] == 256
-    whole = placed(decode(data, "x"), (40, 45), "stretch").int()
-    part = placed(decode(data, "x", enough=60), (40, 45), "stretch").int()
+        assert decode_image(data, "x", enough=enough).shape[1] == height
+    assert decode_image(encoded(rough, "PNG"), "x", enough=1).shape[1] == 256
+    whole = place_image(decode_image(data, "x"), (40, 45), "stretch").int()
+    part = place_image(decode_image(data, "x", enough=60), (40, 45), "stretch").int()
     assert (whole - part).abs().float().mean() < 2
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "0.jpg").write_bytes(data)
@@ -303,7 +303,7 @@ PUBLISHED = {
 def test_published_splits(name, monkeypatch):
     names, (last, train, first, val) = PUBLISHED[name]
     monkeypatch.setattr("inpaint_images.files.listed", lambda root: names)
-    schema: type[Images] = registry.load("datasets", name)
+    schema: type[Images] = registry.load_plugin("datasets", name)
     found = schema.model_validate({"split": "train"}).names(Path("x"))
     assert (found[-1], len(found)) == (last, train)
     found = schema.model_validate({"split": "val"}).names(Path("x"))
@@ -317,7 +317,7 @@ def test_published_splits(name, monkeypatch):
 
 def test_places2_leaves_the_test_images_out(monkeypatch):
     names = ["train/a/1.jpg", "val/Places365_val_00000001.jpg", "test/Places365_test_00000001.jpg"]
-    schema = registry.load("datasets", "places2")
+    schema = registry.load_plugin("datasets", "places2")
     monkeypatch.setattr("inpaint_images.files.listed", lambda root: names)
     counted = []
     monkeypatch.setattr(
@@ -334,7 +334,7 @@ def test_bad_images_are_listed_and_stop_a_training(folder, plan, tmp_path):
     (broken / "1.jpg").write_bytes(data[: len(data) // 2])
     (broken / "2.jpg").write_bytes(b"not a picture")
     for workers in (0, 2):
-        told = dict(bad(Collection.at(FILES(), broken), workers))
+        told = dict(find_unreadable(Collection.at(FILES(), broken), workers))
         assert [name for name, wrong in told.items() if wrong] == ["1.jpg", "2.jpg"]
         assert "2.jpg is not a picture" in (told["2.jpg"] or "")
         with pytest.raises(
@@ -344,20 +344,24 @@ def test_bad_images_are_listed_and_stop_a_training(folder, plan, tmp_path):
 
 
 def test_masks_that_are_gone_stop_a_training_without_a_word_on_images(folder, plan):
-    nowhere = registry.load("masks", "files")(path="nowhere")
-    told = Pictures(Collection.at(FILES(), folder), nowhere, plan.data, (0,))[Sample(0, 0, (8, 8))]
+    nowhere = registry.load_plugin("masks", "files")(path="nowhere")
+    told = TrainingSamples(Collection.at(FILES(), folder), nowhere, plan.data, (0,))[
+        FeedSample(0, 0, (8, 8))
+    ]
     assert told == "there is no nowhere to take masks from; check the name"
 
 
 def test_validation_samples_never_change(folder, plan):
     collection = Collection.at(FILES(), folder)
-    whole = list(fixed(collection, BOXES, plan, 5))
-    shares = [list(fixed(collection, BOXES, plan, 5, rank=r, world=2)) for r in range(2)]
+    whole = list(validation_batches(collection, BOXES, plan, 5))
+    shares = [
+        list(validation_batches(collection, BOXES, plan, 5, rank=r, world=2)) for r in range(2)
+    ]
     assert [n for n, _ in whole] == [0, 1, 2, 3, 4]
     for n, batch in (*shares[0], *shares[1]):
         assert torch.equal(batch.image, whole[n][1].image)
         assert torch.equal(batch.mask, whole[n][1].mask)
-    assert len(list(fixed(collection, BOXES, plan, 0))) == 12
+    assert len(list(validation_batches(collection, BOXES, plan, 0))) == 12
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data is not here")
@@ -394,7 +398,7 @@ def test_label_maps_go_the_way_of_their_images(tmp_path, plan):
 
 @given(st.integers(0, 10**6))
 def test_drawn_shapes_keep_the_area_and_the_papers_proportions(n):
-    height, width = drawn(Data(size=512, fit="margins"), (0, n))
+    height, width = draw_shape(Data(size=512, fit="margins"), (0, n))
     assert abs(height * width / 512**2 - 1) < 0.005  # IN2's specification, item 15
     assert 0.745 < height / width < 1.785
 
@@ -402,8 +406,8 @@ def test_drawn_shapes_keep_the_area_and_the_papers_proportions(n):
 @pytest.mark.parametrize(("aspect", "shape"), [(16 / 9, (683, 384)), (4 / 3, (591, 443))])
 def test_drawn_shapes_are_the_papers_test_sizes(aspect, shape):
     data = Data(size=512, fit="margins", aspects=(aspect, aspect), square=0)
-    assert drawn(data, (0,)) == shape
-    assert drawn(data.model_copy(update={"square": 1}), (0,)) == (512, 512)
+    assert draw_shape(data, (0,)) == shape
+    assert draw_shape(data.model_copy(update={"square": 1}), (0,)) == (512, 512)
 
 
 @pytest.mark.parametrize("world", [1, 2])
@@ -424,20 +428,22 @@ def test_margins_leave_the_middle_in(folder, plan, monkeypatch):
     """A crop leaves a quarter or more of what is cut on either side, as the paper's faces need."""
     places = []
     monkeypatch.setattr(
-        "inpaint_cli.training.feed.placed",
+        "inpaint_cli.training.feed.place_image",
         lambda image, *, at, **_: places.extend(at) or image,
     )
     made = feed(folder, plan, fit="margins", size=32)
-    pictures = Pictures(made.collection, BOXES, made.recipe.data, (0, 0))
+    pictures = TrainingSamples(made.collection, BOXES, made.recipe.data, (0, 0))
     for n in range(30):
-        pictures[Sample(n, 0, (32, 32))]
+        pictures[FeedSample(n, 0, (32, 32))]
     assert 0.25 <= min(places) < 0.3 < 0.7 < max(places) <= 0.75
 
 
 def test_validation_shapes_vary_but_never_change(folder, plan):
     plan = plan.model_copy(update={"data": Data(size=48, fit="margins", square=0)})
     collection = Collection.at(FILES(), folder)
-    first, again = ([b.image for _, b in fixed(collection, BOXES, plan, 6)] for _ in range(2))
+    first, again = (
+        [b.image for _, b in validation_batches(collection, BOXES, plan, 6)] for _ in range(2)
+    )
     assert len({image.shape for image in first}) > 3
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
 

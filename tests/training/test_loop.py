@@ -18,7 +18,7 @@ from inpaint_cli.api.architectures import Phase
 from inpaint_cli.api.settings import Settings
 from inpaint_cli.api.stages import Optimizer, Schedule, Stage
 from inpaint_cli.errors import PluginError, RecipeError
-from inpaint_cli.training.loop import train
+from inpaint_cli.training.loop import train_stages
 
 PLAN = ToyTask.plan
 
@@ -36,7 +36,7 @@ def go(task, steps=10, accumulate=1, state=None, precision="no", plan=PLAN):
         return batches()(stage, first * accumulate)
 
     seen = []
-    for step in train(task, plan, parts, accelerator, state=state):
+    for step in train_stages(task, plan, parts, accelerator, state=state):
         seen.append(step)
         if step.done == steps:
             break
@@ -99,7 +99,7 @@ def test_phases_take_turns():
 
 def test_a_phase_leaves_no_gradient_on_what_it_does_not_train():
     task = toy()
-    for step in train(task, PLAN, batches(), accelerate()):
+    for step in train_stages(task, PLAN, batches(), accelerate()):
         assert [n for n, p in task.named_parameters() if p.grad is not None] == [], step.done
 
 
@@ -192,7 +192,7 @@ def test_a_batch_in_parts_is_the_batch(accumulate):
             yield type(whole)(whole.image[part], whole.mask[part])
 
     plan = {"fill": Stage(steps=1, optimizer=Optimizer(kind="sgd", lr=0.1))}
-    (step,) = train(task, plan, parts, accelerate(accumulate))
+    (step,) = train_stages(task, plan, parts, accelerate(accumulate))
     loss = F.l1_loss(reference(whole.visible, whole.mask), whole.image)
     loss.backward()
     assert float(step.losses["fill/l1"]) == pytest.approx(float(loss.detach()), rel=1e-6)
@@ -206,7 +206,7 @@ def test_clipping_bounds_the_step():
         task = PlainTask(PlainNet(), Settings())
         before = task.net.body.weight.detach().clone()
         plan = {"fill": Stage(steps=1, clip=clip, optimizer=Optimizer(kind="sgd", lr=1.0))}
-        next(train(task, plan, batches(), accelerate()))
+        next(train_stages(task, plan, batches(), accelerate()))
         assert ((task.net.body.weight - before).norm() > 1.1e-4) == moved
 
 
@@ -217,7 +217,7 @@ for accumulate in (1, 2):
     a = accelerate(accumulate)
     assert a.num_processes == 2, a.num_processes
     task = toy(seed=a.process_index)  # to be made one by the loop
-    for step in train(task, PLAN, batches(a.process_index), a):
+    for step in train_stages(task, PLAN, batches(a.process_index), a):
         pass
     for k, v in task.state_dict().items():
         both = a.gather(v[None].contiguous())

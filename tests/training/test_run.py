@@ -23,12 +23,12 @@ from inpaint_cli.cli import main
 from inpaint_cli.errors import InpaintError, TrainingError, WeightsError
 from inpaint_cli.models import weights
 from inpaint_cli.recipe import schema
-from inpaint_cli.recipe.read import read
+from inpaint_cli.recipe.read import read_recipe
 from inpaint_cli.recipe.schema import Ema
 from inpaint_cli.training import run
-from inpaint_cli.training.checkpoint import Folder, initialise, read_state, write_state
-from inpaint_cli.training.ema import Average
-from inpaint_cli.training.log import Log, lines
+from inpaint_cli.training.checkpoint import RunFolder, load_matching, read_state, write_state
+from inpaint_cli.training.ema import AveragedNetwork
+from inpaint_cli.training.log import RunLog, read_log
 
 
 @pytest.fixture(scope="module")
@@ -51,14 +51,14 @@ def toys(site, tmp_path, monkeypatch):
 def go(site, folder, *overrides, architecture="toy", **options):
     AcceleratorState._reset_state(reset_partial_state=True)
     GradientState._reset_state()
-    plan, source = read(site / "toy.yaml", overrides)
+    plan, source = read_recipe(site / "toy.yaml", overrides)
     given = {"data": site / "photos", "folder": folder and Path(folder), "workers": 0} | options
-    return run.run(architecture, plan, source, run.Options(**given))
+    return run.run_training(architecture, plan, source, run.TrainOptions(**given))
 
 
 def tensors(folder, step=None):
-    states = Folder(Path(folder)).states()
-    state = read_state(states[-1] if step is None else Folder(Path(folder)).kept(step)[0])
+    states = RunFolder(Path(folder)).states()
+    state = read_state(states[-1] if step is None else RunFolder(Path(folder)).kept(step)[0])
     return {f"{part}.{k}": v for part in ("task", "average") for k, v in state[part].items()}
 
 
@@ -70,7 +70,7 @@ def same(one, other):
 
 def cut(folder, step):
     """Leave in `folder` what a run killed after `step` would have left."""
-    for path in Folder(folder).states():
+    for path in RunFolder(folder).states():
         if int(path.stem.split("-")[1]) > step:
             path.unlink()
 
@@ -82,14 +82,14 @@ def test_a_run_cut_anywhere_ends_with_the_same_bits(toys, precision, workers):
     outcome = go(toys, "whole", *changes, workers=workers)
     assert (outcome.done, outcome.interrupted) == (10, False)
     whole = tensors("whole")
-    log = [line["step"] for line in lines(Path("whole/log.jsonl")) if line["event"] == "train"]
+    log = [line["step"] for line in read_log(Path("whole/log.jsonl")) if line["event"] == "train"]
     assert log == sorted(set(log))
     for step in (1, 4, 7) if workers == 0 else (4, 5):
         cut(Path("whole"), step)
         go(toys, "whole", *changes, workers=2 - workers, resume=True)
         same(tensors("whole"), whole)
         again = [
-            line["step"] for line in lines(Path("whole/log.jsonl")) if line["event"] == "train"
+            line["step"] for line in read_log(Path("whole/log.jsonl")) if line["event"] == "train"
         ]
         assert again == sorted(set(again))
 
@@ -111,10 +111,10 @@ def test_killed_or_interrupted_it_goes_on(toys, tmp_path):
     steps = ["--set", "architectures.toy.stages.fill.steps=300"]
     folder = tmp_path / "run"
     process = subprocess.Popen(inpaint(toys, folder, *steps), env=environment(toys))
-    wait_for(lambda: len(Folder(folder).states()) > 3, process)
+    wait_for(lambda: len(RunFolder(folder).states()) > 3, process)
     process.kill()
     process.wait()
-    killed = Folder(folder).states()[-1]
+    killed = RunFolder(folder).states()[-1]
     assert list(folder.glob("*.tmp")) == []
     process = subprocess.Popen(
         inpaint(toys, folder, *steps, "--resume"),
@@ -122,11 +122,11 @@ def test_killed_or_interrupted_it_goes_on(toys, tmp_path):
         stderr=subprocess.PIPE,
         text=True,
     )
-    wait_for(lambda: Folder(folder).states()[-1] > killed, process)
+    wait_for(lambda: RunFolder(folder).states()[-1] > killed, process)
     process.send_signal(signal.SIGTERM)
     _, told = process.communicate()
     assert process.returncode == 130, told
-    last = read_state(Folder(folder).states()[-1])["done"]
+    last = read_state(RunFolder(folder).states()[-1])["done"]
     assert f"Stopped after step {last}. Go on with:" in told
     assert told.rstrip().endswith("--resume")
     go(toys, tmp_path / "whole", f"architectures.toy.stages.fill.steps={last - 4}")
@@ -154,18 +154,18 @@ def test_what_a_run_leaves(toys):
     resolved = yaml.safe_load((folder / "recipe.yaml").read_text())
     assert resolved["architectures"]["toy"]["task"]["momentum"] == 0.9
     assert (folder / "recipe.yaml").read_text().startswith("# inpaint-cli ")
-    events = lines(folder / "log.jsonl")
+    events = read_log(folder / "log.jsonl")
     assert [e["step"] for e in events if e["event"] == "train"] == [2, 4, 5, 6, 8, 10]
     scores = [e["scores"] for e in events if e["event"] == "validation"]
     assert [set(s) for s in scores] == [{"psnr-hole", "l1-hole", "ssim"}] * 2
-    model = weights.read(folder / "weights.safetensors")
+    model = weights.read_weights(folder / "weights.safetensors")
     assert model.header["step"] == "10"
     assert model.header["licence"] == "that of the training images"
     assert model.header["recipe"] == "a toy, to see that everything runs"
     average = {k[8:]: v for k, v in tensors(folder).items() if k.startswith("average.")}
     same(load_file(folder / "weights.safetensors"), average)
     best = max(scores, key=lambda s: s["psnr-hole"])["psnr-hole"]
-    header = weights.read(folder / "best.safetensors").header
+    header = weights.read_weights(folder / "best.safetensors").header
     assert float(header["psnr-hole"]) == pytest.approx(best, rel=1e-5)
     with Image.open(folder / "sheets" / "00000010.png") as sheet:
         assert sheet.width > 4 * 256
@@ -174,9 +174,9 @@ def test_what_a_run_leaves(toys):
 
 def test_the_recipe_it_leaves_can_be_run_again(toys):
     go(toys, "one")
-    plan, source = read(Path("one/recipe.yaml"))
-    options = run.Options(data=toys / "photos", folder=Path("two"), workers=0)
-    run.run("toy", plan, source, options)
+    plan, source = read_recipe(Path("one/recipe.yaml"))
+    options = run.TrainOptions(data=toys / "photos", folder=Path("two"), workers=0)
+    run.run_training("toy", plan, source, options)
     same(tensors("one"), tensors("two"))
 
 
@@ -206,7 +206,7 @@ def test_a_loss_that_is_not_finite_stops_it_by_name(toys):
     told = r"step 7, stage 'fill': the loss fill/l1 is inf; the last state saved is sound"
     with pytest.raises(TrainingError, match=told):
         go(toys, "run", "architectures.toy.task.explode=2")
-    assert read_state(Folder(Path("run")).states()[-1])["done"] == 6
+    assert read_state(RunFolder(Path("run")).states()[-1])["done"] == 6
     assert all(v.isfinite().all() for v in tensors("run").values() if v.is_floating_point())
 
 
@@ -223,7 +223,7 @@ def test_weights_that_are_not_finite_are_not_saved(toys, monkeypatch):
     monkeypatch.setattr(ToyTask, "after", spoil)
     with pytest.raises(TrainingError, match=r"step 3, stage 'prior': net.prior.bias is not finite"):
         go(toys, "run")
-    assert read_state(Folder(Path("run")).states()[-1])["done"] == 2
+    assert read_state(RunFolder(Path("run")).states()[-1])["done"] == 2
 
 
 def test_a_new_run_begins_from_weights(toys, capsys):
@@ -234,7 +234,7 @@ def test_a_new_run_begins_from_weights(toys, capsys):
     )
     torch.manual_seed(0)
     part = torch.nn.Conv2d(4, 8, 3, padding=1)
-    weights.write(Path("p.safetensors"), "toy", schema.Ema(), part)
+    weights.write_weights(Path("p.safetensors"), "toy", schema.Ema(), part)
     assert go(toys, "part", init=["prior=p.safetensors"]).done == 6
     assert "stage 'prior' is skipped" in capsys.readouterr().err
     same(
@@ -254,15 +254,15 @@ def test_a_new_run_begins_from_weights(toys, capsys):
 
 def test_a_full_disk_is_told_in_a_sentence(tmp_path):
     net, small = torch.nn.Linear(100, 100), tmp_path / "small.safetensors"
-    weights.write(small, "toy", schema.Ema(), torch.nn.Linear(10, 10))
+    weights.write_weights(small, "toy", schema.Ema(), torch.nn.Linear(10, 10))
     path, before = tmp_path / "new", resource.getrlimit(resource.RLIMIT_FSIZE)
     writers = [
         lambda: write_state(path, net.state_dict()),
-        lambda: weights.write(path, "toy", schema.Ema(), net),
-        lambda: weights.export(small, path, half=False, notes={}),
+        lambda: weights.write_weights(path, "toy", schema.Ema(), net),
+        lambda: weights.export_weights(small, path, half=False, notes={}),
     ]
     resource.setrlimit(resource.RLIMIT_FSIZE, (300, before[1]))
-    with Log(tmp_path / "log.jsonl", done=0, steps=1) as log:
+    with RunLog(tmp_path / "log.jsonl", done=0, steps=1) as log:
         resource.setrlimit(resource.RLIMIT_FSIZE, (300, before[1]))
         try:
             for write in writers:
@@ -286,26 +286,26 @@ def test_a_log_that_is_begun_again_is_never_half_a_log(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "replace", killed)
     with pytest.raises(KeyboardInterrupt):
-        Log(path, done=1, steps=2)
+        RunLog(path, done=1, steps=2)
     assert path.read_text() == whole
     monkeypatch.undo()
-    with Log(path, done=1, steps=2) as log:
+    with RunLog(path, done=1, steps=2) as log:
         log.note("train", 2, {"again": True})
-    assert [line["step"] for line in lines(path)] == [1, 2]
+    assert [line["step"] for line in read_log(path)] == [1, 2]
 
 
 def test_weights_that_do_not_fit_are_refused():
     net = torch.nn.Linear(2, 3)
     state = net.state_dict()
-    assert initialise(net, {"weight": state["weight"], "x": state["bias"]}, "w") == [
+    assert load_matching(net, {"weight": state["weight"], "x": state["bias"]}, "w") == [
         "w: 1 tensors matched, 1 missing, 1 unexpected",
         "  missing: bias",
         "  unexpected: x",
     ]
     with pytest.raises(WeightsError, match=r"weight is \[2\], but the network has \[3, 2\]"):
-        initialise(net, {"weight": torch.zeros(2)}, "w")
+        load_matching(net, {"weight": torch.zeros(2)}, "w")
     with pytest.raises(WeightsError, match="no tensor of this network"):
-        initialise(net, {"x": torch.zeros(2)}, "w")
+        load_matching(net, {"x": torch.zeros(2)}, "w")
 
 
 def test_a_stage_may_begin_from_the_averaged_network(toys):
@@ -321,14 +321,18 @@ def test_a_stage_may_begin_from_the_averaged_network(toys):
 
 def test_the_average_follows():
     net = torch.nn.Linear(1, 1)
-    average = Average(net, Ema(decay=0.5, warmup=False))
+    average = AveragedNetwork(net, Ema(decay=0.5, warmup=False))
     old = net.weight.detach().clone()
     with torch.no_grad():
         net.weight += 1
     average.update(net, 1)
     assert torch.allclose(average.net.weight, old + 0.5)
-    assert [Average(net, Ema(decay=0.9)).decay(n) for n in (0, 1, 1000)] == [0.1, 2 / 11, 0.9]
-    at_once = Average(net, Ema(decay=0))
+    assert [AveragedNetwork(net, Ema(decay=0.9)).decay(n) for n in (0, 1, 1000)] == [
+        0.1,
+        2 / 11,
+        0.9,
+    ]
+    at_once = AveragedNetwork(net, Ema(decay=0))
     with torch.no_grad():
         net.weight += 1
     at_once.update(net, 1)
@@ -345,7 +349,9 @@ def test_the_name_of_a_run_says_what_it_goes_without(toys, monkeypatch):
     monkeypatch.setattr("toy.ToyTask.without", lambda self: ["no-vgg"])
     outcome = go(toys, None)
     assert outcome.folder == Path("runs/toy-toy-no-vgg")
-    assert weights.read(outcome.folder / "weights.safetensors").header["without"] == "no-vgg"
+    assert (
+        weights.read_weights(outcome.folder / "weights.safetensors").header["without"] == "no-vgg"
+    )
 
 
 def test_the_command_line(toys):
@@ -395,7 +401,7 @@ def test_processes_agree_about_once_a_second(monkeypatch):
 
     def asked(seconds):
         """The first steps, of so many seconds each, after which they ask."""
-        accord, found = run.Accord([], Two(), since=0), []
+        accord, found = run.StopAgreement([], Two(), since=0), []
         for step in range(1, 40):
             monkeypatch.setattr("time.perf_counter", lambda now=step * seconds: now)
             before = accord.since
@@ -406,7 +412,7 @@ def test_processes_agree_about_once_a_second(monkeypatch):
     assert asked(5) == [*range(1, 40)]
     assert asked(0.4) == [1, *range(3, 40, 2)]
     assert asked(0.01) == [1, 11, 21, 31]
-    assert run.Accord([signal.SIGINT], Two())(1)
+    assert run.StopAgreement([signal.SIGINT], Two())(1)
 
 
 LAUNCH = """
@@ -424,7 +430,7 @@ def test_several_processes_stop_as_one_does(toys, tmp_path):
     _, _, _, *line = inpaint(toys, folder, "--set", "architectures.toy.stages.fill.steps=9999")
     line = [sys.executable, "-c", LAUNCH, *line, "--gpus", "2"]
     for stop in (lambda p: p.terminate(), lambda p: os.killpg(p.pid, signal.SIGINT)):
-        before = Folder(folder).states()[-1:]
+        before = RunFolder(folder).states()[-1:]
         process = subprocess.Popen(
             line,
             env=environment(toys),
@@ -432,14 +438,14 @@ def test_several_processes_stop_as_one_does(toys, tmp_path):
             text=True,
             start_new_session=True,
         )
-        wait_for(lambda old=before: Folder(folder).states()[-1:] > old, process)
+        wait_for(lambda old=before: RunFolder(folder).states()[-1:] > old, process)
         stop(process)
         _, told = process.communicate(timeout=120)
         assert process.returncode == 130, told
         assert "Traceback" not in told
         line = [*line[:3], *shlex.split(told.splitlines()[-1])[1:]]
         assert line[-3:] == ["--gpus", "2", "--resume"]
-    last = read_state(Folder(folder).states()[-1])["done"]
+    last = read_state(RunFolder(folder).states()[-1])["done"]
     assert f"Stopped after step {last}. Go on with:" in told
 
 
@@ -452,7 +458,7 @@ torch.set_num_threads(1)
 from test_run import go, run
 go(Path({site!r}), "two", {plain!r}, "batch=4", architecture="plain")
 go(Path({site!r}), "toys", architecture="toy")
-run.leave()
+run.leave_process_group()
 """
 
 
@@ -474,7 +480,7 @@ def test_two_processes_are_one(toys):
     for key, value in one.items():
         assert torch.allclose(value, two[key], rtol=1e-5, atol=1e-6), key
     scores = [
-        next(e["scores"] for e in lines(Path(run) / "log.jsonl") if e["event"] == "validation")
+        next(e["scores"] for e in read_log(Path(run) / "log.jsonl") if e["event"] == "validation")
         for run in ("one", "two")
     ]
     assert scores[0] == pytest.approx(scores[1], rel=1e-4)
