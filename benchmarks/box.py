@@ -28,8 +28,8 @@ from inpaint_cli.api.tensors import to_uint8
 from inpaint_cli.evaluation import protocols
 from inpaint_cli.evaluation.samples import model_results
 from inpaint_cli.reports import contact_sheet as sheets
-from inpaint_metrics.pixels import L1, PSNR
-from inpaint_metrics.ssim import SSIM
+from inpaint_plugins.metrics.pixels import L1, PSNR
+from inpaint_plugins.metrics.ssim import SSIM
 
 PEERS = ("telea", "ns", "biharmonic", "patchmatch")
 METRICS: dict[str, ImageMetric] = {

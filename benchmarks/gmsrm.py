@@ -14,8 +14,8 @@ import torch
 from peaks import peak
 from table import paired, record
 
-from inpaint_gmsrm import memory
-from inpaint_gmsrm.model import GMSRMNet, GMSRMSettings
+from inpaint_plugins.gmsrm import memory
+from inpaint_plugins.gmsrm.model import GMSRMNet, GMSRMSettings
 
 LAYERS = (  # pixels a side, channels in and out: the first convolution of each level at 256
     (4, 1024, 512),
@@ -31,7 +31,7 @@ SIDES = (256, 1024)  # of pictures whose peak is measured; the engine's windows 
 PEAK = """
 import torch
 from table import held
-from inpaint_gmsrm.model import GMSRMNet, GMSRMSettings
+from inpaint_plugins.gmsrm.model import GMSRMNet, GMSRMSettings
 torch.manual_seed(0)
 torch.set_num_threads(2)
 net = GMSRMNet(GMSRMSettings()).eval()

@@ -14,14 +14,14 @@ from table import paired, record
 from torch import Tensor
 from torch.nn import functional as F
 
-from inpaint_in2.attention import neighbourhood
-from inpaint_in2.model import IN2Net, IN2Settings
-from inpaint_lama.model import FourierNet, LaMaSettings
+from inpaint_plugins.in2.attention import neighbourhood
+from inpaint_plugins.in2.model import IN2Net, IN2Settings
+from inpaint_plugins.lama.model import FourierNet, LaMaSettings
 
 PROBE = """
 import sys, torch
 from table import held
-from inpaint_in2.model import IN2Net, IN2Settings
+from inpaint_plugins.in2.model import IN2Net, IN2Settings
 torch.set_num_threads(2)
 side = int(sys.argv[1])
 net = IN2Net(IN2Settings(rows=int(sys.argv[2]))).eval()

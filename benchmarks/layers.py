@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from inpaint_cli.layers.partial import PartialConv2d
-from inpaint_lama import LaMa
-from inpaint_lama.model import FourierNet, LaMaSettings
+from inpaint_plugins.lama import LaMa
+from inpaint_plugins.lama.model import FourierNet, LaMaSettings
 
 
 def lama(side: int) -> tuple[float, float]:

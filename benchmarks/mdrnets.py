@@ -10,8 +10,8 @@ from collections.abc import Callable
 import torch
 from table import held, paired, record
 
-from inpaint_mdrnets import MDRNets
-from inpaint_mdrnets.model import Correlation, MDRNetSettings, at_grid, grid_hole
+from inpaint_plugins.mdrnets import MDRNets
+from inpaint_plugins.mdrnets.model import Correlation, MDRNetSettings, at_grid, grid_hole
 
 SIDES = (1024, 2048)  # of the pictures whose correlation is weighed
 

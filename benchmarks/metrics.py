@@ -16,10 +16,10 @@ from table import paired, record
 
 from inpaint_cli.api.metrics import Features
 from inpaint_cli.runtime.devices import keep_freed_memory
-from inpaint_metrics import inception
-from inpaint_metrics.frechet import frechet
-from inpaint_metrics.pixels import PSNR
-from inpaint_metrics.ssim import SSIM
+from inpaint_plugins.metrics import inception
+from inpaint_plugins.metrics.frechet import frechet
+from inpaint_plugins.metrics.pixels import PSNR
+from inpaint_plugins.metrics.ssim import SSIM
 
 BATCH, BATCHES = 8, 8  # as an evaluation goes through a folder
 

@@ -18,10 +18,10 @@ from torch.nn import functional as F
 
 from inpaint_cli.layers.spade import Spade, SpadeBlock
 from inpaint_cli.runtime.devices import keep_freed_memory
-from inpaint_spn import SPN
-from inpaint_spn.model import Generator, SemanticPriorNet, SpadeResidual
-from inpaint_spn.prior import DenseBlock, PriorLearner, Widening
-from inpaint_spn.regions import BasicNorm
+from inpaint_plugins.spn import SPN
+from inpaint_plugins.spn.model import Generator, SemanticPriorNet, SpadeResidual
+from inpaint_plugins.spn.prior import DenseBlock, PriorLearner, Widening
+from inpaint_plugins.spn.regions import BasicNorm
 
 USUAL = """\
 The full network (50.6 M parameters), float32, two threads, medians of interleaved runs, each row

@@ -13,11 +13,12 @@ from entrypoints import EntryPoint, get_group_all
 from .errors import PluginError, unknown_name
 
 KINDS = {  # each kind, and the class of its module in `api` that plugins of it extend
+    "fillers": "Filler",
     "architectures": "Architecture",
     "formats": "Format",
     "masks": "Masks",
     "metrics": "Metric",
-    "datasets": "Images",
+    "datasets": "Dataset",
 }
 
 

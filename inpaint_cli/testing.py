@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from . import registry
 from .api.architectures import Architecture, Batch, Sizes, Task
-from .api.datasets import Images
+from .api.datasets import Dataset
 from .api.formats import Format
 from .api.masks import Masks
 from .api.metrics import Features, ImageMetric, Metric, SetMetric, unit
@@ -281,7 +281,7 @@ def check_images(name: str, root: Path, settings: Mapping[str, Any] | None = Non
 
     `root` is what a user would give it, with a few images.
     """
-    images: Images = registry.load_plugin("datasets", name).model_validate(settings or {})
+    images: Dataset = registry.load_plugin("datasets", name).model_validate(settings or {})
     names = images.names(root)
     assert names, f"it finds no image in {root}"
     assert len(set(names)) == len(names), "it names an image twice"

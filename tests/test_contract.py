@@ -11,7 +11,7 @@ from toy import photos
 
 from inpaint_cli import registry
 from inpaint_cli.api.architectures import Architecture, Sizes
-from inpaint_cli.api.datasets import Images
+from inpaint_cli.api.datasets import Dataset
 from inpaint_cli.api.formats import Format
 from inpaint_cli.api.metrics import ImageMetric, SetMetric, unit
 from inpaint_cli.errors import DataError, WeightsError
@@ -50,7 +50,7 @@ def test_a_metric_keeps_its_promises(name):
 @pytest.mark.parametrize("name", registry.find_plugins("datasets"))
 def test_a_data_set_keeps_its_promises(name, tmp_path, monkeypatch):
     any_count = lambda self, root, names, count: names  # noqa: E731
-    monkeypatch.setattr("inpaint_images.published.Published.counted", any_count)
+    monkeypatch.setattr("inpaint_plugins.datasets.published.Published.counted", any_count)
     check_images(name, photos(tmp_path / "photos"))
 
 
@@ -115,7 +115,7 @@ def found(told):
     return pytest.raises(AssertionError, match=told) if told else nullcontext()
 
 
-class Folder(Images):
+class Folder(Dataset):
     def names(self, root):
         if names := sorted(os.listdir(root)):
             return names

@@ -5,7 +5,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from inpaint_cli.layers.discriminators import edgeconnect, pix2pixhd, sn_patchgan
+from inpaint_cli.layers.discriminators import (
+    edgeconnect_critic,
+    pix2pixhd_critic,
+    sn_patchgan_critic,
+)
 from inpaint_cli.layers.fourier import FFC, FFCBlock, FourierUnit
 from inpaint_cli.layers.gated import GatedConv2d
 from inpaint_cli.layers.partial import FreezableBatchNorm2d, PartialConv2d
@@ -207,26 +211,26 @@ def test_spade_blocks_have_the_published_sizes():
 
 
 def test_discriminators_have_the_published_sizes():
-    assert count(edgeconnect()) == 2_763_776
-    assert count(edgeconnect(4)) == 2_764_800
-    assert count(edgeconnect(norm="instance")) == 2_763_841
+    assert count(edgeconnect_critic()) == 2_763_776
+    assert count(edgeconnect_critic(4)) == 2_764_800
+    assert count(edgeconnect_critic(norm="instance")) == 2_763_841
 
 
 @pytest.mark.parametrize(("side", "sides"), [(256, [128, 64, 32, 31, 30]), (64, [32, 16, 8, 7, 6])])
 def test_edgeconnect_judges_patches(side: int, sides: list[int]):
-    scores, features = edgeconnect(width=2)(torch.rand(1, 3, side, side))
+    scores, features = edgeconnect_critic(width=2)(torch.rand(1, 3, side, side))
     assert [f.shape[-1] for f in features] == sides[:-1]
     assert scores.shape == (1, 1, sides[-1], sides[-1])
 
 
 def test_sn_patchgan_judges_every_channel():
-    scores, features = sn_patchgan(width=2)(torch.rand(1, 4, 128, 128))
+    scores, features = sn_patchgan_critic(width=2)(torch.rand(1, 4, 128, 128))
     assert scores.shape == (1, 8, 2, 2)
     assert len(features) == 5
 
 
 def test_spectral_norm_settles_at_one():
-    critic = edgeconnect(width=4)
+    critic = edgeconnect_critic(width=4)
     for _ in range(50):
         critic(torch.rand(1, 3, 32, 32))
     critic.eval()
@@ -235,7 +239,7 @@ def test_spectral_norm_settles_at_one():
         assert abs(norm - 1) < 0.02
 
 
-@pytest.mark.parametrize("critic", [edgeconnect, pix2pixhd])
+@pytest.mark.parametrize("critic", [edgeconnect_critic, pix2pixhd_critic])
 def test_discriminators_differentiate_twice(critic):
     critic = critic(width=2)
     image = torch.rand(2, 3, 32, 32, requires_grad=True)

@@ -18,11 +18,11 @@ from inpaint_cli.losses.adversarial import (
     hinge_generator,
     logistic_critic,
     logistic_generator,
-    r1,
+    r1_penalty,
 )
-from inpaint_cli.losses.divergence import kl
-from inpaint_cli.losses.perceptual import VGG, gram, perceptual, style
-from inpaint_cli.losses.reconstruction import l1
+from inpaint_cli.losses.divergence import kl_divergence
+from inpaint_cli.losses.perceptual import VGG, gram_matrix, perceptual_loss, style_loss
+from inpaint_cli.losses.reconstruction import l1_loss
 from inpaint_cli.losses.smoothness import total_variation
 
 
@@ -37,16 +37,16 @@ def test_l1_by_hand():
     mask = square(4, 2)
     filled = torch.where(mask > 0, 0.5, 0.1).expand(1, 3, 4, 4)
     truth = torch.zeros(1, 3, 4, 4)
-    assert l1(filled, truth, mask, hole=10).item() == pytest.approx(1.325)
-    assert l1(filled, truth, mask, hole=10, by_area=True).item() == pytest.approx(5.1)
-    assert l1(filled, truth, mask, hole=0).item() == pytest.approx(0.075)
+    assert l1_loss(filled, truth, mask, hole=10).item() == pytest.approx(1.325)
+    assert l1_loss(filled, truth, mask, hole=10, by_area=True).item() == pytest.approx(5.1)
+    assert l1_loss(filled, truth, mask, hole=0).item() == pytest.approx(0.075)
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_l1_by_area_without_one_of_the_areas(value: float):
     mask = torch.full((1, 1, 4, 4), value)
     filled = torch.full((1, 3, 4, 4), 0.5, requires_grad=True)
-    loss = l1(filled, torch.zeros(1, 3, 4, 4), mask, hole=2, by_area=True)
+    loss = l1_loss(filled, torch.zeros(1, 3, 4, 4), mask, hole=2, by_area=True)
     loss.backward()
     assert loss.item() == pytest.approx(0.5 * (2 if value else 1))
     assert torch.isfinite(filled.grad).all()
@@ -87,8 +87,8 @@ def test_r1_of_a_linear_critic_is_its_weight_squared():
     image = torch.rand(5, 3, 4, 4, requires_grad=True)
     scores = (image * weight).flatten(1).sum(1)[:, None].repeat(1, 6)  # six equal patches
     norm = weight.square().sum()
-    torch.testing.assert_close(r1(scores, image, patches="mean"), norm)
-    penalty = r1(scores, image)
+    torch.testing.assert_close(r1_penalty(scores, image, patches="mean"), norm)
+    penalty = r1_penalty(scores, image)
     torch.testing.assert_close(penalty, 36 * norm)
     penalty.backward()
     torch.testing.assert_close(weight.grad, 72 * weight)
@@ -116,24 +116,27 @@ def test_feature_matching_by_hand():
 )
 def test_kl_by_hand(mean: float, variance: float, forward: float, reverse: float):
     mu, log_variance = torch.tensor(float(mean)), torch.tensor(variance).float().log()
-    assert kl(mu, log_variance).item() == pytest.approx(forward, abs=1e-6)
-    assert kl(mu, log_variance, reverse=True).item() == pytest.approx(reverse, abs=1e-6)
+    assert kl_divergence(mu, log_variance).item() == pytest.approx(forward, abs=1e-6)
+    assert kl_divergence(mu, log_variance, reverse=True).item() == pytest.approx(reverse, abs=1e-6)
 
 
 @given(st.floats(-3, 3), st.floats(-3, 3), st.booleans())
 def test_kl_is_never_negative(mean: float, log_variance: float, reverse: bool):
-    assert kl(torch.tensor(mean), torch.tensor(log_variance), reverse=reverse) >= -1e-5
+    assert kl_divergence(torch.tensor(mean), torch.tensor(log_variance), reverse=reverse) >= -1e-5
 
 
 def test_gram_is_the_mean_product_of_channels():
     features = torch.randn(2, 3, 4, 5)
-    matrix = gram(features)
+    matrix = gram_matrix(features)
     expected = (features[1, 0] * features[1, 2]).sum() / (3 * 4 * 5)
     torch.testing.assert_close(matrix[1, 0, 2], expected)
     torch.testing.assert_close(matrix, matrix.mT)
     other = torch.randn(2, 3, 4, 5)
     torch.testing.assert_close(
-        style([features], [other]), (matrix - gram(other)).abs().mean(), atol=1e-6, rtol=1e-5
+        style_loss([features], [other]),
+        (matrix - gram_matrix(other)).abs().mean(),
+        atol=1e-6,
+        rtol=1e-5,
     )
 
 
@@ -151,9 +154,9 @@ def test_vgg_is_frozen_and_leaves_no_trace(vgg: VGG):
     assert not list(vgg.parameters())
     assert not vgg.state_dict()
     image = torch.rand(1, 3, 16, 16, requires_grad=True)
-    perceptual(vgg(image), vgg(torch.rand(1, 3, 16, 16))).backward()
+    perceptual_loss(vgg(image), vgg(torch.rand(1, 3, 16, 16))).backward()
     assert image.grad.any()
-    assert perceptual(vgg(image), vgg(image)) == 0
+    assert perceptual_loss(vgg(image), vgg(image)) == 0
 
 
 def test_random_vgg_is_always_the_same_and_draws_from_nobody():
@@ -199,5 +202,5 @@ def test_missing_vgg_stops_with_a_sentence(tmp_path, monkeypatch):
 
 def test_a_loss_of_one_is_one_per_layer():
     ones, zeros = [torch.ones(1, 2, 3, 3)] * 5, [torch.zeros(1, 2, 3, 3)] * 5
-    assert perceptual(ones, zeros).item() == 5
+    assert perceptual_loss(ones, zeros).item() == 5
     assert math.isclose(logistic_generator(torch.zeros(3)).item(), math.log(2), rel_tol=1e-6)

@@ -7,7 +7,7 @@ from typing import ClassVar
 from .settings import Settings
 
 
-class Images(Settings, ABC):
+class Dataset(Settings, ABC):
     """A list of images; its fields are its settings in a recipe.
 
     Where the images lie is not a setting: it is the path that the user typed, so that a recipe

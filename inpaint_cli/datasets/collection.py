@@ -12,7 +12,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import crop, horizontal_flip, pad, resize
 
-from ..api.datasets import Images
+from ..api.datasets import Dataset
 from ..errors import DataError
 from ..images import read_photo, to_bytes
 from ..images.read import open_image, upright_size
@@ -30,12 +30,12 @@ REDUCED = (
 class Collection:
     """The images of a data set, where they lie."""
 
-    images: Images
+    images: Dataset
     root: Path
     names: Sequence[str]
 
     @classmethod
-    def at(cls, images: Images, root: Path) -> "Collection":
+    def at(cls, images: Dataset, root: Path) -> "Collection":
         return cls(images, root, images.names(root))
 
     def labelled(self) -> "Collection":

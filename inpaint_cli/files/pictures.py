@@ -24,6 +24,11 @@ PICTURE_SUFFIXES = {  # of pictures, and the formats that they stand for
 }
 
 
+def is_picture(name: str) -> bool:
+    """Whether a file of this name is a picture that can be read, by its suffix."""
+    return os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES
+
+
 def picture_format(path: Path) -> str:
     """The format for which the suffix of `path` stands; raises `ImageError` where that is none."""
     if (suffix := path.suffix.lower()) not in PICTURE_SUFFIXES:
@@ -46,7 +51,7 @@ def list_pictures(folder: Path, skip: Sequence[Path]) -> list[str]:
                     status = os.stat(entry.path)
                     if (status.st_dev, status.st_ino) not in left_out:
                         yield from walk(entry.path, f"{prefix}{entry.name}/")
-                elif os.path.splitext(entry.name)[1].lower() in PICTURE_SUFFIXES:
+                elif is_picture(entry.name):
                     yield prefix + entry.name
 
     try:

@@ -56,7 +56,9 @@ class PatchDiscriminator(nn.Module):
             return self.layers[-1](features[-1]), features[1:]
 
 
-def edgeconnect(inputs: int = 3, *, width: int = 64, norm: Norm = "spectral") -> PatchDiscriminator:
+def edgeconnect_critic(
+    inputs: int = 3, *, width: int = 64, norm: Norm = "spectral"
+) -> PatchDiscriminator:
     """The 70 x 70 PatchGAN of EdgeConnect: 2,763,776 parameters; sides of 24 or more.
 
     `norm="instance"` is the form of SPN's probabilistic network, with bias at both ends.
@@ -65,7 +67,7 @@ def edgeconnect(inputs: int = 3, *, width: int = 64, norm: Norm = "spectral") ->
     return PatchDiscriminator(channels, (2, 2, 2, 1, 1), norm=norm, bias=norm == "instance")
 
 
-def sn_patchgan(inputs: int = 4, *, width: int = 64) -> PatchDiscriminator:
+def sn_patchgan_critic(inputs: int = 4, *, width: int = 64) -> PatchDiscriminator:
     """SN-PatchGAN of DeepFill v2 (section 3.3): every element of [N, 4 width, h/64, w/64] scores.
 
     Its input is the image and the mask.
@@ -74,7 +76,7 @@ def sn_patchgan(inputs: int = 4, *, width: int = 64) -> PatchDiscriminator:
     return PatchDiscriminator(channels, (2,) * 6, kernel=5, padding=2, bias=True)
 
 
-def pix2pixhd(inputs: int = 3, *, width: int = 64, layers: int = 4) -> PatchDiscriminator:
+def pix2pixhd_critic(inputs: int = 3, *, width: int = 64, layers: int = 4) -> PatchDiscriminator:
     """The discriminator that LaMa takes from pix2pixHD: `layers` strided convolutions, then two."""
     hidden = [width * min(2**n, 8) for n in range(layers)]
     channels = [inputs, *hidden, 8 * width, 1]

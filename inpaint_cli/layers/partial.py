@@ -34,7 +34,7 @@ class PartialConv2d(nn.Module):
 
     def forward(self, *sources: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """Features [N, C, H, W] with their known masks [N, 1, H, W] to the same of the output."""
-        x = torch.cat([visible_only(*source) for source in sources], 1)
+        x = torch.cat([zero_unknown(*source) for source in sources], 1)
         y = F.conv2d(x, self.weight, None, self.stride, self.padding)
         with torch.no_grad():
             counts = torch.cat(
@@ -55,7 +55,7 @@ class PartialConv2d(nn.Module):
         return y, known
 
 
-def visible_only(x: Tensor, known: Tensor) -> Tensor:
+def zero_unknown(x: Tensor, known: Tensor) -> Tensor:
     """0 wherever `known` is 0, whatever was there: a product would let NaN and infinity pass."""
     return torch.where(known > 0, x, x.new_zeros(()))
 

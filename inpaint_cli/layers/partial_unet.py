@@ -8,7 +8,7 @@ by selection, not by a product, and W / s has no epsilon [choice]: both are exac
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .partial import FreezableBatchNorm2d, PartialConv2d, visible_only
+from .partial import FreezableBatchNorm2d, PartialConv2d, zero_unknown
 
 Known = tuple[Tensor, Tensor]  # features [N, C, H, W] and where they are known [N, 1, H, W]
 
@@ -71,10 +71,10 @@ class PartialUNet(nn.Module):
             x = block(*[x])
         for block in self.decoder:
             features, known = x
-            features = visible_only(features, known)  # at a quarter of the pixels
-            x = block((twice(features), twice(known)), skips.pop())
+            features = zero_unknown(features, known)  # at a quarter of the pixels
+            x = block((upsample_nearest(features), upsample_nearest(known)), skips.pop())
         return x
 
 
-def twice(x: Tensor) -> Tensor:
+def upsample_nearest(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2)  # nearest

@@ -35,7 +35,7 @@ def logistic_generator(fake: Tensor) -> Tensor:
     return F.softplus(-fake).mean()
 
 
-def r1(scores: Tensor, image: Tensor, *, patches: Literal["sum", "mean"] = "sum") -> Tensor:
+def r1_penalty(scores: Tensor, image: Tensor, *, patches: Literal["sum", "mean"] = "sum") -> Tensor:
     """mean over the batch of |d D(image) / d image|^2 (Mescheder et al., ICML 2018, eq. 9).
 
     D(image) is the sum or the mean of an image's scores; `image` must require a gradient and

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 
-def kl(mean: Tensor, log_variance: Tensor, *, reverse: bool = False) -> Tensor:
+def kl_divergence(mean: Tensor, log_variance: Tensor, *, reverse: bool = False) -> Tensor:
     """KL(N(mean, variance) || N(0, 1)) of each element, or `reverse`: KL(N(0, 1) || N(...)).
 
     (mean^2 + v - 1 - ln v) / 2 (Kingma and Welling, ICLR 2014, appendix B), and

@@ -10,12 +10,12 @@ from pydantic import NonNegativeFloat
 from torch import Tensor
 
 from ..settings import Settings
-from .perceptual import VGG, VGGSource, perceptual, style, vgg
-from .reconstruction import l1
+from .perceptual import VGG, VGGSource, make_vgg, perceptual_loss, style_loss
+from .reconstruction import l1_loss
 from .smoothness import total_variation
 
 
-class Weights(Settings):
+class IrregularWeights(Settings):
     """The paper's weights, and where VGG-16 comes from ("none": no such terms)."""
 
     visible: NonNegativeFloat = 1.0
@@ -26,19 +26,19 @@ class Weights(Settings):
     vgg: VGGSource = "imagenet"
 
 
-def features(weights: Weights) -> VGG | None:
+def irregular_features(weights: IrregularWeights) -> VGG | None:
     """psi, where its terms are wanted."""
     wanted = weights.perceptual or weights.style
-    return vgg("vgg16", ["pool1", "pool2", "pool3"], weights.vgg) if wanted else None
+    return make_vgg("vgg16", ["pool1", "pool2", "pool3"], weights.vgg) if wanted else None
 
 
-def irregular(
-    out: Tensor, truth: Tensor, mask: Tensor, psi: VGG | None, weights: Weights
+def irregular_losses(
+    out: Tensor, truth: Tensor, mask: Tensor, psi: VGG | None, weights: IrregularWeights
 ) -> dict[str, Tensor]:
     """The weighted terms by name; those of VGG where there is one."""
     composite = torch.where(mask > 0, out, truth)
     terms = {
-        "l1": l1(out, truth, mask, hole=weights.hole, visible=weights.visible),
+        "l1": l1_loss(out, truth, mask, hole=weights.hole, visible=weights.visible),
         "total_variation": weights.total_variation * total_variation(composite, mask),
     }
     if psi is not None:
@@ -46,6 +46,6 @@ def irregular(
         with torch.no_grad():
             true = [feature.repeat(2, 1, 1, 1) for feature in psi(truth)]
         # the paper's sum over both pictures is twice the mean over the two as one batch
-        terms["perceptual"] = 2 * weights.perceptual * perceptual(filled, true)
-        terms["style"] = 2 * weights.style * style(filled, true)
+        terms["perceptual"] = 2 * weights.perceptual * perceptual_loss(filled, true)
+        terms["style"] = 2 * weights.style * style_loss(filled, true)
     return terms

@@ -67,10 +67,10 @@ class VGG(nn.Module):
         """`perceptual` of the features of two images; only `filled` gets a gradient."""
         with torch.no_grad():
             true = self(truth)
-        return perceptual(self(filled), true)
+        return perceptual_loss(self(filled), true)
 
 
-def vgg(network: Network, taps: Sequence[str], source: VGGSource) -> VGG | None:
+def make_vgg(network: Network, taps: Sequence[str], source: VGGSource) -> VGG | None:
     """The network that a task's settings ask for; None for "none"."""
     return None if source == "none" else VGG(network, taps, source=source)
 
@@ -108,12 +108,12 @@ def random_weights(steps: Sequence[tuple[str, int]]) -> dict[str, Tensor]:
     return weights
 
 
-def perceptual(filled: Sequence[Tensor], truth: Sequence[Tensor]) -> Tensor:
+def perceptual_loss(filled: Sequence[Tensor], truth: Sequence[Tensor]) -> Tensor:
     """sum over layers of mean |phi(filled) - phi(truth)| (PConv, section 3.3), of features."""
     return torch.stack([F.l1_loss(a, b) for a, b in zip(filled, truth, strict=True)]).sum()
 
 
-def gram(features: Tensor) -> Tensor:
+def gram_matrix(features: Tensor) -> Tensor:
     """Gram matrices [N, C, C] of [N, C, H, W], divided by C * H * W; in float32."""
     n, c, h, w = features.shape
     with torch.autocast(features.device.type, enabled=False):
@@ -121,6 +121,6 @@ def gram(features: Tensor) -> Tensor:
         return flat @ flat.mT / (c * h * w)
 
 
-def style(filled: Sequence[Tensor], truth: Sequence[Tensor]) -> Tensor:
+def style_loss(filled: Sequence[Tensor], truth: Sequence[Tensor]) -> Tensor:
     """sum over layers of mean |gram(filled) - gram(truth)| (PConv, section 3.3), of features."""
-    return perceptual([gram(f) for f in filled], [gram(f) for f in truth])
+    return perceptual_loss([gram_matrix(f) for f in filled], [gram_matrix(f) for f in truth])

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 
-def l1(
+def l1_loss(
     filled: Tensor,
     truth: Tensor,
     mask: Tensor,

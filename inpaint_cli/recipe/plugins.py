@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..api.datasets import Images
+from ..api.datasets import Dataset
 from ..api.masks import Masks
 from ..api.metrics import ImageMetric
 from ..api.settings import Settings
@@ -21,8 +21,8 @@ from .source import KeyPath, RecipeSource, apply_override
 class Inputs:
     """Where a training's images and holes come from."""
 
-    train: Images
-    val: Images | None
+    train: Dataset
+    val: Dataset | None
     masks: Masks
     val_masks: Masks
 
@@ -64,7 +64,7 @@ def resolve_recipe(recipe: Recipe, inputs: Inputs) -> Recipe:
     )
 
 
-def build_dataset(asked: Named, source: RecipeSource, part: str) -> Images:
+def build_dataset(asked: Named, source: RecipeSource, part: str) -> Dataset:
     """The data set that `data.train` or `data.val` names."""
     return source.plugin("datasets", asked, ("data", part))
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from inpaint_biharmonic import Biharmonic
 from inpaint_cli.api.settings import Settings
+from inpaint_plugins.biharmonic import Biharmonic
 
 
 def fill(image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -6,9 +6,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from inpaint_cli.api.architectures import Batch
-from inpaint_gated import Gated, GatedSettings, model
-from inpaint_gated.model import ContextualAttention, GatedNet, propagate
-from inpaint_gated.task import GatedTask, GatedTaskSettings
+from inpaint_plugins.gated import Gated, GatedSettings, model
+from inpaint_plugins.gated.model import ContextualAttention, GatedNet, propagate
+from inpaint_plugins.gated.task import GatedTask, GatedTaskSettings
 
 
 def batch(n: int = 2) -> Batch:

@@ -14,12 +14,18 @@ from inpaint_cli.api.architectures import Batch
 from inpaint_cli.cli import main
 from inpaint_cli.filling.windows import plan_windows
 from inpaint_cli.models.weights import read_weights
-from inpaint_gaussian import Gaussian as Architecture
-from inpaint_gaussian.frames import NONE, WHOLE, believed, views, within
-from inpaint_gaussian.gaussian import COLOURS, TAILS, Gaussian, Pictures, along
-from inpaint_gaussian.model import EVERYWHERE, GaussianFill, GaussianSettings, placed, squared
-from inpaint_gaussian.network import ResidualUNet
-from inpaint_gaussian.task import GaussianTask, GaussianTaskSettings, Moments
+from inpaint_plugins.gaussian import Gaussian as Architecture
+from inpaint_plugins.gaussian.frames import NONE, WHOLE, believed, views, within
+from inpaint_plugins.gaussian.gaussian import COLOURS, TAILS, Gaussian, Pictures, along
+from inpaint_plugins.gaussian.model import (
+    EVERYWHERE,
+    GaussianFill,
+    GaussianSettings,
+    placed,
+    squared,
+)
+from inpaint_plugins.gaussian.network import ResidualUNet
+from inpaint_plugins.gaussian.task import GaussianTask, GaussianTaskSettings, Moments
 
 SIDE = 4
 CELLS = SIDE**2

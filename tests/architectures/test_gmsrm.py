@@ -19,9 +19,9 @@ from inpaint_cli.api.stages import Stage
 from inpaint_cli.errors import TrainingError
 from inpaint_cli.evaluation import protocols
 from inpaint_cli.filling.fill import fill_tensors
-from inpaint_cli.layers.discriminators import edgeconnect
+from inpaint_cli.layers.discriminators import edgeconnect_critic
 from inpaint_cli.losses.adversarial import logistic_critic, logistic_generator
-from inpaint_cli.losses.divergence import kl
+from inpaint_cli.losses.divergence import kl_divergence
 from inpaint_cli.models import weights
 from inpaint_cli.recipe.read import read_recipe
 from inpaint_cli.recipe.schema import Ema
@@ -30,11 +30,11 @@ from inpaint_cli.training import run
 from inpaint_cli.training.checkpoint import RunFolder, read_state
 from inpaint_cli.training.ema import AveragedNetwork
 from inpaint_cli.training.loop import Step, train_stages
-from inpaint_gmsrm import GMSRM
-from inpaint_gmsrm.critic import ResidualCritic
-from inpaint_gmsrm.memory import StyledConv, modulated
-from inpaint_gmsrm.model import Generated, GMSRMNet, GMSRMSettings, Out, Query
-from inpaint_gmsrm.task import GMSRMTask, GMSRMTaskSettings, signed
+from inpaint_plugins.gmsrm import GMSRM
+from inpaint_plugins.gmsrm.critic import ResidualCritic
+from inpaint_plugins.gmsrm.memory import StyledConv, modulated
+from inpaint_plugins.gmsrm.model import Generated, GMSRMNet, GMSRMSettings, Out, Query
+from inpaint_plugins.gmsrm.task import GMSRMTask, GMSRMTaskSettings, signed
 
 
 def count(module: nn.Module) -> int:
@@ -120,7 +120,7 @@ def test_1_sizes_of_the_parts_and_of_the_critics():
     }
     assert sum(count(level.to_rgb) for level in made.memory.levels) == 1_287_957
     assert count(critic) == 24_001_089
-    assert [count(edgeconnect(n)) for n in (3, 4)] == [2_763_776, 2_764_800]
+    assert [count(edgeconnect_critic(n)) for n in (3, 4)] == [2_763_776, 2_764_800]
 
 
 def test_1_shapes_of_all_levels(monkeypatch):
@@ -147,7 +147,7 @@ def test_1_shapes_of_all_levels(monkeypatch):
         first = name == "G"  # G of the first level is E
         assert told[name] == [(c, s, s) for c, s in zip(channels, sides[first:], strict=True)]
     assert out.image.shape == (1, 3, 256, 256)
-    scores, _ = edgeconnect()(torch.zeros(1, 3, 256, 256))
+    scores, _ = edgeconnect_critic()(torch.zeros(1, 3, 256, 256))
     assert scores.shape == (1, 1, 30, 30)
 
 
@@ -343,11 +343,11 @@ def test_7_divergence():
     assert isinstance(out, Out)
     assert tasks.losses(example, out)["kl"] == 0
     for mean, variance, value in ((0.5, 0.25, 0.443147), (1, 1, 0.5), (0, 4, 0.806853)):
-        got = kl(torch.tensor(float(mean)), torch.tensor(math.log(variance)))
+        got = kl_divergence(torch.tensor(float(mean)), torch.tensor(math.log(variance)))
         assert got.item() == pytest.approx(value, abs=1e-6)
-    assert (kl(torch.randn(1000), torch.randn(1000)) >= 0).all()
+    assert (kl_divergence(torch.randn(1000), torch.randn(1000)) >= 0).all()
     normal = torch.zeros(2, requires_grad=True)
-    kl(normal[0], normal[1]).backward()
+    kl_divergence(normal[0], normal[1]).backward()
     assert not normal.grad.any()
 
 
@@ -422,7 +422,7 @@ def test_the_critic_may_see_the_mask_and_settings_leave_terms_out():
 
 
 def test_11_the_critic_stays_spectrally_normal():
-    critic = edgeconnect(width=8).train()
+    critic = edgeconnect_critic(width=8).train()
     g = torch.Generator().manual_seed(0)
     for _ in range(50):
         critic(torch.rand(1, 3, 32, 32, generator=g))

@@ -19,12 +19,12 @@ from inpaint_cli.filling.fill import fill_photo, fill_tensors
 from inpaint_cli.filling.options import FillOptions
 from inpaint_cli.models import weights
 from inpaint_cli.recipe import read as recipe
-from inpaint_in2 import IN2
-from inpaint_in2 import attention as attention_module
-from inpaint_in2.attention import natten, neighbourhood
-from inpaint_in2.decoder import INRB, Sampling, sampling
-from inpaint_in2.model import DPB, NHAB, ChannelAttention, Halving, IN2Net, IN2Settings
-from inpaint_in2.task import EPOCH, IN2Task, IN2TaskSettings
+from inpaint_plugins.in2 import IN2
+from inpaint_plugins.in2 import attention as attention_module
+from inpaint_plugins.in2.attention import natten, neighbourhood
+from inpaint_plugins.in2.decoder import INRB, Sampling, sampling
+from inpaint_plugins.in2.model import DPB, NHAB, ChannelAttention, Halving, IN2Net, IN2Settings
+from inpaint_plugins.in2.task import EPOCH, IN2Task, IN2TaskSettings
 
 SMALL = IN2Settings(width=8, depth=1, heads=2)
 MAPS = ((16, 16), (13, 19), (7, 7), (9, 30), (5, 12), (25, 33), (1, 3))
@@ -578,7 +578,7 @@ def test_the_papers_recipe_is_on_the_shelf():
 WEIGHED = """
 from pathlib import Path
 import torch
-from inpaint_in2.model import IN2Net, IN2Settings
+from inpaint_plugins.in2.model import IN2Net, IN2Settings
 def held(line):  # getrusage would tell the peak of the tests, which started this process
     return int(Path("/proc/self/status").read_text().partition(line)[2].split()[0]) * 1024e-9
 net = IN2Net(IN2Settings()).eval()

@@ -14,9 +14,9 @@ from inpaint_cli.api.architectures import Batch
 from inpaint_cli.cli import main
 from inpaint_cli.errors import WeightsError
 from inpaint_cli.models import convert, weights
-from inpaint_lama import LaMa
-from inpaint_lama.model import FourierNet, LaMaSettings
-from inpaint_lama.task import LaMaTask, LaMaTaskSettings
+from inpaint_plugins.lama import LaMa
+from inpaint_plugins.lama.model import FourierNet, LaMaSettings
+from inpaint_plugins.lama.task import LaMaTask, LaMaTaskSettings
 
 
 def randomised(net: nn.Module) -> nn.Module:

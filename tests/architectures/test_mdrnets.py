@@ -29,15 +29,15 @@ from inpaint_cli.errors import DataError, InpaintError, TrainingError, WeightsEr
 from inpaint_cli.evaluation import protocols
 from inpaint_cli.evaluation import samples as cases
 from inpaint_cli.filling.fill import fill_tensors
-from inpaint_cli.layers.discriminators import edgeconnect
+from inpaint_cli.layers.discriminators import edgeconnect_critic
 from inpaint_cli.layers.partial_unet import PartialUNet
 from inpaint_cli.models import weights
 from inpaint_cli.recipe import read as recipe
 from inpaint_cli.training import run
 from inpaint_cli.training.loop import start_stage, train_stages
-from inpaint_mdrnets import MDRNets
-from inpaint_mdrnets.memory import Memory, pool, spread
-from inpaint_mdrnets.model import (
+from inpaint_plugins.mdrnets import MDRNets
+from inpaint_plugins.mdrnets.memory import Memory, pool, spread
+from inpaint_plugins.mdrnets.model import (
     MOST,
     Correlation,
     MDRNet,
@@ -46,8 +46,8 @@ from inpaint_mdrnets.model import (
     grid_hole,
     mirrored,
 )
-from inpaint_mdrnets.recon import Reconstruction, inco2
-from inpaint_mdrnets.regions import (
+from inpaint_plugins.mdrnets.recon import Reconstruction, inco2
+from inpaint_plugins.mdrnets.regions import (
     ORDERS,
     REGIONS,
     Auxiliary,
@@ -57,7 +57,7 @@ from inpaint_mdrnets.regions import (
     names,
     ohem,
 )
-from inpaint_mdrnets.task import MDRNetsTask, MDRNetsTaskSettings, crops, entropy, sampled
+from inpaint_plugins.mdrnets.task import MDRNetsTask, MDRNetsTaskSettings, crops, entropy, sampled
 
 HOUSE = protocols.read_protocol("house").protocol
 BISENET = {"parser": "bisenet", "parser_width": 4, "parser_size": 64}
@@ -123,7 +123,7 @@ def test_parameters_are_those_of_the_tables():
     with torch.device("meta"):
         net = MDRNet(MDRNetSettings())
         nineteen = BiSeNet(19, "A")
-        recon, critic = Reconstruction(), edgeconnect()
+        recon, critic = Reconstruction(), edgeconnect_critic()
         heads = [Auxiliary(n, 64) for n in (14, 19)]
     assert count(net) == 59_315_159
     assert count(net.coarse) == 25_779_860
@@ -465,7 +465,7 @@ alone, together = full(), full()
 query, value, valid = vectors(6)
 half = slice(3 * rank, 3 * rank + 3)
 together.update(query[half], value[half], valid[half])
-import inpaint_mdrnets.memory as module
+import inpaint_plugins.mdrnets.memory as module
 gathered, module.gathered = module.gathered, lambda tensor: tensor
 alone.update(query, value, valid)
 module.gathered = gathered
@@ -561,7 +561,9 @@ def test_correlation_is_that_of_a_loop_over_patches(monkeypatch):
     with torch.no_grad():
         whole = mcm(x, hole)
         assert torch.allclose(whole, brute(mcm, x, hole), atol=1e-5)
-        monkeypatch.setattr("inpaint_mdrnets.model.CHUNK", 4 * 16 * 2 * 3)  # three rows at once
+        monkeypatch.setattr(
+            "inpaint_plugins.mdrnets.model.CHUNK", 4 * 16 * 2 * 3
+        )  # three rows at once
         held = []
         monkeypatch.setattr(
             mcm, "weights", lambda *a: (held.append(a[0].shape[1]), Correlation.weights(mcm, *a))[1]

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from inpaint_opencv import Marching, NavierStokes, Telea
+from inpaint_plugins.opencv import Marching, NavierStokes, Telea
 
 ROUNDING = 2.01 / 255  # OpenCV works in 8 bit, and its Telea strays by two levels on its own
 

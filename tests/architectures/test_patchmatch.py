@@ -6,9 +6,16 @@ import torch
 from skimage import data
 
 from inpaint_cli.api.settings import Settings
-from inpaint_patchmatch import PatchMatch
-from inpaint_patchmatch.model import Scale, halved, pyramid, refined, smooth, visible_patches
-from inpaint_patchmatch.seams import blend, cut
+from inpaint_plugins.patchmatch import PatchMatch
+from inpaint_plugins.patchmatch.model import (
+    Scale,
+    halved,
+    pyramid,
+    refined,
+    smooth,
+    visible_patches,
+)
+from inpaint_plugins.patchmatch.seams import blend, cut
 
 
 def fill(image: torch.Tensor, hole: torch.Tensor, seed: int = 0) -> torch.Tensor:

@@ -8,9 +8,9 @@ from torch import nn
 
 from inpaint_cli.api.architectures import Batch
 from inpaint_cli.layers.partial_unet import PartialUNet
-from inpaint_cli.losses.irregular import Weights
-from inpaint_pconv import PConv, PConvSettings
-from inpaint_pconv.task import PConvTask
+from inpaint_cli.losses.irregular import IrregularWeights
+from inpaint_plugins.pconv import PConv, PConvSettings
+from inpaint_plugins.pconv.task import PConvTask
 
 
 def batch(side: int = 32, n: int = 2) -> Batch:
@@ -28,7 +28,7 @@ def net() -> PartialUNet:
 
 def task(**settings: float | str) -> PConvTask:
     torch.manual_seed(0)
-    rules = Weights.model_validate({"vgg": "none"} | settings)
+    rules = IrregularWeights.model_validate({"vgg": "none"} | settings)
     return PConvTask(PConv.build(PConvSettings(levels=3, width=8)), rules)
 
 

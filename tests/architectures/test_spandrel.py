@@ -13,8 +13,8 @@ from spandrel.architectures.LaMa import LaMa
 from torch import nn
 
 from inpaint_cli.errors import WeightsError
-from inpaint_spandrel import Spandrel, generator
-from inpaint_spandrel.torchscript import is_torchscript, tensors
+from inpaint_plugins.spandrel import Spandrel, generator
+from inpaint_plugins.spandrel.torchscript import is_torchscript, tensors
 
 
 @pytest.fixture(scope="module")

@@ -19,19 +19,19 @@ from inpaint_cli.api.architectures import Batch
 from inpaint_cli.cli import main
 from inpaint_cli.errors import WeightsError
 from inpaint_cli.filling.fill import fill_tensors
-from inpaint_cli.layers.discriminators import edgeconnect
+from inpaint_cli.layers.discriminators import edgeconnect_critic
 from inpaint_cli.layers.spade import Spade
-from inpaint_cli.losses.divergence import kl
+from inpaint_cli.losses.divergence import kl_divergence
 from inpaint_cli.models import choose as models
 from inpaint_cli.models import weights
 from inpaint_cli.recipe.read import find_recipe, read_recipe
 from inpaint_cli.recipe.source import RecipeSource
-from inpaint_spn import SPL, SPN, SPNP, TINY
-from inpaint_spn.clusters import clusters
-from inpaint_spn.model import Out, SemanticPriorNet
-from inpaint_spn.pretext import SpaceToDepth, pretext, tresnet
-from inpaint_spn.regions import BasicNorm, LearnedNorm, normalised
-from inpaint_spn.task import Prediction, Scale, SPNPTask, SPNTask, diversity, perceptual
+from inpaint_plugins.spn import SPL, SPN, SPNP, TINY
+from inpaint_plugins.spn.clusters import clusters
+from inpaint_plugins.spn.model import Out, SemanticPriorNet
+from inpaint_plugins.spn.pretext import SpaceToDepth, pretext, tresnet
+from inpaint_plugins.spn.regions import BasicNorm, LearnedNorm, normalised
+from inpaint_plugins.spn.task import Prediction, Scale, SPNPTask, SPNTask, diversity, perceptual
 
 PLAIN = {"pretext": "none", "critic": 8}
 
@@ -134,7 +134,7 @@ def test_shapes_at_256():
     assert out.mean is not None
     assert out.mean.shape == (1, 16, 8, 8)
     with torch.device("meta"):
-        score, features = edgeconnect(norm="instance")(torch.empty_like(image))
+        score, features = edgeconnect_critic(norm="instance")(torch.empty_like(image))
     assert score.shape == (1, 1, 30, 30)
     assert [f.shape[1:] for f in features[1:]] == [(128, 64, 64), (256, 32, 32), (512, 31, 31)]
 
@@ -302,7 +302,7 @@ def test_kl_in_both_directions(mean: float, deviation: float, code: float, paper
         found = learner.losses(example, Prediction(out, []))["kl"].item()
         assert found == pytest.approx(expected, abs=1e-4)
     assert F.softplus(torch.zeros(())).item() == pytest.approx(0.6931, abs=1e-4)
-    assert kl(torch.zeros(()), torch.zeros(())).item() == 0
+    assert kl_divergence(torch.zeros(()), torch.zeros(())).item() == 0
 
 
 def test_perceptual_and_diversity_in_numbers():
@@ -485,7 +485,7 @@ def published(monkeypatch: pytest.MonkeyPatch):
     """Random weights in place of torchvision's published ones."""
     torch.manual_seed(0)
     state = resnet34(weights=None).state_dict()
-    monkeypatch.setattr("inpaint_spn.pretext.load_backbone", lambda name: state)
+    monkeypatch.setattr("inpaint_plugins.spn.pretext.load_backbone", lambda name: state)
 
 
 def test_priors_come_nearer_to_the_features_of_a_resnet(published: None):

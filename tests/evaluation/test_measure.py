@@ -34,11 +34,11 @@ from inpaint_cli.models.weights import Model
 from inpaint_cli.recipe.schema import Named
 from inpaint_cli.reports.html import Curves, Figure, Heading, Listing, write_page
 from inpaint_cli.reports.text import Table
-from inpaint_metrics.frechet import frechet
-from inpaint_metrics.inception import InceptionMetric
-from inpaint_metrics.perceptual import LPIPS
-from inpaint_metrics.pixels import L1, PSNR
-from inpaint_metrics.ssim import SSIM
+from inpaint_plugins.metrics.frechet import frechet
+from inpaint_plugins.metrics.inception import InceptionMetric
+from inpaint_plugins.metrics.perceptual import LPIPS
+from inpaint_plugins.metrics.pixels import L1, PSNR
+from inpaint_plugins.metrics.ssim import SSIM
 
 CPU = torch.device("cpu")
 

@@ -15,10 +15,10 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from inpaint_cli import registry
 from inpaint_cli.api.metrics import Features, ImageMetric, SetMetric
-from inpaint_metrics import frechet, inception, perceptual, separation
-from inpaint_metrics.border import ColourShift, Seam
-from inpaint_metrics.pixels import L1, LMSE, MAE, NCC, PSNR
-from inpaint_metrics.ssim import SSIM
+from inpaint_plugins.metrics import frechet, inception, perceptual, separation
+from inpaint_plugins.metrics.border import ColourShift, Seam
+from inpaint_plugins.metrics.pixels import L1, LMSE, MAE, NCC, PSNR
+from inpaint_plugins.metrics.ssim import SSIM
 
 
 def photo(height=64, width=72):
@@ -420,7 +420,9 @@ def test_inception_is_the_network_of_pytorch_fid(monkeypatch):
     images = torch.stack([tensor(noisy(photo(48, 80), s))[0] for s in (0, 90)])
     with torch.inference_mode():
         expected = theirs.InceptionV3().eval()(images.float() / 255)[0].flatten(1)
-    monkeypatch.setattr("inpaint_metrics.inception.load_backbone", {"inception-fid": state}.get)
+    monkeypatch.setattr(
+        "inpaint_plugins.metrics.inception.load_backbone", {"inception-fid": state}.get
+    )
     inception.network.cache_clear()
     found = frechet.FID().features(images)
     inception.network.cache_clear()

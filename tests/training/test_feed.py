@@ -18,7 +18,7 @@ from toy import RECIPE, photos
 
 from inpaint_cli import registry
 from inpaint_cli.api.architectures import Sizes
-from inpaint_cli.api.datasets import Images
+from inpaint_cli.api.datasets import Dataset
 from inpaint_cli.api.stages import Stage
 from inpaint_cli.datasets.collection import Collection, decode_image, place_image
 from inpaint_cli.errors import DataError
@@ -302,15 +302,15 @@ PUBLISHED = {
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_splits(name, monkeypatch):
     names, (last, train, first, val) = PUBLISHED[name]
-    monkeypatch.setattr("inpaint_images.files.listed", lambda root: names)
-    schema: type[Images] = registry.load_plugin("datasets", name)
+    monkeypatch.setattr("inpaint_plugins.datasets.files.listed", lambda root: names)
+    schema: type[Dataset] = registry.load_plugin("datasets", name)
     found = schema.model_validate({"split": "train"}).names(Path("x"))
     assert (found[-1], len(found)) == (last, train)
     found = schema.model_validate({"split": "val"}).names(Path("x"))
     assert (found[0], len(found)) == (first, val)
     if name == "celeba":
         assert len(schema.model_validate({"split": "test"}).names(Path("x"))) == 19_962
-    monkeypatch.setattr("inpaint_images.files.listed", lambda root: names[5:])
+    monkeypatch.setattr("inpaint_plugins.datasets.files.listed", lambda root: names[5:])
     with pytest.raises(DataError, match=r"images of .* where .* belong; complete it"):
         schema().names(Path("x"))
 
@@ -318,7 +318,7 @@ def test_published_splits(name, monkeypatch):
 def test_places2_leaves_the_test_images_out(monkeypatch):
     names = ["train/a/1.jpg", "val/Places365_val_00000001.jpg", "test/Places365_test_00000001.jpg"]
     schema = registry.load_plugin("datasets", "places2")
-    monkeypatch.setattr("inpaint_images.files.listed", lambda root: names)
+    monkeypatch.setattr("inpaint_plugins.datasets.files.listed", lambda root: names)
     counted = []
     monkeypatch.setattr(
         schema, "counted", lambda self, root, n, count: counted.append((n, count)) or n

@@ -1,0 +1,82 @@
+"""What a plugin implements to train an architecture. Imports torch.
+
+Images are float [N, 3, H, W] RGB in 0..1, masks are float [N, 1, H, W] with 1 in the hole and 0
+where the photo is visible.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from ..settings import Settings
+from .stages import Stage
+
+Losses = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a task learns from: images [N, 3, H, W] and masks [N, 1, H, W].
+
+    A stage that is `labelled` is given label maps too: whole numbers [N, H, W], as in the files.
+    """
+
+    image: Tensor
+    mask: Tensor
+    labels: Tensor | None = None
+
+    @property
+    def visible(self) -> Tensor:
+        """The image with its hole set to 0: all that a network is shown."""
+        return self.image * (1 - self.mask)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One optimiser step of an iteration: the modules that learn, and from which losses.
+
+    Phases that train the same modules share the optimiser of the first of them, whose rate and
+    betas make up for the steps of those that are lazy (`every` over 1). What no phase of a stage
+    trains stays frozen, in eval mode, for the whole stage.
+    """
+
+    name: str
+    trains: Sequence[str]  # modules of the task, as `get_submodule` names them
+    losses: Callable[[Batch, Any], Losses]  # weighted terms, whose sum is back-propagated; one
+    # without gradient is there to be logged
+    every: int = 1  # take part in each n-th iteration
+    rates: Mapping[str, float] = field(default_factory=dict)  # of modules, times the optimiser's
+
+
+class Task(nn.Module):
+    """How an architecture learns. Networks are its children; time belongs to the engine."""
+
+    settings: ClassVar[type[Settings]] = Settings
+    plan: ClassVar[Mapping[str, Stage]] = {"fill": Stage()}  # its stages in order, by name
+    stage: str = "fill"  # the one that runs; the engine sets it
+
+    def __init__(self, net: nn.Module, settings: Any) -> None:
+        super().__init__()
+        self.net = net
+        self.config = settings
+
+    def phases(self, stage: str) -> Sequence[Phase]:
+        """The optimiser steps of one iteration of `stage`, in order; none: it is skipped."""
+        return [Phase("fill", ["net"], self.losses)]
+
+    def predict(self, batch: Batch) -> Any:
+        """Run once an iteration; every phase is given the result."""
+        return self.net(batch.visible, batch.mask)
+
+    def losses(self, batch: Batch, out: Any) -> Losses:
+        """The weighted terms of the one phase of a task that has no others."""
+        raise NotImplementedError(f"{type(self).__name__} defines neither losses nor phases")
+
+    def without(self) -> Sequence[str]:
+        """What this training does without, for the names of its runs: ["no-vgg"]."""
+        return []
+
+    def after(self, batch: Batch, out: Any, gather: Callable[[Tensor], Tensor]) -> None:
+        """Write memories and running means, without gradient, from gathered tensors."""

@@ -1,0 +1,90 @@
+"""LaMa's strokes and boxes (Suvorov et al. 2022): training, thin, medium and thick."""
+
+import math
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from inpaint_cli.api import Mask, Masks
+
+from .brush import flipped, unit
+
+
+class Law(NamedTuple):
+    """Ranges in pixels, both ends included; `boxes` is the share of masks made of boxes."""
+
+    strokes: tuple[int, int]
+    brush: int  # widths are 5 to 4 + brush
+    length: int  # segments are 10 to 9 + length long
+    boxes: float = 0
+    number: tuple[int, int] = (1, 1)
+    side: tuple[int, int] = (1, 1)  # upper bound left out, as published
+    margin: int = 0
+
+
+class LaMa(Masks):
+    """Strokes or boxes, never both, as LaMa is trained with at 256 pixels."""
+
+    small: ClassVar[Law] = Law((1, 6), 100, 200, 1 / 2, (1, 4), (30, 150), 10)  # up to 384 pixels
+    large: ClassVar[Law] = small
+
+    def sketch(self, height: int, width: int, rng: np.random.Generator) -> Mask:
+        law = self.small if min(height, width) <= 384 else self.large
+        draw = boxes if rng.random() < law.boxes else strokes
+        return flipped(draw(law, height, width, rng), rng)
+
+
+class Thin(LaMa):
+    """LaMa's thin test masks: many narrow strokes."""
+
+    small: ClassVar[Law] = Law((4, 51), 10, 40)
+    large: ClassVar[Law] = Law((4, 71), 20, 100)
+
+
+class Medium(LaMa):
+    """LaMa's medium test masks: a few strokes, or small boxes."""
+
+    small: ClassVar[Law] = Law((4, 6), 50, 100, 0.3 / 1.3, (1, 5), (10, 50))
+    large: ClassVar[Law] = Law((4, 11), 100, 200, 0.3 / 1.3, (1, 5), (30, 150))
+
+
+class Thick(LaMa):
+    """LaMa's thick test masks: broad strokes, or large boxes."""
+
+    small: ClassVar[Law] = Law((1, 6), 100, 200, 0.3 / 1.3, (1, 3), (30, 150), 10)
+    large: ClassVar[Law] = Law((1, 6), 250, 450, 0.3 / 1.3, (1, 4), (30, 300), 10)
+
+
+def strokes(law: Law, height: int, width: int, rng: np.random.Generator) -> Mask:
+    """Strokes of one to five segments in four directions, every second stroke mirrored."""
+    import cv2
+
+    canvas = np.zeros((height, width), np.uint8)
+    low, high = law.strokes
+    for n in range(int(rng.integers(low, high + 1))):
+        count = int(rng.integers(1, 6))
+        angles = 0.01 + rng.integers(4, size=count)  # radians, whole ones
+        cosines, sines = unit(angles if n % 2 else 2 * math.pi - angles)
+        lengths = 10 + rng.integers(law.length, size=count)
+        brushes = (5 + rng.integers(law.brush, size=count)).tolist()
+        x, y = int(rng.integers(width)), int(rng.integers(height))
+        steps = zip((lengths * sines).tolist(), (lengths * cosines).tolist(), brushes, strict=True)
+        for dx, dy, brush in steps:
+            end = int(min(max(x + dx, 0), width - 1)), int(min(max(y + dy, 0), height - 1))
+            cv2.line(canvas, (x, y), end, 1, brush)
+            x, y = end
+    return canvas.view(np.bool_)
+
+
+def boxes(law: Law, height: int, width: int, rng: np.random.Generator) -> Mask:
+    """Boxes that keep `law.margin` pixels away from the border."""
+    mask = np.zeros((height, width), np.bool_)
+    margin = min(law.margin, (min(height, width) - 1) // 2)
+    high = min(law.side[1], height - 2 * margin, width - 2 * margin)
+    low = min(law.side[0], high - 1)
+    for _ in range(int(rng.integers(law.number[0], law.number[1] + 1))):
+        w, h = rng.integers(max(low, 1), max(high, 2), size=2).tolist()
+        x = int(rng.integers(margin, max(width - margin - w, margin) + 1))
+        y = int(rng.integers(margin, max(height - margin - h, margin) + 1))
+        mask[y : y + h, x : x + w] = True
+    return mask

@@ -1,0 +1,294 @@
+"""Face parsing: which of 14 regions each pixel belongs to, by a network or by a fixed map.
+
+BiSeNet (Yu et al., ECCV 2018) on a ResNet-18, whose stride-8 features stand for the spatial path,
+in the layout and with the names of the public face checkpoint. It has 19 regions; [choice] they
+are merged into 14 by one of two groupings.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from inpaint_cli.api import WeightsError
+
+Merge = Literal["A", "B"]
+Order = Literal["bisenet", "celebamask-hq", "fasseg"]
+
+REGIONS = 14
+CROP = 448 / 512  # of the side of a picture: what BiSeNet is trained on
+ORDERS: dict[Order, tuple[str, ...]] = {  # what the numbers in label maps mean
+    "bisenet": (
+        *("background", "skin", "left brow", "right brow", "left eye", "right eye", "glasses"),
+        *("left ear", "right ear", "earring", "nose", "mouth", "upper lip", "lower lip"),
+        *("neck", "necklace", "cloth", "hair", "hat"),
+    ),
+    "celebamask-hq": (
+        *("background", "skin", "nose", "glasses", "left eye", "right eye", "left brow"),
+        *("right brow", "left ear", "right ear", "mouth", "upper lip", "lower lip", "hair"),
+        *("hat", "earring", "necklace", "neck", "cloth"),
+    ),
+    "fasseg": ("background", "skin", "hair", "left eye", "nose", "mouth"),  # both eyes
+}
+MERGED: dict[Merge, tuple[int, ...]] = {  # of BiSeNet's order
+    "A": (0, 1, 2, 2, 3, 3, 4, 5, 5, 6, 7, 8, 8, 8, 9, 10, 11, 12, 13),
+    "B": (0, 1, 2, 2, 3, 3, 4, 5, 5, 5, 6, 7, 8, 9, 10, 10, 11, 12, 13),
+}
+ELLIPSES = {  # of a face aligned as in CelebA-HQ: centre x, y and radii, in shares of the sides
+    "skin": [(0.5, 0.56, 0.28, 0.36)],
+    "hair": [(0.5, 0.45, 0.40, 0.45)],
+    "left ear": [(0.21, 0.56, 0.04, 0.09), (0.79, 0.56, 0.04, 0.09)],
+    "left eye": [(0.375, 0.472, 0.055, 0.025), (0.625, 0.472, 0.055, 0.025)],
+    "nose": [(0.5, 0.60, 0.065, 0.075)],
+    "mouth": [(0.5, 0.75, 0.11, 0.04)],
+}
+BOXES = {  # centre x, y and half sides
+    "cloth": [(0.5, 0.97, 0.5, 0.06)],
+    "neck": [(0.5, 0.90, 0.16, 0.06)],
+    "left brow": [(0.375, 0.405, 0.075, 0.018), (0.625, 0.405, 0.075, 0.018)],
+}
+DRAWN = ("hair", "cloth", "neck", "left ear", "skin", "left brow", "left eye", "nose", "mouth")
+
+
+def lookup(order: Order, merge: Merge) -> Tensor:
+    """The region of each class of `order`: by name, never by number."""
+    numbers = [ORDERS["bisenet"].index(name) for name in ORDERS[order]]
+    return torch.tensor([MERGED[merge][number] for number in numbers])
+
+
+def names(merge: Merge) -> list[str]:
+    """What the 14 regions are called."""
+    words = [name.removeprefix("left ").removeprefix("right ") for name in ORDERS["bisenet"]]
+    return [words[MERGED[merge].index(region)] for region in range(REGIONS)]
+
+
+class Template(nn.Module):
+    """No parser: one map of an aligned face, whatever the picture shows.
+
+    For use where no parser's weights are available; runs, weights and tables say so. A region that
+    the map leaves out (glasses, jewellery, hats) stays empty.
+    """
+
+    def __init__(self, merge: Merge) -> None:
+        super().__init__()
+        self.lookup = dict(zip(ORDERS["bisenet"], MERGED[merge], strict=True))
+
+    def regions(self, image: Tensor) -> Tensor:
+        """The region of each pixel of `image` [N, 3, H, W]: [N, H, W], always the same."""
+        n, _, height, width = image.shape
+        y = ((torch.arange(height, device=image.device) + 0.5) / height)[:, None]
+        x = ((torch.arange(width, device=image.device) + 0.5) / width)[None]
+        drawn = torch.zeros(height, width, dtype=torch.long, device=image.device)
+        for name in DRAWN:
+            for cx, cy, rx, ry in ELLIPSES.get(name, []):
+                drawn[((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2 <= 1] = self.lookup[name]
+            for cx, cy, hx, hy in BOXES.get(name, []):
+                drawn[((x - cx).abs() <= hx) & ((y - cy).abs() <= hy)] = self.lookup[name]
+        return drawn.expand(n, -1, -1)
+
+
+class ConvBlock(nn.Module):
+    """Convolution, batch norm, ReLU."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int = 3) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
+        self.bn = nn.BatchNorm2d(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.bn(self.conv(x)))
+
+
+class BasicBlock(nn.Module):
+    """The residual block of ResNet-18."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.downsample = None
+        if stride > 1:
+            shortcut = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+            self.downsample = nn.Sequential(shortcut, nn.BatchNorm2d(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        return F.relu(y + (self.downsample(x) if self.downsample else x))
+
+
+class ResNet18(nn.Module):
+    """Features at strides 8, 16 and 32."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, width, 7, 2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        widths = [width, width, 2 * width, 4 * width, 8 * width]
+        for n in range(1, 5):
+            first = BasicBlock(widths[n - 1], widths[n], 1 if n == 1 else 2)
+            self.add_module(f"layer{n}", nn.Sequential(first, BasicBlock(widths[n], widths[n], 1)))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, 2, 1)  # H/4
+        features = []
+        for n in range(1, 5):
+            x = self.get_submodule(f"layer{n}")(x)
+            features.append(x)
+        return features[1:]
+
+
+class Attention(nn.Module):
+    """ARM: channels weighted by what the whole picture shows."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = ConvBlock(inputs, outputs)
+        self.conv_atten = nn.Conv2d(outputs, outputs, 1, bias=False)
+        self.bn_atten = nn.BatchNorm2d(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        return x * torch.sigmoid(self.bn_atten(self.conv_atten(F.adaptive_avg_pool2d(x, 1))))
+
+
+class ContextPath(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.resnet = ResNet18(width)
+        self.arm16 = Attention(4 * width, 2 * width)
+        self.arm32 = Attention(8 * width, 2 * width)
+        self.conv_head32 = ConvBlock(2 * width, 2 * width)
+        self.conv_head16 = ConvBlock(2 * width, 2 * width)
+        self.conv_avg = ConvBlock(8 * width, 2 * width, 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        at8, at16, at32 = self.resnet(x)
+        whole = self.conv_avg(F.adaptive_avg_pool2d(at32, 1))
+        up32 = F.interpolate(self.arm32(at32) + whole, at16.shape[-2:])  # nearest
+        up32 = self.conv_head32(up32)  # N 2w H/16
+        up16 = F.interpolate(self.arm16(at16) + up32, at8.shape[-2:])
+        return at8, self.conv_head16(up16), up32  # N 2w H/8, N 2w H/8, N 2w H/16
+
+
+class Fusion(nn.Module):
+    """FFM: both paths as one, its channels weighted and added."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.convblk = ConvBlock(4 * width, 4 * width, 1)
+        self.conv1 = nn.Conv2d(4 * width, width, 1, bias=False)
+        self.conv2 = nn.Conv2d(width, 4 * width, 1, bias=False)
+
+    def forward(self, spatial: Tensor, context: Tensor) -> Tensor:
+        x = self.convblk(torch.cat([spatial, context], 1))
+        weight = self.conv2(F.relu(self.conv1(F.adaptive_avg_pool2d(x, 1))))
+        return x * torch.sigmoid(weight) + x
+
+
+class Head(nn.Module):
+    def __init__(self, inputs: int, hidden: int, classes: int) -> None:
+        super().__init__()
+        self.conv = ConvBlock(inputs, hidden)
+        self.conv_out = nn.Conv2d(hidden, classes, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv_out(self.conv(x))
+
+
+class Auxiliary(nn.Module):
+    """The two heads that only training has."""
+
+    def __init__(self, classes: int, width: int) -> None:
+        super().__init__()
+        self.conv_out16 = Head(2 * width, width, classes)
+        self.conv_out32 = Head(2 * width, width, classes)
+
+    def forward(self, at8: Tensor, at16: Tensor) -> tuple[Tensor, Tensor]:
+        return self.conv_out16(at8), self.conv_out32(at16)
+
+
+class BiSeNet(nn.Module):
+    """Images are RGB in 0..1, and brought to `size` pixels a side; in training they are crops."""
+
+    mean: Tensor
+    std: Tensor
+    lookup: Tensor
+
+    def __init__(self, classes: int, merge: Merge, *, size: int = 512, width: int = 64) -> None:
+        super().__init__()
+        self.size, self.classes = size, classes
+        self.cp = ContextPath(width)
+        self.ffm = Fusion(width)
+        self.conv_out = Head(4 * width, 4 * width, classes)
+        for name, of in (("mean", (0.485, 0.456, 0.406)), ("std", (0.229, 0.224, 0.225))):
+            self.register_buffer(name, torch.tensor(of).view(3, 1, 1), persistent=False)
+        merged = lookup("bisenet", merge) if classes != REGIONS else torch.arange(REGIONS)
+        self.register_buffer("lookup", merged, persistent=False)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits of all classes at a stride of 8, and what the two auxiliary heads read."""
+        side = round(CROP * self.size) if self.training else self.size
+        x = F.interpolate(image, (side, side), mode="bilinear", align_corners=False, antialias=True)
+        spatial, at8, at16 = self.cp((x - self.mean) / self.std)
+        return self.conv_out(self.ffm(spatial, at8)), at8, at16
+
+    def scores(self, image: Tensor) -> Tensor:
+        """Logits of the 14 regions [N, 14, H, W]; a group's is the log of its summed exponents."""
+        logits = self(image)[0].float()
+        if self.classes != REGIONS:
+            groups = [logits[:, self.lookup == region] for region in range(REGIONS)]
+            logits = torch.stack([group.logsumexp(1) for group in groups], 1)
+        return F.interpolate(logits, image.shape[-2:], mode="bilinear", align_corners=True)
+
+    @torch.no_grad()
+    def regions(self, image: Tensor) -> Tensor:
+        """The region of each pixel of `image` [N, 3, H, W]: [N, H, W]."""
+        return self.scores(image).argmax(1)
+
+    def load(self, path: Path) -> None:
+        """Take over a public checkpoint. Raises `WeightsError` where it is for something else."""
+        try:
+            tensors: dict[str, Tensor] = torch.load(path, "cpu", weights_only=True)
+            count = tensors["conv_out.conv_out.weight"].shape[0]
+        except Exception as error:  # torch raises nearly anything on a file that is not its own
+            raise WeightsError(
+                f"{path} is not a checkpoint of a BiSeNet face parser; give the public one"
+            ) from error
+        if count != self.classes:
+            raise WeightsError(
+                f"{path} tells {count} classes apart, but the parser has {self.classes}; set "
+                f"architectures.mdrnets.model.classes={count}, or give another file"
+            )
+        own = self.state_dict()
+        wrong = [k for k in own if k not in tensors or tensors[k].shape != own[k].shape]
+        if wrong:
+            raise WeightsError(
+                f"{path} does not fit the parser: {wrong[0]} and {len(wrong) - 1} more tensors are "
+                "missing or of another shape; set model.parser_width to its own"
+            )
+        self.load_state_dict({key: tensors[key] for key in own})
+
+
+Parser = BiSeNet | Template
+
+
+def ohem(logits: Sequence[Tensor], truth: Tensor) -> Tensor:
+    """The sum over heads of the mean cross-entropy of hard pixels (Shrivastava et al., CVPR 2016).
+
+    Hard pixels are those whose class has a probability below 0.7, and at least 1/16 of all. Logits
+    [N, C, h, w] are brought to the size of `truth` [N, H, W].
+    """
+    total = logits[0].new_zeros(())
+    for each in logits:
+        full = F.interpolate(each.float(), truth.shape[-2:], mode="bilinear", align_corners=True)
+        losses = F.cross_entropy(full, truth, reduction="none").flatten().sort(descending=True)[0]
+        least = max(losses.numel() // 16, 1)
+        hard = losses > -torch.log(torch.tensor(0.7))
+        hard[:least] = True
+        total = total + losses[hard].mean()
+    return total
