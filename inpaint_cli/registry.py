@@ -5,10 +5,13 @@ come in through the same door as anyone else's. Names are read from package meta
 listing imports nothing; only this module knows the `entrypoints` package.
 """
 
+import sys
+from contextlib import suppress
+from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
-from entrypoints import EntryPoint, get_group_all
+from entrypoints import BadEntryPoint, EntryPoint, iter_files_distros
 
 from .errors import PluginError, unknown_name
 
@@ -24,10 +27,20 @@ KINDS = {  # each kind, and the class of its module in `api` that plugins of it 
 
 def find_plugins(kind: str) -> dict[str, list[EntryPoint]]:
     """Every plugin of `kind` by name: one entry point each, or several where names collide."""
-    plugins: dict[str, list[EntryPoint]] = {}
-    for point in sorted(get_group_all(f"inpaint.{kind}"), key=lambda point: point.name):
-        plugins.setdefault(point.name, []).append(point)
-    return plugins
+    return scan_metadata(tuple(sys.path)).get(f"inpaint.{kind}", {})
+
+
+@lru_cache(maxsize=4)
+def scan_metadata(path: tuple[str, ...]) -> dict[str, dict[str, list[EntryPoint]]]:
+    """The entry points of all packages on `path` by group and name, read once."""
+    groups: dict[str, dict[str, list[EntryPoint]]] = {}
+    for config, distro in iter_files_distros(path=path):
+        for group in filter(lambda name: name.startswith("inpaint."), config):
+            for name, target in config[group].items():
+                with suppress(BadEntryPoint):
+                    point = EntryPoint.from_string(target, name, distro)
+                    groups.setdefault(group, {}).setdefault(name, []).append(point)
+    return {group: dict(sorted(points.items())) for group, points in groups.items()}
 
 
 def load_plugin(kind: str, name: str) -> Any:

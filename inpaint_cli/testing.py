@@ -36,8 +36,8 @@ from .api.metrics import Features, ImageMetric, Metric, SetMetric, unit
 from .api.stages import Stage, overlay_settings
 from .datasets.collection import decode_image
 from .errors import DataError, InpaintError, WeightsError
-from .filling.fill import fill_tensors
 from .models import weights
+from .models.network import fill_tensors
 from .runtime.devices import autocast
 from .training.loop import train_stages
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from .sizes import Sizes
 
@@ -41,6 +41,12 @@ class Filler(ABC):
         state of `rng` give the same bits. Raises `MemoryError` where the image is too large, for
         which smaller windows are tried, and `Fallback` where another filler must begin again.
         """
+
+    def explain(
+        self, rgb: NDArray[np.float32], hole: NDArray[np.bool_], rng: np.random.Generator
+    ) -> Sequence[tuple[Any, str]]:
+        """Return pictures (Pillow's, or uint8 [H, W, 3]) with captions of how it fills `rgb`."""
+        return []
 
     def describe(self) -> Mapping[str, str]:
         """Return what a report says of how it runs, such as its device and precision."""

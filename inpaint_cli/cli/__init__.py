@@ -14,7 +14,7 @@ COMMANDS = {
     "fill": "Fill the holes of a photo.",
     "infer": "Fill the holes of all photos of a folder.",
     "compare": "Fill a photo with several models: a sheet and a table.",
-    "explain": "Show what a model makes of a photo on its way to a fill.",
+    "explain": "Show the steps of a model on its way to a fill.",
     "train": "Train an architecture by a recipe.",
     "eval": "Measure fills by a named protocol.",
     "recipes": "List, show, check and compare recipes.",
@@ -23,7 +23,7 @@ COMMANDS = {
     "models": "List the models that fill can use.",
     "weights": "Inspect weights files, and choose what `fill` uses.",
     "plugins": "List the plugins that are installed.",
-    "demo": "Fill a photo that is there already, for a first look.",
+    "demo": "Fill a bundled sample photo.",
     "doctor": "Say what is installed here, and what is broken.",
 }
 

@@ -2,6 +2,8 @@ from pathlib import Path
 
 import click
 
+from .types import notify
+
 
 @click.command()
 @click.option(
@@ -12,13 +14,13 @@ import click
     show_default=True,
     help="The folder for the pictures.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace the pictures of an earlier demo.")
+@click.option("--overwrite", is_flag=True, help="Overwrite the pictures of an earlier demo.")
 def demo_command(output: Path, overwrite: bool) -> None:
-    """Fill a photo that is there already, for a first look.
+    """Fill a bundled sample photo.
 
     Writes a photo, a mask, the photo filled, and a sheet that shows all three; prints their paths.
     """
     from ..filling.demo import run_demo
 
-    paths = run_demo(output, overwrite=overwrite, report=lambda note: click.echo(note, err=True))
+    paths = run_demo(output, overwrite=overwrite, notify=notify)
     click.echo("\n".join(map(str, paths)))

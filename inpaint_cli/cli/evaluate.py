@@ -1,6 +1,7 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -88,8 +89,7 @@ def eval_command(
     context: click.Context,
     paths: tuple[Path, ...],
     masks: Path | None,
-    model: str | None,
-    weights: str | None,
+    model: Any,
     data: Path | None,
     resize: int | None,
     protocol: str,
@@ -150,29 +150,30 @@ def eval_command(
 
     plan = protocols.read_protocol(protocol, features=features)
     where = evaluate.evaluation_device(device)
-    if model or weights:
+    if model.name or model.weights:
         if data is None or len(paths) > 1:
             raise click.UsageError("a model needs --data, and takes at most a RECIPE besides")
         plan = protocols.plan_at_size(plan, size or plan.protocol.size or cases.recipe_size(paths))
         found = cases.model_results(
             model,
-            weights,
             data,
             masks,
             paths,
             plan.protocol,
             seed=seed,
-            device=where,
+            device=str(where),
             resize=resize,
         )
-        title = title or (model or Path(weights or "").stem) + (f", {resize}" if resize else "")
+        title = title or (model.name or Path(model.weights or "").stem) + (
+            f", {resize}" if resize else ""
+        )
     else:
         for option, value in {"--data": data, "--resize": resize, "--size": size}.items():
             if value is not None:
                 raise click.UsageError(f"{option} goes with --model or --weights")
         results, truth = both(paths, "give RESULTS and TRUTH, or --model or --weights with --data")
         found = cases.pair_results(results, truth, masks, plan.protocol)
-        title = title or results.resolve().name
+        title = title or str(results.resolve().name)
     result = evaluate.measure_samples(found, plan, title=title, seed=seed, device=where)
     if result is None:  # another process reports
         return

@@ -1,44 +1,27 @@
-import json
-
 import click
+
+from .types import json_option, print_json
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@json_option
 def models_command(as_json: bool) -> None:
     """List the models that fill can use.
 
-    These are the architectures that need no weights, and the weights files in $INPAINT_WEIGHTS_DIR,
-    in your own weights folder and in the package. Architectures without any weights so far are
-    shown too, marked: give them some with --weights, or train them.
+    These are the fillers that need no weights, and the weights files in $INPAINT_WEIGHTS_DIR, in
+    your own weights folder and in the package. Architectures without weights so far are listed
+    too: give them some with --weights, or train them.
     """
-    from ..models import choose as models
+    from ..models.choose import list_models, weights_folders
 
-    choices, broken = models.list_models()
+    models, broken = list_models()
     if as_json:
-        rows = [
-            {
-                "name": c.name,
-                "architecture": c.architecture,
-                "ready": c.ready,
-                "licence": c.licence,
-                "source": c.source,
-                "weights": c.path and str(c.path),
-                "values": c.values,
-                "bytes": c.bytes,
-            }
-            for c in choices
-        ]
-        click.echo(json.dumps(rows, indent=2))
+        print_json([model.to_dict() for model in models])
     else:
-        for c in choices:
-            if c.path:
-                held = f"{c.architecture}, {(c.bytes or 0) / 1e6:.1f} MB"
-            else:
-                held = (
-                    "needs no weights" if c.ready else "needs weights: --weights FILE, or train it"
-                )
-            click.echo(f"{c.name:20} {held:44} {c.licence:12} {c.source}".rstrip())
-        click.echo(f"named weights files lie in {models.weights_folders()[0]}", err=True)
+        for model in models:
+            click.echo(
+                f"{model.name:20} {model.status:44} {model.licence:12} {model.source}".rstrip()
+            )
+        click.echo(f"named weights files are in {weights_folders()[0]}", err=True)
     for reason in broken:
         click.echo(f"left out: {reason}", err=True)

@@ -1,21 +1,34 @@
-"""What several commands ask for in the same words."""
+"""Options that several commands share, and how the command line speaks to the user."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
-
-if TYPE_CHECKING:
-    from ..filling.options import FillOptions
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FILE_OR_DASH = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
+
+
+def notify(sentence: str) -> None:
+    """Say something to the user, on stderr, above any progress bar."""
+    from tqdm import tqdm
+
+    with tqdm.external_write_mode():
+        click.echo(sentence, err=True)
+
+
+def print_json(value: Any) -> None:
+    """Print `value` as JSON on stdout."""
+    import json
+
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 class RegionType(click.ParamType):
@@ -35,44 +48,81 @@ class RegionType(click.ParamType):
         return x, y, width, height
 
 
+class MaskType(click.ParamType):
+    """A file or folder of masks, or the word alpha."""
+
+    name = "mask"
+
+    def convert(self, value, param, ctx) -> str:
+        if value != "alpha" and not Path(value).exists():
+            self.fail(f"there is no file '{value}'", param, ctx)
+        return value
+
+
+def add_options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Return a decorator that adds `options`, in this order of the help."""
+
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+overwrite_option = click.option(
+    "--overwrite", is_flag=True, help="Overwrite existing files of these names."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
 def model_options(command: Command) -> Command:
-    """--model and --weights, as `open_model` takes them."""
-    for option in (
-        click.option(
-            "--weights", metavar="FILE", help="Fill with this weights file (ours, LaMa's, MAT's)."
-        ),
+    """Add --model and --weights; the command is given one `model`, a `ModelRef`."""
+
+    @wraps(command)
+    def with_model(*args: Any, model: str | None, weights: str | None, **options: Any) -> object:
+        from ..models.choose import ModelRef
+
+        return command(*args, model=ModelRef(model, weights), **options)
+
+    return add_options(
         click.option(
             "--model", metavar="NAME", help="Fill with this model; `inpaint models` lists them."
         ),
-    ):
-        command = option(command)
-    return command
+        click.option(
+            "--weights", metavar="FILE", help="Fill with this weights file (ours, LaMa's, MAT's)."
+        ),
+    )(with_model)  # pyright: ignore[reportReturnType]
+
+
+def mask_option(name: str, metavar: str, help: str) -> Callable[[Command], Command]:
+    """Return the option `name` for masks; with `hole_options` one of both must be given."""
+    return click.option(name, "mask", metavar=metavar, type=MaskType(), help=help)
 
 
 def hole_options(command: Command) -> Command:
-    """Where the hole is, besides a mask file, and how that is read: fields of `Options`."""
-    for option in (
+    """Add what marks the hole besides a mask: keywords of `fill`."""
+
+    @wraps(command)
+    def with_hole(*args: Any, mask: str | None, **options: Any) -> object:
+        if options.get("from_card") is not None:
+            return command(*args, mask=mask, **options)
+        if mask is None and not options["regions"]:
+            raise click.UsageError("say where the hole is: give a mask, or --region X,Y,W,H")
+        if options["invert"] and mask in (None, "alpha"):
+            raise click.UsageError("--mask-invert is for a mask file; give one, or leave it out")
+        return command(*args, mask=mask, **options)
+
+    return add_options(
         click.option(
-            "--feather",
-            type=click.IntRange(0),
-            metavar="N",
-            default=0,
-            help="Blend the fill into the photo over N pixels, inside the band that --grow adds (N"
-            " pixels if --grow is not given).",
+            "--region",
+            "regions",
+            type=RegionType(),
+            multiple=True,
+            help="A rectangle to fill: x,y,width,height in pixels; repeatable, with or without a"
+            " mask.",
         ),
-        click.option(
-            "--grow",
-            type=int,
-            metavar="N",
-            default=0,
-            help="Make the hole larger by N pixels all around; smaller where N is negative.",
-        ),
-        click.option(
-            "--mask-resize",
-            "resize",
-            is_flag=True,
-            help="Let a mask of another size be stretched to the photo's, if its shape agrees.",
-        ),
+        click.option("--mask-invert", "invert", is_flag=True, help="Black marks the hole."),
         click.option(
             "--mask-threshold",
             "threshold",
@@ -82,65 +132,78 @@ def hole_options(command: Command) -> Command:
             metavar="N",
             help="Mask levels of N and above (1 to 255) are the hole.",
         ),
-        click.option("--mask-invert", "invert", is_flag=True, help="Black marks the hole."),
         click.option(
-            "--region",
-            "regions",
-            type=RegionType(),
-            multiple=True,
-            help="A rectangle that is hole, in pixels from the top left; may be given several"
-            " times, with or without a mask.",
+            "--mask-resize",
+            "resize",
+            is_flag=True,
+            help="Resize the mask to the photo if the aspect ratios match.",
         ),
-    ):
-        command = option(command)
-    return command
-
-
-def run_options(command: Command) -> Command:
-    """How a model is run: the other fields of `Options`."""
-    for option in (
         click.option(
-            "--window",
-            type=click.IntRange(16),
+            "--grow",
+            type=int,
             metavar="N",
-            help="Show the model at most N x N pixels at once.  [default: what it is made for]",
-        ),
-        click.option(
-            "--precision",
-            default="auto",
-            show_default=True,
-            type=click.Choice(["auto", "full", "bf16", "fp16"]),
-            help="auto: bf16 on CUDA where the model is sound in it, else full.",
-        ),
-        click.option(
-            "--device",
-            default="auto",
-            show_default=True,
-            metavar="NAME",
-            help="cpu, cuda, cuda:1, mps; auto: the first of cuda, mps, cpu that is there.",
-        ),
-        click.option(
-            "--seed",
-            type=click.IntRange(0),
             default=0,
-            show_default=True,
-            metavar="N",
-            help="The same seed gives the same picture.",
+            help="Grow the hole by N pixels on all sides; negative shrinks it.",
         ),
-    ):
-        command = option(command)
-    return command
+        click.option(
+            "--feather",
+            type=click.IntRange(0),
+            metavar="N",
+            default=0,
+            help="Blend the fill into the photo over N pixels, inside the band that --grow adds (N"
+            " pixels if --grow is not given).",
+        ),
+    )(with_hole)  # pyright: ignore[reportReturnType]
+
+
+run_options = add_options(
+    click.option(
+        "--seed",
+        type=click.IntRange(0),
+        default=0,
+        show_default=True,
+        metavar="N",
+        help="The same seed gives the same picture.",
+    ),
+    click.option(
+        "--device",
+        default="auto",
+        show_default=True,
+        metavar="NAME",
+        help="cpu, cuda, cuda:1, mps; auto: the first available of cuda, mps, cpu. For networks.",
+    ),
+    click.option(
+        "--precision",
+        default="auto",
+        show_default=True,
+        type=click.Choice(["auto", "full", "bf16", "fp16"]),
+        help="bf16 on CUDA if the model supports it, otherwise full. For networks.",
+    ),
+    click.option(
+        "--window",
+        type=click.IntRange(16),
+        metavar="N",
+        help="Show the model at most N x N pixels at once.  [default: what it is made for]",
+    ),
+)
 
 
 def backbone_options(command: Command) -> Command:
-    """--weights-dir and --offline, for `pretrained`, which looks into the environment."""
+    """Add --weights-dir and --offline, which `files.pretrained` reads from the environment."""
 
     def remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
         if value:
             name = f"INPAINT_{param.name}".upper()
             os.environ[name] = "1" if value is True else str(value)
 
-    for option in (
+    return add_options(
+        click.option(
+            "--weights-dir",
+            type=click.Path(exists=True, file_okay=False, path_type=Path),
+            expose_value=False,
+            callback=remember,
+            help="Folder of published backbones such as VGG or Inception.",
+        ),
         click.option(
             "--offline",
             is_flag=True,
@@ -148,39 +211,4 @@ def backbone_options(command: Command) -> Command:
             callback=remember,
             help="Never download them.",
         ),
-        click.option(
-            "--weights-dir",
-            type=click.Path(exists=True, file_okay=False, path_type=Path),
-            expose_value=False,
-            callback=remember,
-            help="Where published backbones such as VGG or Inception lie.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-def fill_options(given: Mapping[str, Any], name: str, mask: str | None) -> FillOptions:
-    """What `hole_options` and `run_options` were given, and the `mask` that the option `name` was.
-
-    Feathering needs a band to do it in.
-    """
-    from ..filling.options import FillOptions
-
-    alpha = mask == "alpha"
-    if mask is None and not given["regions"]:
-        raise click.UsageError(
-            f"say where the hole is: {name} FILE, {name} alpha or --region X,Y,W,H"
-        )
-    if given["invert"] and (alpha or mask is None):
-        raise click.UsageError("--mask-invert is for a mask file; give one, or leave it out")
-    return FillOptions(**{**given, "alpha": alpha, "grow": given["grow"] or given["feather"]})
-
-
-def mask_path(name: str, mask: str | None) -> Path | None:
-    """The file or folder that the option `name` was given, if it was one."""
-    if mask is None or mask == "alpha":
-        return None
-    if not (path := Path(mask)).exists():
-        raise click.BadParameter(f"there is no file '{mask}'", param_hint=f"'{name}'")
-    return path
+    )(command)

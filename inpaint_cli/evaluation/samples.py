@@ -15,25 +15,23 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from .. import images
-from ..api.architectures import Sizes
+from ..api.fillers import Filler
 from ..api.masks import Masks
 from ..datasets.collection import Collection, place_image
 from ..errors import DataError, ImageError
 from ..files import pairs
 from ..files.pictures import list_pictures, stem_key
-from ..filling.fill import fill_tensors
-from ..models.choose import open_model
-from ..models.weights import Model
+from ..filling.fill import Rgb, fill_array
+from ..models.choose import LoadedModel, ModelRef, load_model
 from ..recipe import read as recipes
 from ..recipe.plugins import build_dataset as images_of
 from ..recipe.plugins import build_generator as masks_of
 from ..recipe.schema import Named
 from ..recipe.source import RecipeSource
-from ..runtime.seed import seed_torch as sow
 from .protocols import Protocol, in_interval
 
 
@@ -161,13 +159,12 @@ class ModelResults(EvalSamples):
     """
 
     names: Sequence[str]
-    model: Model
+    model: LoadedModel
     photos: Collection
     given: Sequence[tuple[int, Path | None]]  # which photo, and its mask, if that is a file
     drawn: Masks | None  # where the others come from
     protocol: Protocol
     seed: int
-    device: torch.device
     notes: Sequence[str] = ()
 
     @property
@@ -198,26 +195,31 @@ class ModelResults(EvalSamples):
             assert self.drawn is not None
             hole = self.drawn.draw(height, width, np.random.default_rng([self.seed, photo]))
         truth, mask = image[None] / 255, image_tensor(hole[..., None])
-        fills = []
-        for sample in range(self.protocol.samples):
-            sow(self.seed, n, sample)
-            net, sizes = self.model.net.to(self.device), self.model.sizes
-            fills.append(
-                fill_tensors(net, sizes, truth.to(self.device), mask.float().to(self.device))
-            )
-        return EvalSample(truth, mask, [filled.cpu() for filled in fills])
+        fills = [
+            image_tensor(self.fill(truth, hole, n, sample))
+            for sample in range(self.protocol.samples)
+        ]
+        return EvalSample(truth, mask, fills)
+
+    def fill(self, truth: Tensor, hole: NDArray[np.bool_], n: int, sample: int) -> Rgb:
+        """Return `truth` [1, 3, H, W] with `hole` filled; mid-gray where nothing is visible."""
+        rgb = truth[0].permute(1, 2, 0).numpy().copy()
+        if hole.all():
+            rgb[:] = 0.5
+        elif hole.any():
+            fill_array(self.model.filler, rgb, hole, np.random.default_rng([self.seed, n, sample]))
+        return rgb
 
 
 def model_results(
-    model: str | None,
-    weights: str | None,
+    model: ModelRef,
     data: Path,
     masks: Path | None,
     recipe: Sequence[Path],
     protocol: Protocol,
     *,
     seed: int,
-    device: torch.device,
+    device: str = "auto",
     resize: int | None = None,
 ) -> ModelResults:
     """What a model makes of the photos under `data`, all of them or those a recipe validates on.
@@ -233,10 +235,10 @@ def model_results(
     if masks is None and drawn is None:
         raise DataError("say where the holes are: --masks FOLDER, or a recipe that draws them")
     collection = Collection.at(images_of(photos, source, "val"), data)
-    opened = open_model(model, weights)
+    loaded = load_model(model, device=device, precision="full")
     if resize:
-        opened = replace(opened, net=ResizedModel(opened, resize), sizes=Sizes())
-    return give_masks(opened, collection, masks, drawn, protocol, seed=seed, device=device)
+        loaded = replace(loaded, filler=ResizedFiller(loaded.filler, resize))
+    return give_masks(loaded, collection, masks, drawn, protocol, seed=seed)
 
 
 def recipe_size(recipe: Sequence[Path]) -> int | None:
@@ -246,32 +248,34 @@ def recipe_size(recipe: Sequence[Path]) -> int | None:
     )
 
 
-class ResizedModel(nn.Module):
-    """A model that sees every picture stretched to a square: the usual way to any size.
+@dataclass(frozen=True)
+class ResizedFiller(Filler):
+    """A filler that sees every picture stretched to a square: the usual way to any size.
 
     What it fills is stretched back. Pixels into which some of the hole was mixed are hole.
     """
 
-    def __init__(self, model: Model, side: int) -> None:
-        super().__init__()
-        self.net, self.sizes, self.side = model.net, model.sizes, side
+    filler: Filler
+    side: int
 
-    def forward(self, visible: Tensor, mask: Tensor) -> Tensor:
+    def fill(self, rgb: Rgb, hole: NDArray[np.bool_], rng: np.random.Generator) -> Rgb:
         stretch = partial(F.interpolate, mode="bilinear", align_corners=False, antialias=True)
-        small, hole = (stretch(t, (self.side, self.side)) for t in (visible, mask))
-        hole = (hole > 1e-3).to(mask)
-        return stretch(fill_tensors(self.net, self.sizes, small, hole), visible.shape[-2:])
+        square = (self.side, self.side)
+        small = stretch(image_tensor(rgb), square)[0].permute(1, 2, 0).numpy()
+        share = stretch(image_tensor(hole[..., None]).float(), square)[0, 0].numpy()
+        small = np.ascontiguousarray(small)
+        fill_array(self.filler, small, share > 1e-3, rng)
+        return stretch(image_tensor(small), hole.shape)[0].permute(1, 2, 0).numpy()
 
 
 def give_masks(
-    model: Model,
+    model: LoadedModel,
     photos: Collection,
     masks: Path | None,
     drawn: Masks | None,
     protocol: Protocol,
     *,
     seed: int,
-    device: torch.device,
 ) -> ModelResults:
     """Give every photo a mask: a file under `masks`, by name or else dealt out, or a `drawn` one.
 
@@ -308,8 +312,7 @@ def give_masks(
     names = [photos.names[n] + (f" + {path.name}" if several and path else "") for n, path in cases]
     if protocol.shapes:
         names = [f"{name} {shape}" for name in names for shape in protocol.shapes]
-    model.net.eval()
-    return ModelResults(names, model, photos, cases, drawn, protocol, seed, device, notes)
+    return ModelResults(names, model, photos, cases, drawn, protocol, seed, notes)
 
 
 def assign_masks(

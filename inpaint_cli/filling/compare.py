@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +21,17 @@ from ..errors import DataError, InpaintError
 from ..files.pairs import Pair, pair_files
 from ..files.write import atomic_path, check_free
 from ..images.read import image_size
-from ..models.choose import locate_weights, named_weights, no_model
+from ..models.choose import LoadedModel, ModelRef, load_model
 from ..reports import contact_sheet as sheets
+from ..reports.text import Table
+from ..runtime.process import peak_memory
 from ..runtime.workers import run_in_workers
-from .options import FillOptions
+from .fill import Notify, fill_photo, ignore
+from .hole import PhotoHole, find_hole
+from .options import FillSettings, HoleOptions, RunOptions, split_mask, split_settings
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 COMPARE_METRICS: Mapping[str, Mapping[str, Any]] = {  # what is measured where the truth is known
     "psnr": {"region": "hole"},
@@ -70,80 +76,79 @@ class ModelScores:
 
 def compare_models(
     photos: Path,
-    masks: Path | None,
+    masks: str | Path | None,
     models: Sequence[str],
-    *,
-    options: FillOptions,
-    truth: Path | None = None,
     page: Path,
+    *,
+    truth: Path | None = None,
     results: Path | None = None,
     overwrite: bool = False,
-    tell: Callable[[str], None] = lambda note: None,
+    notify: Notify = ignore,
+    **settings: Unpack[FillSettings],
 ) -> list[ModelScores]:
-    """Fill `photos`, one or a folder, with each of `models`, in this order; write a sheet.
+    """Fill `photos`, one or a folder, with each of `models` in turn; write a sheet to `page`.
 
-    `truth` is what the photos look like where the hole is: a photo, or a folder with the same
-    names. `results` is a folder that keeps what each model made, as MODEL/NAME.png; what it holds
-    is replaced only by `overwrite`.
+    `masks` are as `fill_folder` takes them. `truth` shows what is really in the hole: a photo, or
+    a folder with the same names. `results` is a folder that keeps what each model made, as
+    MODEL/NAME.png. `settings` are the other keywords of `fill`. Files are replaced only with
+    `overwrite`.
     """
+    path, alpha = split_mask(masks)
+    hole, run = split_settings(alpha, settings)
+    check_free(page, overwrite=overwrite)
     labels = label_models(models)
-    if photos.is_dir():
-        found = pair_files(photos, masks, skip=results)
-        pairs = found.pairs
-        for sentence in (*found.alone.values(), *found.unused.values()):
-            tell(sentence)
-    else:
-        pairs = [Pair(photos.name, photos, masks)]
-    if not pairs:
-        raise DataError(f"no photo of {photos} has a mask")
-    check_unique_outputs(pairs)
+    pairs = find_pairs(photos, path, results, notify)
     truths = {each.name: find_truth(each, photos, truth) for each in pairs} if truth else {}
     if results:
         for label, each in product(labels, pairs):
             check_free(result_path(results / label, each), overwrite=overwrite)
     with TemporaryDirectory() as scratch:
-        folder = results or Path(scratch)
-        runs = {}
-        for label, choice in labels.items():
-            begin = partial(start_model, choice, options, folder / label)
-            # two at least, lest it be this process: the next model's memory would not be its own
-            ((_, run),) = run_in_workers(begin, [pairs], 2, preload=["inpaint_cli.filling.fill"])
-            if run is None:
-                raise InpaintError(f"the process of {label} died, perhaps for want of memory")
-            tell(run.how)
-            for sentence in run.failed.values():
-                tell(f"{label}: {sentence}")
-            runs[label] = run
+        contest = Contest(pairs, truths, hole, run, results or Path(scratch))
+        runs = {label: contest.run_model(label, ref, notify) for label, ref in labels.items()}
         lines = [
             ModelScores(
                 label,
-                run.how,
-                float(np.mean([*run.seconds.values()])) if run.seconds else math.nan,
-                run.memory / 1e6,
-                score_run(pairs, run, truths, options, folder / label) if truth else {},
-                run.failed,
+                done.how,
+                float(np.mean([*done.seconds.values()])) if done.seconds else math.nan,
+                done.memory / 1e6,
+                contest.score(label, done) if truth else {},
+                done.failed,
             )
-            for label, run in runs.items()
+            for label, done in runs.items()
         ]
-        picture = draw_sheet(pairs, truths, options, runs, folder)
+        sheet = contest.draw_sheet(runs)
     with atomic_path(page) as temporary:
-        picture.save(temporary)
+        sheet.save(temporary)
     return lines
 
 
-def label_models(models: Sequence[str]) -> dict[str, str]:
-    """The models by short names; complains at once about what there is not, or twice."""
-    labels: dict[str, str] = {}
+def find_pairs(
+    photos: Path, masks: Path | None, results: Path | None, notify: Notify
+) -> Sequence[Pair]:
+    """Return the photos with their masks; raise `DataError` where there is none."""
+    if photos.is_dir():
+        found = pair_files(photos, masks, skip=results)
+        pairs = found.pairs
+        for sentence in (*found.alone.values(), *found.unused.values()):
+            notify(sentence)
+    else:
+        pairs = [Pair(photos.name, photos, masks)]
+    if not pairs:
+        raise DataError(f"no photo of {photos} has a mask")
+    check_unique_outputs(pairs)
+    return pairs
+
+
+def label_models(models: Sequence[str]) -> dict[str, ModelRef]:
+    """Return the models by short names; raise at once where one is missing, or given twice."""
+    labels: dict[str, ModelRef] = {}
     for choice in models:
-        if (
-            choice not in registry.find_plugins("architectures")
-            and not locate_weights(choice).is_file()
-        ):
-            raise no_model(choice)
-        label = Path(choice).stem if Path(choice).is_file() else choice
+        ref = ModelRef.parse(choice)
+        ref.check()
+        label = Path(choice).stem if ref.weights else choice
         if label in labels:
-            raise DataError(f"{choice} and {labels[label]} are both called {label}: leave out one")
-        labels[label] = choice
+            raise DataError(f"two models are called {label}: leave out {choice}")
+        labels[label] = ref
     return labels
 
 
@@ -170,141 +175,121 @@ def find_truth(pair: Pair, photos: Path, truth: Path) -> Path:
     return path
 
 
+@dataclass(frozen=True)
+class Contest:
+    """Photos that several models fill, and where their fills go."""
+
+    pairs: Sequence[Pair]
+    truths: Mapping[str, Path]  # by the name of the photo; empty where they are not known
+    hole: HoleOptions
+    run: RunOptions
+    folder: Path
+
+    def run_model(self, label: str, ref: ModelRef, notify: Notify) -> ModelRun:
+        """Fill all photos with one model, in a process of its own."""
+        begin = partial(start_model, self, label, ref)
+        # at least 2 workers, so that the model runs in a child process whose memory is its own
+        preload = ["inpaint_cli.models.network" if ref.path else __name__]
+        ((_, done),) = run_in_workers(begin, [self.pairs], 2, preload=preload)
+        if done is None:
+            raise InpaintError(f"the process of {label} was killed (out of memory?)")
+        notify(done.how)
+        for sentence in done.failed.values():
+            notify(f"{label}: {sentence}")
+        return done
+
+    def score(self, label: str, done: ModelRun) -> dict[str, float]:
+        """Return the metrics' averages over the photos that a model has filled."""
+        from ..api.tensors import to_tensor
+
+        metrics = {
+            name: registry.load_plugin("metrics", name)(**settings)
+            for name, settings in COMPARE_METRICS.items()
+        }
+        scores: dict[str, list[float]] = {name: [] for name in metrics}
+        for each in self.pairs:
+            if each.name not in done.seconds:
+                continue
+            area = find_hole(images.read_photo(each.photo), each.mask, self.hole).area
+            filled, truth = (
+                to_tensor(images.to_bytes(images.read_photo(path).rgb))
+                for path in (result_path(self.folder / label, each), self.truths[each.name])
+            )
+            for name, metric in metrics.items():
+                score = metric.score(filled, truth, to_tensor(area[..., None]))
+                scores[name].append(float(score))
+        return {name: metric.over(scores[name]) for name, metric in metrics.items()}
+
+    def draw_sheet(self, runs: Mapping[str, ModelRun]) -> Image.Image:
+        """Return a sheet with a row a photo, around its hole, at native scale where that fits."""
+        shown = self.pairs[:: -(-len(self.pairs) // SHEET_ROWS)]
+        rows = [row for each in shown if (row := self.draw_row(each, runs))]
+        some = f", {len(shown)} of {len(self.pairs)} photos" if len(shown) < len(self.pairs) else ""
+        return sheets.contact_sheet(rows, cell=SHEET_CELL, heading=f"{' | '.join(runs)}{some}")
+
+    def draw_row(self, pair: Pair, runs: Mapping[str, ModelRun]) -> list[Any]:
+        """Return photo, hole, fills and truth with captions; nothing for a photo that is broken."""
+        try:
+            photo = images.read_photo(pair.photo)
+            area = find_hole(photo, pair.mask, self.hole).area
+        except InpaintError:  # every model's process has said so
+            return []
+        box = hole_view(area)
+        before = cut_view(photo, box)
+        row: list[Any] = [(before, pair.name), (sheets.overlay_hole(before, area[box]), "hole")]
+        for label, done in runs.items():
+            path = result_path(self.folder / label, pair)
+            row.append(
+                (cut_view(images.read_photo(path), box), label)
+                if pair.name in done.seconds
+                else (np.full((8, 8, 3), 255, np.uint8), f"{label} failed")
+            )
+        if self.truths:
+            row.append((cut_view(images.read_photo(self.truths[pair.name]), box), "truth"))
+        return row
+
+
 def start_model(
-    choice: str, options: FillOptions, folder: Path
+    contest: Contest, label: str, ref: ModelRef
 ) -> Callable[[Sequence[Pair]], ModelRun]:
-    """Open a model, measuring from here on how much memory it takes."""
-    import torch
-
-    from ..models.choose import open_model
-    from . import fill
-    from .hole import find_hole
-
+    """Load a model, measuring from here on how much memory it takes; return what fills."""
     before = peak_memory()
-    is_file = choice not in registry.find_plugins("architectures") and choice not in named_weights()
-    model = open_model(None, choice) if is_file else open_model(choice)
-    device, precision = fill.choose_runtime(model, options)
+    run = contest.run
+    model = load_model(ref, device=run.device, precision=run.precision)
 
     def work(pairs: Sequence[Pair]) -> ModelRun:
-        warm_up(model, options)
+        warm_up(model, run)
         seconds, failed = {}, {}
         for each in tqdm(pairs, desc=model.name, unit="photo", disable=None):
             try:
                 photo = images.read_photo(each.photo)
-                hole = find_hole(photo, each.mask, options).hole
-                written = fill.fill_file(
-                    model,
-                    photo,
-                    hole,
-                    result_path(folder, each),
-                    options=options,
-                    overwrite=True,
-                )
+                hole = find_hole(photo, each.mask, contest.hole)
+                output = result_path(contest.folder / label, each)
+                result = fill_photo(model, photo, hole, run=run).save(output, overwrite=True)
             except InpaintError as error:
                 failed[each.name] = str(error)
             else:
-                seconds[each.name] = written.seconds
-        on_gpu = device.type == "cuda"
-        memory = torch.cuda.max_memory_allocated(device) if on_gpu else peak_memory() - before
-        how = f"{model.name} on {device} in {precision} precision"
+                seconds[each.name] = result.seconds
+        base = 0 if model.device.startswith("cuda") else before
+        memory = peak_memory(model.device) - base
+        how = f"{model.name} on {model.device} in {model.precision} precision"
         return ModelRun(how, seconds, failed, memory)
 
     return work
 
 
-def warm_up(model: Any, options: FillOptions) -> None:
+def warm_up(model: LoadedModel, run: RunOptions) -> None:
     """Fill a little picture once, so that the first photo is not charged with imports."""
-    from . import fill
-
     side = 64
     gray = images.Photo("", "PNG", "RGB", np.full((side, side, 3), 127, np.uint8))
-    hole = np.zeros((side, side), np.bool_)
-    hole[24:40, 24:40] = True
-    fill.fill_photo(model, gray, hole, options=options)
-
-
-def peak_memory() -> float:
-    """The most memory that this process has had so far, in bytes."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return math.nan
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most * (1 if sys.platform == "darwin" else 1024)
+    area = np.zeros((side, side), np.bool_)
+    area[24:40, 24:40] = True
+    fill_photo(model, gray, PhotoHole(area, area), run=run)
 
 
 def result_path(folder: Path, pair: Pair) -> Path:
     """Where a model's fill of a photo lies; PNG, so that files cost no quality."""
     return (folder / pair.name).with_suffix(".png")
-
-
-def score_run(
-    pairs: Sequence[Pair],
-    run: ModelRun,
-    truths: Mapping[str, Path],
-    options: FillOptions,
-    folder: Path,
-) -> dict[str, float]:
-    """The metrics' averages over the photos that a model has filled."""
-    import torch
-
-    from .hole import find_hole
-
-    def levels(photo: images.Photo) -> torch.Tensor:
-        return torch.from_numpy(images.to_bytes(photo.rgb)).permute(2, 0, 1)[None]
-
-    metrics = {
-        name: registry.load_plugin("metrics", name)(**settings)
-        for name, settings in COMPARE_METRICS.items()
-    }
-    scores: dict[str, list[float]] = {name: [] for name in metrics}
-    for each in pairs:
-        if each.name not in run.seconds:
-            continue
-        photo = images.read_photo(each.photo)
-        mask = torch.from_numpy(
-            images.grow(find_hole(photo, each.mask, options).hole, options.grow)
-        )
-        pictures = [
-            levels(images.read_photo(p)) for p in (result_path(folder, each), truths[each.name])
-        ]
-        for name, metric in metrics.items():
-            scores[name].append(float(metric.score(*pictures, mask[None, None])))
-    return {name: metric.over(scores[name]) for name, metric in metrics.items()}
-
-
-def draw_sheet(
-    pairs: Sequence[Pair],
-    truths: Mapping[str, Path],
-    options: FillOptions,
-    runs: Mapping[str, ModelRun],
-    folder: Path,
-) -> Image.Image:
-    """The sheet: a row a photo, around its hole and at native scale as far as that fits."""
-    from .hole import find_hole
-
-    shown = pairs[:: -(-len(pairs) // SHEET_ROWS)]
-    rows = []
-    for each in shown:
-        try:
-            photo = images.read_photo(each.photo)
-            hole = images.grow(find_hole(photo, each.mask, options).hole, options.grow)
-        except InpaintError:  # every model's process has said so
-            continue
-        box = hole_view(hole)
-        before = cut_view(photo, box)
-        row = [(before, each.name), (sheets.overlay_hole(before, hole[box]), "hole")]
-        for label, run in runs.items():
-            row.append(
-                (cut_view(images.read_photo(result_path(folder / label, each)), box), label)
-                if each.name in run.seconds
-                else (np.full((8, 8, 3), 255, np.uint8), f"{label} failed")
-            )
-        if truths:
-            row.append((cut_view(images.read_photo(truths[each.name]), box), "truth"))
-        rows.append(row)
-    some = f", {len(shown)} of {len(pairs)} photos" if len(shown) < len(pairs) else ""
-    return sheets.contact_sheet(rows, cell=SHEET_CELL, heading=f"{' | '.join(runs)}{some}")
 
 
 def hole_view(hole: NDArray[np.bool_]) -> tuple[slice, slice]:
@@ -333,3 +318,22 @@ def cut_view(photo: images.Photo, box: tuple[slice, slice]) -> NDArray[np.uint8]
 
 def none_if_nan(value: float) -> float | None:
     return None if math.isnan(value) else value
+
+
+def show_scores(scores: Sequence[ModelScores]) -> str:
+    """Return the table of a comparison as text."""
+    names = [*scores[0].scores] if scores else []
+    rows = [
+        [
+            line.model,
+            number_text(line.seconds, 3),
+            number_text(line.memory, 0),
+            *(number_text(line.scores[name], 3) for name in names),
+        ]
+        for line in scores
+    ]
+    return Table(["model", "seconds", "MB", *names], rows).text()
+
+
+def number_text(value: float, digits: int) -> str:
+    return "-" if math.isnan(value) else f"{value:.{digits}f}"

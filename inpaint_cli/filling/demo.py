@@ -1,6 +1,5 @@
 """A first picture without any file of one's own: a photo, a hole, the photo filled, a sheet."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +8,11 @@ from skimage import data
 
 from .. import images
 from ..files.write import atomic_path, check_free
-from ..models.choose import open_model
+from ..models.choose import load_model
 from ..reports import contact_sheet as sheets
-from .fill import fill_file
-from .options import FillOptions
+from .fill import Notify, fill_photo
+from .hole import find_hole
+from .options import HoleOptions
 
 # fmt: off
 SPOON = [
@@ -28,7 +28,7 @@ SCRATCHES = (
 )
 
 
-def run_demo(folder: Path, *, overwrite: bool, report: Callable[[str], None]) -> list[Path]:
+def run_demo(folder: Path, *, overwrite: bool, notify: Notify) -> list[Path]:
     """Write four pictures into `folder` and return their paths: photo, mask, result, sheet.
 
     The photo is scikit-image's cup of coffee (Rachel Michetti, CC0); the hole is the spoon on its
@@ -43,23 +43,16 @@ def run_demo(folder: Path, *, overwrite: bool, report: Callable[[str], None]) ->
     for path, picture in ((photo, coffee), (mask, draw_demo_mask(coffee.size))):
         with atomic_path(path) as temporary:
             picture.save(temporary)
-    source, hole = images.read_photo(photo), images.read_mask(mask).hole
-    model = open_model()
-    report(f"filling with {model.name}")
-    fill_file(
-        model,
-        source,
-        hole,
-        result,
-        options=FillOptions(),
-        overwrite=True,
-        verify=True,
-        report=report,
-    )
+    source = images.read_photo(photo)
+    hole = find_hole(source, mask, HoleOptions())
+    model = load_model()
+    notify(f"filling with {model.name}")
+    filled = fill_photo(model, source, hole, notify=notify)
+    filled.save(result, overwrite=True, verify=True, notify=notify)
     before = np.asarray(coffee)
     row = [
         (before, "photo"),
-        (sheets.overlay_hole(before, hole), f"hole, {hole.mean():.0%} of it"),
+        (sheets.overlay_hole(before, hole.area), f"hole, {hole.area.mean():.0%} of it"),
         (images.to_bytes(images.read_photo(result).rgb), f"filled with {model.name}"),
     ]
     with atomic_path(page) as temporary:

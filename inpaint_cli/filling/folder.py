@@ -13,27 +13,41 @@ import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tqdm import tqdm
 
+from .. import images
 from ..errors import DataError, ImageError, InpaintError
 from ..files.pairs import Pair, Pairing, pair_files
-from ..files.stamps import FileStamp, file_hash
+from ..files.stamps import FileStamp
 from ..files.write import find_leftovers, write_error
-from ..models.choose import DEFAULT_MODEL, locate_weights, stored_choice
+from ..models.choose import LoadedModel, ModelRef, load_model
+from ..runtime.process import limit_threads
 from ..runtime.workers import run_in_workers
 from . import ledger
+from .fill import Notify, describe_run, fill_photo, ignore
+from .hole import find_hole
 from .ledger import LedgerEntry
-from .options import FillOptions
-from .provenance import card_path
+from .options import (
+    FillSettings,
+    HoleOptions,
+    RunOptions,
+    options_to_dict,
+    split_mask,
+    split_settings,
+)
+from .provenance import card_path, write_card
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)  # of a disk, of what a user may have of it
 ItemState = Literal["new", "changed", "missing", "again", "done", "failed"]
@@ -44,11 +58,11 @@ class FolderJob:
     """What is asked for: plain values, which other processes can be told."""
 
     photos: Path
-    masks: Path | None  # a file for all, a folder, or None: what the options say alone
+    masks: Path | None  # a file for all, a folder, or None: what `hole` says alone
     output: Path
-    options: FillOptions
-    model: str | None = None
-    weights: str | None = None
+    hole: HoleOptions
+    run: RunOptions
+    model: ModelRef
     only: Sequence[str] = ()
     overwrite: bool = False
     verify: bool = False
@@ -57,18 +71,9 @@ class FolderJob:
     @property
     def settings(self) -> str:
         """A hash of all that shapes the results besides photos and masks; the device does not."""
-        options = replace(self.options, device="").to_dict()
-        shaping = json.dumps([model_identity(self.model, self.weights), options])
+        options = options_to_dict(self.hole, replace(self.run, device=""))
+        shaping = json.dumps([self.model.identity, options])
         return sha256(shaping.encode()).hexdigest()
-
-
-def model_identity(model: str | None, weights: str | None) -> str:
-    """The hash of the weights that `open_model` would open, or the name of what needs none."""
-    choice = (
-        weights or model or os.environ.get("INPAINT_WEIGHTS") or stored_choice() or DEFAULT_MODEL
-    )
-    path = locate_weights(choice)
-    return file_hash(path, path.stat().st_mtime_ns) if path.is_file() else choice
 
 
 @dataclass(frozen=True)
@@ -108,20 +113,38 @@ class Tally:
 
 @dataclass(frozen=True)
 class FolderReport:
-    """What a job has come to; `failed` photos and `unused` masks are sentences by name."""
+    """What a job has done; `failed` photos and `unused` masks are sentences by name."""
 
     output: Path
     filled: int
     kept: int
     failed: Mapping[str, str]
     unused: Mapping[str, str]
-    noted: int
-    stopped: str
+    noted: int  # photos about which the ledger has notes
+    stopped: str  # why not everything was tried
     seconds: float
+    plan: Sequence[JobItem] = ()  # all photos, and how each stood before
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self) | {"output": str(self.output)}
+        """Return it as values of JSON, without the plan."""
+        values = {key: value for key, value in vars(self).items() if key != "plan"}
+        return values | {"output": str(self.output)}
+
+    def plan_to_dict(self) -> dict[str, Any]:
+        """Return the plan as values of JSON."""
+        return {
+            "pairs": [
+                {
+                    "photo": str(item.pair.photo),
+                    "mask": item.pair.mask and str(item.pair.mask),
+                    "output": str(item.output),
+                    "state": item.state,
+                }
+                for item in self.plan
+            ],
+            "failed": self.failed,
+            "unused": self.unused,
+        }
 
 
 def pair_job(job: FolderJob) -> Pairing:
@@ -185,29 +208,81 @@ def check_inputs_safe(pairs: Sequence[Pair], output: Path) -> None:
             raise DataError(f"{output / each.name} would replace an input; give another -o")
 
 
-def run_job(
-    job: FolderJob,
+def fill_folder(
+    photos: str | Path,
+    masks: str | Path | None,
+    output: str | Path,
     *,
+    model: str | Path | ModelRef | None = None,
+    only: Sequence[str] = (),
     workers: int = 1,
     retry_failed: bool = False,
-    tell: Callable[[str], None] = lambda note: None,
+    overwrite: bool = False,
+    verify: bool = False,
+    card: bool = False,
+    dry_run: bool = False,
+    notify: Notify = ignore,
+    **settings: Unpack[FillSettings],
 ) -> FolderReport | None:
-    """Fill what is left to fill, and report it; under `accelerate launch`, this process's share.
+    """Fill all photos of a folder; what is done already is kept.
 
-    There only the first process gets the report, of all, and the others get None. Raises
-    `InpaintError` where the job as a whole cannot be done; what fails for one photo does not.
+    `masks` is a folder of masks, paired by name, one mask for all photos, "alpha" where the photos
+    themselves are transparent, or None where `regions` say it all. Results go into the folder
+    `output`, in the subfolders and under the names of the photos, beside a ledger that lets the
+    same call resume. `only` are patterns of names. A photo that fails stops nothing: see
+    `FolderReport.failed`. `settings` are the other keywords of `fill`, such as grow=4.
+
+    Under `accelerate launch` each process fills its share; the first returns the report of all,
+    the others None. Raises `InpaintError` where the job as a whole cannot be done.
+
+    >>> from tempfile import mkdtemp
+    >>> from PIL import Image
+    >>> folder = Path(mkdtemp())
+    >>> Image.new("RGB", (40, 30), "navy").save(folder / "sea.png")
+    >>> fill_folder(
+    ...     folder, None, folder / "out", regions=[(5, 5, 4, 4)], model="telea"
+    ... ).filled
+    1
     """
+    path, alpha = split_mask(masks)
+    if path is None and not alpha and not settings.get("regions"):
+        raise InpaintError("nothing says where the holes are; give masks or regions")
+    hole, run = split_settings(alpha, settings)
+    ref = model if isinstance(model, ModelRef) else ModelRef.parse(model) if model else ModelRef()
+    job = FolderJob(
+        Path(photos),
+        path,
+        Path(output),
+        hole,
+        run,
+        ref,
+        only,
+        overwrite=overwrite,
+        verify=verify,
+        card=card,
+    )
+    if dry_run:
+        pairing = pair_job(job)
+        plan = survey_job(job, pairing, retry_failed=retry_failed)
+        return make_report(job, pairing, plan, [], 0.0)
+    return run_job(job, workers=workers, retry_failed=retry_failed, notify=notify)
+
+
+def run_job(
+    job: FolderJob, *, workers: int, retry_failed: bool, notify: Notify
+) -> FolderReport | None:
+    """Fill what is left to fill, or this process's share of it."""
     start = perf_counter()
     team = process_group()
     rank, world = (team.process_index, team.num_processes) if team else (0, 1)
     with ExitStack() as stack:
         pairing = pair_job(job)
         if rank == 0:
-            stack.enter_context(prepare_output(job, pairing, tell))
+            stack.enter_context(prepare_output(job, pairing, notify))
         if team:
             team.wait_for_everyone()
-        mine = survey_job(job, pairing, retry_failed=retry_failed)[rank::world]
-        tallies = [fill_items(job, mine, workers, tell, quiet=rank > 0)]
+        plan = survey_job(job, pairing, retry_failed=retry_failed)
+        tallies = [fill_items(job, plan[rank::world], workers, notify, quiet=rank > 0)]
         if team:
             from accelerate.utils import gather_object
 
@@ -215,6 +290,17 @@ def run_job(
             team.destroy_process_group()
             if rank > 0:
                 return None
+    return make_report(job, pairing, plan, tallies, perf_counter() - start)
+
+
+def make_report(
+    job: FolderJob,
+    pairing: Pairing,
+    plan: Sequence[JobItem],
+    tallies: Sequence[Tally],
+    seconds: float,
+) -> FolderReport:
+    """Return what all processes have done together."""
     failed = dict(pairing.alone)
     for tally in tallies:
         failed |= tally.failed
@@ -226,7 +312,8 @@ def run_job(
         pairing.unused,
         sum(tally.noted for tally in tallies),
         next((tally.stopped for tally in tallies if tally.stopped), ""),
-        perf_counter() - start,
+        seconds,
+        plan,
     )
 
 
@@ -240,7 +327,7 @@ def process_group() -> Any:
 
 
 @contextmanager
-def prepare_output(job: FolderJob, pairing: Pairing, tell: Callable[[str], None]) -> Iterator[None]:
+def prepare_output(job: FolderJob, pairing: Pairing, notify: Notify) -> Iterator[None]:
     """The output folder to ourselves, with a sound ledger and, before and after, nothing torn."""
     try:
         job.output.mkdir(parents=True, exist_ok=True)
@@ -253,7 +340,7 @@ def prepare_output(job: FolderJob, pairing: Pairing, tell: Callable[[str], None]
     with ledger.lock_folder(job.output):
         remove_leftovers(places)
         if damage := ledger.repair_ledger(job.output):
-            tell(damage)
+            notify(damage)
         try:
             yield
         finally:
@@ -272,7 +359,7 @@ def fill_items(
     job: FolderJob,
     items: Sequence[JobItem],
     workers: int,
-    tell: Callable[[str], None],
+    notify: Notify,
     *,
     quiet: bool,
 ) -> Tally:
@@ -293,7 +380,8 @@ def fill_items(
         disable=quiet or None,  # None: where nobody looks
     )
     begin, how = partial(start_filling, job, workers), ""
-    slow = ["inpaint_cli.filling.fill"]  # to import: torch
+    network = job.model.path is not None
+    slow = ["inpaint_cli.models.network" if network else __name__]  # to import
     outcomes = run_in_workers(begin, todo, min(workers, len(todo)), preload=slow)
     with ledger.open_ledger(job.output) as book, bar, closing(outcomes):
         for item, outcome in outcomes:
@@ -301,7 +389,7 @@ def fill_items(
             entry = outcome.entry
             if outcome.how and not how and not quiet:
                 how = outcome.how
-                tell(how)
+                notify(how)
             try:
                 if outcome.full:
                     raise InpaintError(entry.error)
@@ -328,85 +416,57 @@ def killed_outcome(job: FolderJob, item: JobItem) -> ItemOutcome:
 
 
 def start_filling(job: FolderJob, workers: int) -> Callable[[JobItem], ItemOutcome]:
-    """Open the model, in one of some `workers` of this process, and return what fills."""
-    import torch
-
-    from ..models.choose import open_model
-    from . import fill
-
-    options = job.options
+    """Load the model, in one of some `workers` of this process, and return what fills a photo."""
     if (crowd := workers * int(os.environ.get("LOCAL_WORLD_SIZE", "1"))) > 1:
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // crowd))
-    if options.device == "auto" and torch.cuda.is_available() and "LOCAL_RANK" in os.environ:
-        own = int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count()
-        options = replace(options, device=f"cuda:{own}")
-    model = open_model(job.model, job.weights)
-    device, precision = fill.choose_runtime(model, options)
-    held = f" with {model.weights}" if model.weights else ""
-    how = f"filling on {device} in {precision} precision: {model.name}{held}"
-    how = "\n".join([how, *model.notes])
-    settings = job.settings
-
-    def attempt(item: JobItem) -> ItemOutcome:
-        start, pair = perf_counter(), item.pair
-        entry = LedgerEntry(pair.name, settings, None, None, item.made)
-        try:
-            entry = replace(
-                entry, photo=FileStamp.of(pair.photo), mask=pair.mask and FileStamp.of(pair.mask)
-            )
-            notes = fill_item(job, options, model, item)
-            seconds = round(perf_counter() - start, 4)
-            made = FileStamp.of(item.output)
-            return ItemOutcome(replace(entry, made=made, seconds=seconds, notes=tuple(notes)), how)
-        except (InpaintError, OSError) as error:
-            cause = error if isinstance(error, OSError) else error.__cause__
-            full = isinstance(cause, OSError) and cause.errno in DISK_FULL
-            lasting = isinstance(error, ImageError) and entry.photo is not None
-            return ItemOutcome(replace(entry, error=str(error), lasting=lasting), how, full)
-        except Exception as error:
-            bug = f"{pair.photo} met a bug, please report it: {error!r}"
-            return ItemOutcome(replace(entry, error=bug, notes=(traceback.format_exc(),)), how)
-
-    return attempt
+        limit_threads(max(1, (os.cpu_count() or 1) // crowd))
+    model = load_model(job.model, device=job.run.device, precision=job.run.precision)
+    how = "\n".join([describe_run(model), *model.notes])
+    return partial(attempt_item, job, model, how, job.settings)
 
 
-def fill_item(job: FolderJob, options: FillOptions, model: Any, item: JobItem) -> Sequence[str]:
+def attempt_item(
+    job: FolderJob, model: LoadedModel, how: str, settings: str, item: JobItem
+) -> ItemOutcome:
+    """Fill one photo; whatever goes wrong becomes its outcome."""
+    start, pair = perf_counter(), item.pair
+    entry = LedgerEntry(pair.name, settings, None, None, item.made)
+    try:
+        entry = replace(
+            entry, photo=FileStamp.of(pair.photo), mask=pair.mask and FileStamp.of(pair.mask)
+        )
+        notes = fill_item(job, model, item)
+        seconds = round(perf_counter() - start, 4)
+        made = FileStamp.of(item.output)
+        return ItemOutcome(replace(entry, made=made, seconds=seconds, notes=tuple(notes)), how)
+    except (InpaintError, OSError) as error:
+        cause = error if isinstance(error, OSError) else error.__cause__
+        full = isinstance(cause, OSError) and cause.errno in DISK_FULL
+        lasting = isinstance(error, ImageError) and entry.photo is not None
+        return ItemOutcome(replace(entry, error=str(error), lasting=lasting), how, full)
+    except Exception as error:
+        bug = f"unexpected error while filling {pair.photo}; please report it: {error!r}"
+        return ItemOutcome(replace(entry, error=bug, notes=(traceback.format_exc(),)), how)
+
+
+def fill_item(job: FolderJob, model: LoadedModel, item: JobItem) -> Sequence[str]:
     """Fill one photo into its file, and write its card; return notes.
 
-    A file that is there already and that the ledger does not know may be what a killed job has
+    A file that exists already and that the ledger does not know may be what a killed job has
     finished last: it stays if it is what would be written, and otherwise it is an error.
     """
-    from .. import images
-    from . import fill
-    from . import provenance as card
-    from .hole import find_hole
-
     photo = images.read_photo(item.pair.photo)
-    hole = find_hole(photo, item.pair.mask, options)
+    hole = find_hole(photo, item.pair.mask, job.hole)
     foreign = not (job.overwrite or item.made) and item.output.exists()
     with TemporaryDirectory() if foreign else nullcontext() as folder:
         output = Path(folder, item.output.name) if folder else item.output
-        written = fill.fill_file(
-            model,
-            photo,
-            hole.hole,
-            output,
-            options=options,
-            overwrite=True,
-            verify=job.verify or job.card,
-        )
+        verify = job.verify or job.card
+        filled = fill_photo(model, photo, hole, run=job.run)
+        result = filled.save(output, overwrite=True, verify=verify)
         if foreign and output.read_bytes() != item.output.read_bytes():
             raise InpaintError(
-                f"{item.output} exists already and is not this job's; say --overwrite, or give"
-                " another -o"
+                f"{item.output} exists already and this job did not create it; use --overwrite,"
+                " or give another -o"
             )
     if job.card:
-        card.write_card(
-            model,
-            written,
-            item.pair.photo,
-            item.pair.mask,
-            options=options,
-            output=item.output,
-        )
-    return [*photo.notes, *hole.notes, *written.notes]
+        write_card(filled, result, item.pair.photo, item.pair.mask, output=item.output)
+    return [*photo.notes, *hole.notes, *result.notes]

@@ -1,42 +1,56 @@
-"""Which pixels of a photo are to be filled."""
+"""Which pixels of a photo are filled."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import images
 from ..errors import ImageError
-from .options import FillOptions
+from ..images.photo import Hole
+from .options import HoleOptions
 
-Hole = NDArray[np.bool_]
+
+@dataclass(frozen=True, eq=False)
+class PhotoHole:
+    """The hole of one photo; arrays are bool [H, W], True in the hole."""
+
+    area: Hole  # all that is filled
+    core: Hole  # what was marked, before it was grown
+    options: HoleOptions = HoleOptions()  # noqa: RUF009 (it is frozen)
+    notes: tuple[str, ...] = ()  # sentences for the user on how the mask was read
 
 
-def find_hole(photo: images.Photo, mask: Path | None, options: FillOptions) -> images.ReadMask:
-    """The hole that a mask file, the photo's own alpha and regions mark together.
+def find_hole(
+    photo: images.Photo, mask: Path | images.ReadMask | None, options: HoleOptions
+) -> PhotoHole:
+    """Return the hole that a mask, the photo's own alpha and regions mark together, grown.
 
-    Alpha counts where `options.alpha`. Raises `ImageError` where the mask has another size, unless
-    `options.resize` and its proportions are the photo's, and where there is no alpha.
+    Raises `ImageError` where the mask has another size, unless `options.resize` and its
+    proportions are the photo's, and where there is no alpha.
     """
-    hole, notes = np.zeros(photo.size, np.bool_), ()
+    core, notes = np.zeros(photo.size, np.bool_), ()
     if mask is not None:
-        read = images.read_mask(mask, threshold=options.threshold, invert=options.invert)
-        hole, notes = fit_hole(read.hole, photo, str(mask), options.resize), read.notes
+        name = str(mask) if isinstance(mask, Path) else "the mask"
+        if isinstance(mask, Path):
+            mask = images.read_mask(mask, threshold=options.threshold, invert=options.invert)
+        core, notes = fit_hole(mask.hole, photo, name, options.resize), mask.notes
     if options.alpha:
-        hole = hole | photo.hole_from_alpha()
+        core = core | photo.hole_from_alpha()
     if options.regions:
-        hole = hole | images.hole_of_regions(photo.size, options.regions)
-    return images.ReadMask(hole, notes)
+        core = core | images.hole_of_regions(photo.size, options.regions)
+    area = images.grow(core, options.grow) if options.grow else core
+    return PhotoHole(area, core, options, notes)
 
 
 def fit_hole(hole: Hole, photo: images.Photo, name: str, resize: bool) -> Hole:
-    """The hole in the photo's size."""
+    """Return `hole`, read from `name`, in the size of `photo`."""
     if hole.shape == photo.size:
         return hole
     (height, width), (h, w) = photo.size, hole.shape
     sizes = f"{name} is {w}x{h}, but {photo.name} is {width}x{height}"
     if not images.same_shape(hole.shape, photo.size):
-        raise ImageError(f"{sizes}: not even the proportions agree; give the mask of this photo")
+        raise ImageError(f"{sizes}: the proportions differ; give the mask of this photo")
     if not resize:
-        raise ImageError(f"{sizes}; make the mask as large, or say --mask-resize")
+        raise ImageError(f"{sizes}; resize the mask, or use --mask-resize")
     return images.resize_mask(hole, photo.size)

@@ -1,26 +1,102 @@
-"""How to fill, as plain values: made without torch, stored as JSON, sent to other processes."""
+"""How to fill, as plain values: stored as JSON, sent to other processes."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from numbers import Integral
+from pathlib import Path
+from typing import Any, TypedDict
+
+from ..errors import DataError, InpaintError
+
+
+class FillSettings(TypedDict, total=False):
+    """The keywords that `fill` and its kin take; see `HoleOptions` and `RunOptions`."""
+
+    regions: Sequence[tuple[int, int, int, int]]
+    threshold: int
+    invert: bool
+    resize: bool
+    grow: int
+    feather: int
+    seed: int
+    device: str
+    precision: str
+    window: int | None
 
 
 @dataclass(frozen=True)
-class FillOptions:
-    """How to fill, but for the photo, the mask and the model."""
+class HoleOptions:
+    """Which pixels are the hole, besides those of a mask, and how its edge is treated."""
 
     alpha: bool = False  # transparent pixels are hole too, and opaque when filled
     regions: Sequence[tuple[int, int, int, int]] = ()  # x, y, width, height, added to the mask
-    threshold: int = 128  # levels of the mask from which it is hole
-    invert: bool = False
-    resize: bool = False  # a mask of another size
-    grow: int = 0  # pixels
-    feather: int = 0  # pixels over which the fill fades in, inside the grown band only
+    threshold: int = 128  # levels of the mask, 1 to 255, from which it is hole
+    invert: bool = False  # black marks the hole
+    resize: bool = False  # a mask of another size is resized to the photo
+    grow: int = 0  # pixels; negative: smaller
+    feather: int = 0  # pixels over which the fill fades in, inside the band that `grow` adds
+
+    def __post_init__(self) -> None:
+        check_integer("threshold", self.threshold, 1, 255)
+        check_integer("grow", self.grow, -LARGEST, LARGEST)
+        check_integer("feather", self.feather, 0, LARGEST)
+        for region in self.regions:
+            if len(region) != 4 or not all(isinstance(n, Integral) for n in region):
+                raise InpaintError(f"region {region} is not x, y, width, height in whole pixels")
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a model is run."""
+
     seed: int = 0
     device: str = "auto"
     precision: str = "auto"
     window: int | None = None  # pixels a side at most; None: what the model is made for
 
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON and YAML; `Options(**d)` is the way back."""
-        return asdict(self)
+    def __post_init__(self) -> None:
+        check_integer("seed", self.seed, 0, 2**63 - 1)
+        if self.window is not None:
+            check_integer("window", self.window, 16, LARGEST)
+
+
+LARGEST = 1_000_000  # pixels that anything is asked to measure
+
+
+def check_integer(name: str, value: object, low: int, high: int) -> None:
+    """Raise `InpaintError` where `value` is no whole number from `low` to `high`."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or not low <= int(value) <= high:
+        raise InpaintError(f"{name} is {value!r}; give a whole number from {low} to {high}")
+
+
+def split_settings(alpha: bool, settings: FillSettings) -> tuple[HoleOptions, RunOptions]:
+    """Return the options of `settings`; a feathered fill grows the hole by as much."""
+    own = {field.name for field in fields(RunOptions)}
+    hole = {key: value for key, value in settings.items() if key not in own}
+    if not hole.get("grow"):
+        hole["grow"] = hole.get("feather", 0)
+    run = {key: value for key, value in settings.items() if key in own}
+    return HoleOptions(alpha=alpha, **hole), RunOptions(**run)  # pyright: ignore[reportArgumentType]
+
+
+def split_mask(mask: str | Path | None) -> tuple[Path | None, bool]:
+    """Return the file or folder of masks, and whether the photo's own alpha marks the hole."""
+    if mask is None or mask == "alpha":
+        return None, mask is not None
+    path = Path(mask)
+    if not path.exists():
+        raise DataError(f"there is no file or folder {path}; check the name of the mask")
+    return path, False
+
+
+def options_to_dict(hole: HoleOptions, run: RunOptions) -> dict[str, Any]:
+    """Return both as one flat mapping, as cards, ledgers and reports hold them."""
+    return asdict(hole) | asdict(run)
+
+
+def options_from_dict(values: Mapping[str, Any]) -> tuple[HoleOptions, RunOptions]:
+    """Return the options of such a mapping; raises `TypeError` where a key is not known."""
+    own = {field.name for field in fields(RunOptions)}
+    hole = {key: value for key, value in values.items() if key not in own}
+    hole["regions"] = [tuple(region) for region in hole.get("regions", ())]
+    return HoleOptions(**hole), RunOptions(**{k: v for k, v in values.items() if k in own})

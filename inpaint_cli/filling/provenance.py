@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import images, registry
 from ..errors import DataError, InpaintError
 from ..files.stamps import FileStamp
 from ..files.write import atomic_path, check_free
-from ..models.choose import open_model
-from ..models.weights import Model
-from .options import FillOptions
-
-if TYPE_CHECKING:
-    from .fill import FillResult
+from ..models.choose import LoadedModel, ModelRef, load_model
+from .fill import Filled, FillResult, Notify, fill_photo, ignore
+from .hole import find_hole
+from .options import options_from_dict
 
 CARD_FORMAT = 1
 
@@ -53,7 +53,7 @@ class Card:
     output: CardFile
     model: str
     weights: CardFile | None
-    options: FillOptions
+    options: Mapping[str, Any]  # see `options_to_dict`
     sample: int
     plugin: str
     inpaint: str
@@ -72,48 +72,68 @@ def card_path(output: Path) -> Path:
 
 
 def write_card(
-    model: Model,
-    written: FillResult,
+    filled: Filled,
+    result: FillResult,
     photo: Path,
     mask: Path | None,
     *,
-    options: FillOptions,
-    sample: int = 0,
     output: Path | None = None,
 ) -> Path:
-    """Write the card of the photo that `written` tells of beside it, or beside `output`."""
-    import torch
-
-    from .fill import choose_runtime
-
-    output = output or written.output
+    """Write the card of a filled photo beside it, or beside `output`, and return its path."""
+    output = output or result.output
     if output is None:
         raise ValueError("what went to a stream has no card")
-    path = card_path(output)
-    device, _ = choose_runtime(model, options)
-    plugins = registry.find_plugins("architectures").get(
-        model.header.get("architecture", model.name)
-    )
+    path, model = card_path(output), filled.model
+    used = {"device": result.device, "precision": result.precision}
     card = Card(
         photo=CardFile.of(photo, path),
         mask=mask and CardFile.of(mask, path),
         output=CardFile.of(output, path),
         model=model.name,
         weights=model.weights and CardFile.of(model.weights, path),
-        options=replace(options, device=str(device), precision=written.precision),
-        sample=sample,
-        plugin=registry.plugin_origin(plugins[0]) if plugins else "",
+        options=filled.options | used,
+        sample=filled.sample,
+        plugin=find_plugin(model),
         inpaint=version("inpaint-cli"),
-        torch=torch.__version__,
-        threads=torch.get_num_threads(),
-        windows=[asdict(window) for window in written.windows],
-        drift=written.drift and asdict(written.drift),
-        seconds=round(written.seconds, 4),
-        notes=[*written.notes],
+        torch=version("torch"),
+        threads=count_threads(),
+        windows=[asdict(window) for window in result.windows],
+        drift=result.drift and asdict(result.drift),
+        seconds=round(result.seconds, 4),
+        notes=[*result.notes],
     )
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(asdict(card), indent=2) + "\n", "utf-8")
     return path
+
+
+def find_plugin(model: LoadedModel) -> str:
+    """Return the package that offers the filler or architecture, with its version."""
+    name = model.header.get("architecture", model.name)
+    for kind in ("fillers", "architectures"):
+        if points := registry.find_plugins(kind).get(name):
+            return registry.plugin_origin(points[0])
+    return ""
+
+
+def count_threads() -> int:
+    """Return the CPU threads of torch where it computes; 0 where it was not imported."""
+    return sys.modules["torch"].get_num_threads() if "torch" in sys.modules else 0
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Let torch use `count` threads in the block: with others, sums are in another order."""
+    torch = sys.modules.get("torch")
+    if not (torch and count):
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def read_card(path: Path) -> Card:
@@ -124,8 +144,7 @@ def read_card(path: Path) -> Card:
             raise DataError(f"{path} is a card of format {found['card']}; get a newer inpaint")
         for name in ("photo", "mask", "output", "weights"):
             found[name] = found[name] and CardFile(**found[name])
-        regions = [tuple(region) for region in found["options"].pop("regions")]
-        found["options"] = FillOptions(**found["options"], regions=regions)
+        options_from_dict(found["options"])  # raises where they are not ours
         return Card(**found)
     except FileNotFoundError as error:
         raise DataError(f"there is no card {path}; check the name") from error
@@ -143,19 +162,14 @@ def repeat_card(
     *,
     output: Path | None = None,
     overwrite: bool = False,
-    report: Callable[[str], None] = lambda note: None,
+    notify: Notify = ignore,
 ) -> Path:
-    """Make the photo of the card at `path` again, and return its path.
+    """Fill the photo of the card at `path` again, and return the path of the result.
 
-    `photo`, `mask` and `weights` say where those files lie now, `output` where to write to
+    `photo`, `mask` and `weights` say where those files are now, `output` where to write
     instead. Raises `DataError` where a file is not the card's any more, and, once the photo is
-    written, `InpaintError` where it came out otherwise.
+    written, `InpaintError` where the result differs from the card's.
     """
-    import torch
-
-    from . import fill
-    from .hole import find_hole
-
     card = read_card(path)
     photo = find_card_file(photo, card.photo, path, "photo")
     hole_file = card.mask and find_card_file(mask, card.mask, path, "mask")
@@ -164,32 +178,24 @@ def repeat_card(
     if output.exists() and output.samefile(photo):
         raise DataError(f"{output} is the photo itself: give another name with -o")
     check_free(output, overwrite=overwrite)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(card.threads)  # sums are in another order with others
-    try:
-        source = images.read_photo(photo)
-        hole = find_hole(source, hole_file, card.options)
-        model = open_model(None, held) if held else open_model(card.model)
-        report(f"filling as {path} says: {model.name} on {card.options.device}")
-        fill.fill_file(
-            model,
-            source,
-            hole.hole,
-            output,
-            options=card.options,
-            sample=card.sample,
-            overwrite=overwrite,
+    hole_options, run = options_from_dict(card.options)
+    source = images.read_photo(photo)
+    hole = find_hole(source, hole_file, hole_options)
+    ref = ModelRef(weights=str(held)) if held else ModelRef(name=card.model)
+    model = load_model(ref, device=run.device, precision=run.precision)
+    notify(f"filling as {path} says: {model.name} on {model.device}")
+    with torch_threads(card.threads):
+        fill_photo(model, source, hole, run=run, sample=card.sample).save(
+            output, overwrite=overwrite
         )
-    finally:
-        torch.set_num_threads(threads)
     if output.suffix == Path(card.output.path).suffix:
         if FileStamp.of(output).sha256 != card.output.sha256:
             raise InpaintError(
-                f"{output} is not bit for bit what {path} tells of, which was made by inpaint"
+                f"{output} is not bit for bit the file of {path}, which was made by inpaint"
                 f" {card.inpaint} ({card.plugin}) with torch {card.torch}, here"
-                f" {version('inpaint-cli')} with {torch.__version__}"
+                f" {version('inpaint-cli')} with {version('torch')}"
             )
-        report(f"{output} is bit for bit what the card tells of")
+        notify(f"{output} is bit for bit the file of the card")
     return output
 
 

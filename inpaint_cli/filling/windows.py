@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from ..api.architectures import Sizes
+    from ..api.sizes import Sizes
 
 Boxes = NDArray[np.int64]  # [n, 4]: top, left, bottom, right
 GRID_CELL = 8  # pixels a side of the grid on which boxes are merged

@@ -1,111 +1,207 @@
-"""Which model fills: what a user names, has chosen before, or gets when nothing is said.
+"""Which model fills: what a user names, has stored, or gets by default.
 
-Importing this imports no torch; `weights` turns files into networks.
+Importing this imports no torch; a network brings it when it is loaded.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .. import registry
+from ..api.fillers import Filler
 from ..errors import InpaintError, PluginError, WeightsError, unknown_name
+from ..files.stamps import file_hash
 from ..files.write import atomic_path
-from .weights import Model, inspect_weights, make_model, read_weights
+from .weights import inspect_weights, make_network, read_weights
 
 if TYPE_CHECKING:
     from ..api.architectures import Architecture
 
-DEFAULT_MODEL = "patchmatch"  # fills when nobody has chosen anything
+DEFAULT_MODEL = "patchmatch"
+DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
 @dataclass(frozen=True)
-class ModelInfo:
-    """One thing that `--model` takes, or would take if it had weights."""
+class ModelRef:
+    """A model as a user names it: by name, by weights file, by both or not at all.
 
-    name: str
-    architecture: str
-    ready: bool
-    licence: str = ""
-    source: str = ""
-    path: Path | None = None
-    values: int | None = None
-    bytes: int | None = None  # of the weights file
+    `name` is a filler or a weights file that `inpaint models` lists; `weights` is a path or such
+    a name. Without either it is $INPAINT_WEIGHTS, else what `inpaint weights use` has stored, else
+    `DEFAULT_MODEL`.
 
-
-def open_model(model: str | None = None, weights: str | Path | None = None) -> Model:
-    """The model that a user means by `--model`, `--weights`, both or neither.
-
-    `weights` is a file or the name of one (see `folders`); `model` is that too, or an
-    architecture that needs no weights. Without either it is `$INPAINT_WEIGHTS`, else what
-    `inpaint weights use` has stored, else `patchmatch`, with a note that says so.
+    >>> ModelRef.parse("telea").path is None
+    True
     """
-    if weights is not None:
-        opened = read_weights(locate_weights(weights))
-        known = {opened.name, opened.header.get("architecture"), Path(weights).stem}
-        if model is not None and model not in known:
-            raise WeightsError(
-                f"{weights} holds weights for '{opened.name}', not for '{model}';"
-                f" leave out --model {model}, or give weights for it"
-            )
-        return opened
-    if model is not None:
-        return open_by_name(model)
-    choices = {
-        "$INPAINT_WEIGHTS": os.environ.get("INPAINT_WEIGHTS"),
-        "`inpaint weights use`": stored_choice(),
-    }
-    for whose, choice in choices.items():
-        if choice:
-            known = choice in registry.find_plugins("architectures")
-            opened = open_by_name(choice) if known else read_weights(locate_weights(choice))
-            return replace(opened, notes=(f"{choice} was chosen by {whose}", *opened.notes))
-    note = (
-        f"no weights were chosen: filling with {DEFAULT_MODEL}, which needs none (see `inpaint"
-        " models`)"
-    )
-    return replace(open_by_name(DEFAULT_MODEL), notes=(note,))
 
+    name: str | None = None
+    weights: str | None = None
 
-def open_by_name(name: str) -> Model:
-    """What `--model` means: an architecture that needs no weights, or a named weights file."""
-    files, plugins = named_weights(), registry.find_plugins("architectures")
-    architecture = registry.load_plugin("architectures", name) if name in plugins else None
-    ready = architecture is not None and not architecture.needs_weights
-    if name in files:
-        if ready:
-            raise WeightsError(
-                f"'{name}' is both an architecture and the file {files[name]};"
-                " say --weights for the file, or rename it"
-            )
-        return read_weights(files[name])
-    if architecture is None:
+    @classmethod
+    def parse(cls, text: str | Path) -> ModelRef:
+        """Return the model called `text`, or the one in the weights file of that path."""
+        known = str(text) in named_weights() or is_filler(str(text))
+        return cls(name=str(text)) if known else cls(weights=str(text))
+
+    @cached_property
+    def chosen(self) -> tuple[str, str]:
+        """What is meant where nothing was named, and a note that says why."""
+        if stored := os.environ.get("INPAINT_WEIGHTS"):
+            return stored, f"{stored} was chosen by $INPAINT_WEIGHTS"
+        if stored := stored_choice():
+            return stored, f"{stored} was chosen by `inpaint weights use`"
+        note = f"no model was chosen: using {DEFAULT_MODEL} (see `inpaint models`)"
+        return DEFAULT_MODEL, note
+
+    @cached_property
+    def path(self) -> Path | None:
+        """The weights file; None for a filler without one. Raises where there is no such model."""
+        if self.weights is not None:
+            return locate_weights(self.weights)
+        name = self.name or self.chosen[0]
+        if is_filler(name):
+            if name in named_weights() and self.name:
+                raise WeightsError(
+                    f"'{name}' is both a filler and the file {named_weights()[name]};"
+                    " use --weights for the file, or rename it"
+                )
+            return None
+        if self.name is None or name in named_weights():
+            return locate_weights(name)
         if Path(name).is_file():
-            raise WeightsError(f"{name} is a file; say --weights {name}")
+            raise WeightsError(f"{name} is a file; use --weights {name}")
+        if name in registry.find_plugins("architectures"):
+            raise WeightsError(
+                f"'{name}' needs weights: give --weights FILE, or train some with"
+                f" `inpaint train {name} RECIPE`, or put {name}.safetensors into"
+                f" {weights_folders()[0]}"
+            )
         raise no_model(name)
-    if not ready:
-        raise WeightsError(
-            f"'{name}' needs weights: give --weights FILE, or train some with"
-            f" `inpaint train {name} RECIPE`, or put {name}.safetensors into {weights_folders()[0]}"
-        )
+
+    def check(self) -> None:
+        """Raise `WeightsError` where there is no such model; nothing is loaded."""
+        if self.path is not None and not self.path.is_file():
+            raise no_model(str(self.weights or self.name or self.chosen[0]))
+
+    @property
+    def identity(self) -> str:
+        """The hash of the weights file, or the name of a filler that needs none."""
+        if self.path is None:
+            return self.name or self.chosen[0]
+        if not self.path.is_file():
+            return str(self.path)
+        return file_hash(self.path, self.path.stat().st_mtime_ns)
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model ready to fill, on the device and in the precision that were asked for."""
+
+    name: str  # of the filler or architecture, or what another program's file is said to hold
+    filler: Filler
+    weights: Path | None = None
+    header: Mapping[str, str] = field(default_factory=dict)  # of the weights file
+    notes: tuple[str, ...] = ()  # sentences for the user on how it was chosen
+
+    @property
+    def device(self) -> str:
+        """The device it runs on: "cpu", "cuda:0"."""
+        return self.filler.describe().get("device", "cpu")
+
+    @property
+    def precision(self) -> str:
+        """ "full", "bf16" or "fp16"."""
+        return self.filler.describe().get("precision", "full")
+
+    def __str__(self) -> str:
+        return self.name + (f" with {self.weights}" if self.weights else "")
+
+
+def load_model(
+    model: str | Path | ModelRef | LoadedModel | None = None,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+) -> LoadedModel:
+    """Load a model once, to fill many photos with it.
+
+    `model` is a name that `inpaint models` lists, or the path of a weights file; None means the
+    default (see `ModelRef`). `device` is "auto", "cpu", "cuda", "cuda:1" or "mps", `precision`
+    "auto", "full", "bf16" or "fp16"; both concern networks alone. Raises `WeightsError` where
+    there is no such model, or its file is damaged.
+
+    >>> load_model("telea").name
+    'telea'
+    """
+    if isinstance(model, LoadedModel):
+        return model
+    if not isinstance(model, str | Path | ModelRef | None):
+        kind = type(model).__name__
+        raise InpaintError(f"model is a {kind}; give a name, a path or what load_model returned")
+    ref = model if isinstance(model, ModelRef) else ModelRef.parse(model) if model else ModelRef()
+    if not DEVICE.fullmatch(device):
+        raise InpaintError(f"no device is called '{device}'; try auto, cpu, cuda, cuda:1 or mps")
+    ref.check()
+    notes = () if ref.name or ref.weights else (ref.chosen[1],)
+    if ref.path is None:
+        name = ref.name or ref.chosen[0]
+        return LoadedModel(name, load_filler(name, device, precision), notes=notes)
+    network = read_weights(ref.path)
+    if ref.name is not None and ref.weights is not None:
+        known = {network.name, network.header.get("architecture"), Path(ref.weights).stem}
+        if ref.name not in known:
+            raise WeightsError(
+                f"{ref.weights} holds weights for '{network.name}', not for '{ref.name}';"
+                f" leave out --model {ref.name}, or give weights for it"
+            )
+    from .network import make_filler
+
+    filler = make_filler(network, device=device, precision=precision)
+    return LoadedModel(
+        network.name, filler, network.weights, network.header, (*notes, *network.notes)
+    )
+
+
+def load_filler(name: str, device: str = "auto", precision: str = "auto") -> Filler:
+    """Load the filler `name`, which needs no weights: arrays alone, or a network as it is built."""
+    if name in registry.find_plugins("fillers"):
+        if precision not in ("auto", "full"):
+            raise InpaintError(f"{name} computes in full precision alone; leave out {precision}")
+        return registry.load_plugin("fillers", name)()
+    from .network import make_filler
+
+    architecture: type[Architecture] = registry.load_plugin("architectures", name)
     settings = architecture.settings()
-    return make_model(name, architecture, settings, architecture.build(settings))
+    network = make_network(name, architecture, settings, architecture.build(settings))
+    return make_filler(network, device=device, precision=precision)
+
+
+def is_filler(name: str) -> bool:
+    """Whether a plugin called `name` fills without weights."""
+    if name in registry.find_plugins("fillers"):
+        return True
+    known = name in registry.find_plugins("architectures")
+    return known and not registry.load_plugin("architectures", name).needs_weights
 
 
 def no_model(name: str) -> WeightsError:
-    """The error that no weights file and no architecture is called `name`."""
+    """Return the error that no weights file and no plugin is called `name`."""
+    known = {*named_weights(), *registry.find_plugins("fillers")}
     return WeightsError(
-        unknown_name("model", name, {*named_weights(), *registry.find_plugins("architectures")})
+        unknown_name("model", name, {*known, *registry.find_plugins("architectures")})
     )
 
 
 def locate_weights(weights: str | Path) -> Path:
-    """The file at a path, or the one of a name."""
+    """Return the file at a path, or the one of a name."""
     path = Path(weights)
     if path.is_file() or str(weights) not in (files := named_weights()):
         return path
@@ -122,14 +218,14 @@ def named_weights() -> dict[str, Path]:
 
 
 def weights_folders() -> list[Path]:
-    """Where named weights lie: `$INPAINT_WEIGHTS_DIR`, the user's own folder, the package."""
+    """Where named weights are: `$INPAINT_WEIGHTS_DIR`, the user's own folder, the package."""
     own = os.environ.get("INPAINT_WEIGHTS_DIR")
     first = [Path(own)] if own else []
     return [*first, config_dir() / "weights", Path(__file__).parent / "builtin"]
 
 
 def config_dir() -> Path:
-    """The folder in which the program keeps what the user has told it to remember."""
+    """The folder in which the program stores what the user has chosen."""
     return Path(click.get_app_dir("inpaint"))
 
 
@@ -141,62 +237,92 @@ def stored_choice() -> str | None:
         return None
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InpaintError(
-            f"{config_dir() / 'weights.json'} is damaged; say `inpaint weights use --none`"
+            f"{config_dir() / 'weights.json'} is damaged; run `inpaint weights use --none`"
         ) from error
     return str(stored)
 
 
 def store_choice(choice: str | None) -> None:
-    """Store what `fill` takes when nothing is said: a name, a file, or None for nothing.
+    """Store the default model: a name, a file, or None to clear it.
 
-    Raises as `open_model` does where there is no such thing; the network is not built.
+    Raises `WeightsError` where there is no such model; the network is not built.
     """
     store = config_dir() / "weights.json"
     if choice is None:
         store.unlink(missing_ok=True)
         return
-    if choice not in registry.find_plugins("architectures"):
-        path = locate_weights(choice)
-        if not path.is_file():
-            raise no_model(choice)
-        choice = (
-            choice
-            if choice in named_weights() and path == named_weights()[choice]
-            else str(path.resolve())
-        )
+    ref = ModelRef.parse(choice)
+    if ref.path is not None:
+        ref.check()
+        choice = choice if ref.name else str(ref.path.resolve())
     with atomic_path(store) as temporary:
         temporary.write_text(json.dumps({"use": choice}) + "\n", "utf-8")
 
 
-def list_models() -> tuple[list[ModelInfo], list[str]]:
-    """All that `--model` takes, and a sentence for each plugin or file that is broken."""
-    choices, broken = [], []
-    for name, path in named_weights().items():
+@dataclass(frozen=True)
+class ModelInfo:
+    """One model that can be named, or could be if it had weights."""
+
+    name: str
+    architecture: str
+    ready: bool
+    licence: str = ""
+    source: str = ""
+    summary: str = ""
+    path: Path | None = None
+    values: int | None = None
+    bytes: int | None = None  # of the weights file
+
+    @property
+    def status(self) -> str:
+        """What it takes to fill with it, in words."""
+        if self.path:
+            return f"{self.architecture}, {(self.bytes or 0) / 1e6:.1f} MB"
+        return "needs no weights" if self.ready else "needs weights: --weights FILE, or train it"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as values of JSON."""
+        values = {key: value for key, value in vars(self).items() if key != "path"}
+        return values | {"weights": self.path and str(self.path)}
+
+
+def list_models() -> tuple[Sequence[ModelInfo], Sequence[str]]:
+    """Return all models, and a sentence for each plugin or file that is broken. Imports no torch.
+
+    >>> "telea" in [model.name for model in list_models()[0]]
+    True
+    """
+    models, broken = [], []
+    files = named_weights()
+    for name, path in files.items():
         try:
             contents = inspect_weights(path)
         except WeightsError as error:
             broken.append(str(error))
             continue
         header = contents.header
-        choices.append(
+        models.append(
             ModelInfo(
                 name,
                 header.get("architecture", "?"),
                 ready=True,
                 licence=header.get("licence", "not said"),
                 source=header.get("source", ""),
+                summary=header.get("summary", ""),
                 path=path,
                 values=contents.values,
                 bytes=contents.bytes,
             )
         )
-    for name in registry.find_plugins("architectures"):
-        try:
-            plugin: type[Architecture] = registry.load_plugin("architectures", name)
-        except PluginError as error:
-            broken.append(str(error))
-            continue
-        if name not in named_weights() or not plugin.needs_weights:
-            ready = not plugin.needs_weights
-            choices.append(ModelInfo(name, name, ready, plugin.licence, plugin.source))
-    return choices, broken
+    for kind in ("fillers", "architectures"):
+        for name in registry.find_plugins(kind):
+            try:
+                plugin = registry.load_plugin(kind, name)
+            except PluginError as error:
+                broken.append(str(error))
+                continue
+            ready = kind == "fillers" or not plugin.needs_weights
+            if name not in files or ready:
+                summary = (plugin.__doc__ or "").strip().partition("\n")[0]
+                models.append(ModelInfo(name, name, ready, plugin.licence, plugin.source, summary))
+    return models, broken

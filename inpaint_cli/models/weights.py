@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from math import prod
@@ -30,17 +30,18 @@ LONGEST_HEADER = 100_000_000  # bytes of a safetensors header, as its specificat
 
 
 @dataclass(frozen=True)
-class Model:
-    """A network ready to fill, and what the engine has to know of it."""
+class StoredNetwork:
+    """A network from a weights file, and what its architecture declares."""
 
     name: str  # of the architecture, or what another program's file is said to hold
     net: nn.Module
     sizes: Sizes
     stochastic: bool = False
-    precisions: tuple[Precision, ...] = ("full",)
+    precisions: Sequence[Precision] = ("full",)
     weights: Path | None = None
     header: Mapping[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()  # sentences for the user on how it was chosen
+    notes: tuple[str, ...] = ()  # sentences for the user on how it was trained
+    architecture: type[Architecture] | None = None  # None: another program's
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def export_weights(
     return inspect_weights(target)
 
 
-def read_weights(path: Path) -> Model:
+def read_weights(path: Path) -> StoredNetwork:
     """The model in the weights file at `path`, ours or another program's, on the CPU.
 
     Raises `WeightsError` where the file is missing, damaged, for a newer version or does not fit
@@ -150,7 +151,7 @@ def read_weights(path: Path) -> Model:
     settings = read_settings(architecture, header["settings"], path)
     net = architecture.build(settings)
     load_tensors(read_tensors(path), net, path, header)
-    return make_model(name, architecture, settings, net, weights=path, header=header)
+    return make_network(name, architecture, settings, net, weights=path, header=header)
 
 
 def inspect_weights(path: Path) -> WeightsContents:
@@ -236,7 +237,7 @@ def few_names(keys: Any) -> str:
     return ", ".join(keys[:3]) + more
 
 
-def read_foreign(path: Path) -> Model:
+def read_foreign(path: Path) -> StoredNetwork:
     """The model in a file without our header, read by the first `formats` plugin that can."""
     refusals = []
     for name in registry.find_plugins("formats"):
@@ -245,7 +246,7 @@ def read_foreign(path: Path) -> Model:
         except (WeightsError, PluginError) as error:
             refusals.append(f"{name}: {error}")
             continue
-        return Model(
+        return StoredNetwork(
             known.name, known.net.eval(), known.sizes, precisions=known.precisions, weights=path
         )
     reasons = "; ".join(refusals) or "no plugin reads other programs' files"
@@ -254,7 +255,7 @@ def read_foreign(path: Path) -> Model:
     )
 
 
-def make_model(
+def make_network(
     name: str,
     architecture: type[Architecture],
     settings: Any,
@@ -262,16 +263,17 @@ def make_model(
     *,
     weights: Path | None = None,
     header: Mapping[str, str] | None = None,
-) -> Model:
-    """A network and what its architecture declares, in evaluation mode."""
-    lacking = (header or {}).get("without")
-    return Model(
+) -> StoredNetwork:
+    """Return `net`, built from `settings`, with what its architecture declares."""
+    without = (header or {}).get("without")
+    return StoredNetwork(
         name,
         net.eval(),
         architecture.sizes(settings),
         architecture.stochastic,
-        tuple(architecture.precisions),
+        architecture.precisions,
         weights,
         header or {},
-        (f"{weights} was trained so: {lacking}",) if lacking else (),
+        (f"{weights} was trained without: {without}",) if without else (),
+        architecture,
     )

@@ -1,9 +1,17 @@
-"""One seed for all that draws at random through torch."""
+"""Seeds for everything that draws at random through torch."""
 
 import numpy as np
 import torch
 
 
-def seed_torch(*parts: int) -> None:
-    """Seed torch's generators from `parts`, none of them negative: equal parts, equal draws."""
-    torch.manual_seed(int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1))
+def seed_torch(source: int | np.random.Generator, *more: int) -> None:
+    """Seed torch's generators from numbers that are not negative, or from how `source` was seeded.
+
+    A generator seeded with the same numbers gives the same draws, and its state does not change.
+    """
+    if isinstance(source, np.random.Generator):
+        seeds = source.bit_generator.seed_seq
+        assert isinstance(seeds, np.random.SeedSequence)
+    else:
+        seeds = np.random.SeedSequence((source, *more))
+    torch.manual_seed(int(seeds.generate_state(1, np.uint64)[0] >> 1))

@@ -9,8 +9,8 @@ from tqdm import tqdm
 
 from ..datasets.collection import Collection
 from ..errors import TrainingError
-from ..filling.fill import fill_tensors
 from ..models import weights
+from ..models.network import fill_tensors
 from ..recipe.schema import Recipe
 from ..recipe.source import RecipeSource
 from .build import build_training

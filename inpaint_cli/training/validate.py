@@ -17,7 +17,7 @@ from ..api.masks import Masks
 from ..api.metrics import ImageMetric
 from ..api.tensors import to_uint8
 from ..datasets.collection import Collection
-from ..filling.fill import fill_tensors
+from ..models.network import fill_tensors
 from ..recipe.schema import Recipe
 from ..reports import html as report
 from ..runtime.seed import seed_torch

@@ -5,58 +5,44 @@ here, because its float path keeps constants meant for grey levels: on 0..1 Tele
 range of colours altogether, on 0..255 it drifts by 1.4 grey levels on average.
 """
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
-import cv2
-import numpy as np
-from pydantic import Field
+from inpaint_cli.api import Filler, Sizes
 
-from inpaint_cli.api import Architecture, Classical, Settings, Sizes
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+ROWS = 256  # converted at a time, which saves memory
 
 
-class Marching(Settings):
-    radius: float = Field(
-        default=3, gt=0, le=100
-    )  # pixels around each filled pixel that it is made of
-
-
-class OpenCV(Classical):
-    def __init__(self, method: int, radius: float) -> None:
-        super().__init__()
-        self.method = method
-        self.radius = radius
-
-    def fill(self, image: "NDArray[np.float32]", hole: "NDArray[np.bool_]") -> "NDArray":
-        levels = np.rint(image * 255).astype(np.uint8)
-        filled = cv2.inpaint(levels, hole.astype(np.uint8), self.radius, self.method)
-        return filled.astype(np.float32) / 255
-
-
-class Telea(Architecture):
+@dataclass(frozen=True)
+class Telea(Filler):
     """Marches inwards, extending gradients: fast, for scratches and thin holes."""
 
-    settings = Marching
-    needs_weights = False
-    precisions = ("full",)
+    radius: float = 3  # pixels around each filled pixel that it is made of, over 0 and up to 100
     source = "Telea 2004, An Image Inpainting Technique Based on the Fast Marching Method"
+    method = "INPAINT_TELEA"
 
-    @staticmethod
-    def build(settings: Marching) -> OpenCV:
-        return OpenCV(cv2.INPAINT_TELEA, settings.radius)
+    def __post_init__(self) -> None:
+        if not 0 < self.radius <= 100:
+            raise ValueError(f"radius {self.radius} is not over 0 and up to 100 pixels")
 
-    @staticmethod
-    def sizes(settings: Marching) -> Sizes:
-        return Sizes(window=4096, context=16 + 4 * round(settings.radius))
+    @property
+    def sizes(self) -> Sizes:
+        return Sizes(window=4096, context=16 + 4 * round(self.radius))
+
+    def fill(self, rgb, hole, rng):
+        import cv2
+        import numpy as np
+
+        levels = np.empty(rgb.shape, np.uint8)
+        for top in range(0, len(rgb), ROWS):
+            np.rint(rgb[top : top + ROWS] * 255, out=levels[top : top + ROWS], casting="unsafe")
+        area = hole.view(np.uint8)
+        filled = cv2.inpaint(levels, area, self.radius, getattr(cv2, self.method))
+        rgb[hole] = filled[hole].astype(np.float32) / 255
+        return rgb
 
 
 class NavierStokes(Telea):
     """Continues lines of equal brightness as a fluid would: fast, for scratches and thin holes."""
 
     source = "Bertalmio et al. 2001, Navier-Stokes, Fluid Dynamics, and Image and Video Inpainting"
-
-    @staticmethod
-    def build(settings: Marching) -> OpenCV:
-        return OpenCV(cv2.INPAINT_NS, settings.radius)
+    method = "INPAINT_NS"

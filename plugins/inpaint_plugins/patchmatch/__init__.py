@@ -1,41 +1,27 @@
-"""Fills a hole with pieces of the rest of the photo: what `fill` uses without any weights.
+"""Fills a hole with pieces of the rest of the photo: the default filler.
 
 It draws only what the photo shows: it repeats texture, continues edges and removes objects, but
 knows nothing of faces or meaning.
 """
 
-from typing import TYPE_CHECKING
-
-import torch
-
-from inpaint_cli.api import Architecture, Classical, Settings, Sizes
-
-from .model import inpaint
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from inpaint_cli.api import Filler, Sizes
 
 
-class Exemplars(Classical):
-    def fill(self, image: "NDArray[np.float32]", hole: "NDArray[np.bool_]") -> "NDArray":
-        generator = torch.Generator().manual_seed(int(torch.randint(2**31, ())))
-        picture = torch.from_numpy(image).permute(2, 0, 1)
-        return inpaint(picture, torch.from_numpy(hole), generator).permute(1, 2, 0).numpy()
-
-
-class PatchMatch(Architecture):
+class PatchMatch(Filler):
     """Copies matching pieces of the same photo into the hole: textures, removed objects."""
 
-    needs_weights = False
     stochastic = True
-    precisions = ("full",)
     source = "Wexler et al. 2007; Barnes et al. 2009, PatchMatch; Newson et al. 2014"
 
-    @staticmethod
-    def build(settings: Settings) -> Exemplars:
-        return Exemplars()
-
-    @staticmethod
-    def sizes(settings: Settings) -> Sizes:
+    @property
+    def sizes(self) -> Sizes:
         return Sizes(window=1536, context=192)
+
+    def fill(self, rgb, hole, rng):
+        import torch
+
+        from .model import inpaint
+
+        generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
+        picture = torch.from_numpy(rgb).permute(2, 0, 1)
+        return inpaint(picture, torch.from_numpy(hole), generator).permute(1, 2, 0).numpy()
