@@ -27,11 +27,15 @@ class NetworkFiller(Filler):
 
     name: str
     net: nn.Module
-    sizes: Sizes  # pyright: ignore[reportIncompatibleMethodOverride] (a field is a property)
+    takes: Sizes
     device: torch.device
     precision: Precision
     stochastic: bool = False  # pyright: ignore[reportIncompatibleVariableOverride]
     architecture: type[Architecture] | None = None  # None: another program's network
+
+    @property
+    def sizes(self) -> Sizes:
+        return self.takes
 
     def fill(
         self, rgb: NDArray[np.float32], hole: NDArray[np.bool_], rng: np.random.Generator
