@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from inpaint_cli.api import IrregularWeights
 from inpaint_cli.api.architectures import Batch
 from inpaint_cli.layers.partial_unet import PartialUNet
-from inpaint_cli.losses.irregular import IrregularWeights
-from inpaint_plugins.pconv import PConv, PConvSettings
+from inpaint_plugins.pconv import PConv
+from inpaint_plugins.pconv.settings import PConvSettings
 from inpaint_plugins.pconv.task import PConvTask
 
 
