@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 # as version 0.1 offered them here
-__getattr__, _ = lazy_names(__package__ or "", {".tasks": "Batch Losses Phase Task"})
+__getattr__, _ = lazy_names(__name__, {"..tasks": "Batch Losses Phase Task"})
 
 Precision = Literal["full", "bf16", "fp16"]
 
