@@ -64,7 +64,6 @@ class Architecture(ABC):
     precisions: ClassVar[Sequence[Precision]] = ("full", "bf16")  # in which its results are sound
     licence: ClassVar[str] = "Apache-2.0"  # of the code; weights carry their own
     source: ClassVar[str] = ""  # the paper or the package it comes from
-    tiny: ClassVar[Mapping[str, Any]] = {}  # a recipe's section, {model, task}, quick to test
 
     @staticmethod
     @abstractmethod
