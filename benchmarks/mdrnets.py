@@ -25,13 +25,13 @@ def chain() -> list[str]:
     mask[..., 64:192, 64:192] = 1
     visible, hole = image * (1 - mask), shrink_hole(mask)
     coarse = torch.where(mask > 0, net.coarse(visible, mask).clamp(0, 1), visible)
-    regions, features = shrink_regions(net.parser.regions(coarse)), net.style(coarse)
-    condition, *_ = net.condition(features, regions, hole)
+    regions, features = shrink_regions(net.parser.parse_regions(coarse)), net.style(coarse)
+    condition, *_ = net.make_condition(features, regions, hole)
     parts: dict[str, Callable[[], object]] = {
         "coarse": lambda: net.coarse(visible, mask),
-        "parser, at 512": lambda: net.parser.regions(coarse),
+        "parser, at 512": lambda: net.parser.parse_regions(coarse),
         "style encoder": lambda: net.style(coarse),
-        "pooling, memory, correlation": lambda: net.condition(features, regions, hole),
+        "pooling, memory, correlation": lambda: net.make_condition(features, regions, hole),
         "refinement": lambda: net.refinement(coarse, mask, condition),
     }
     *times, whole = paired(*parts.values(), lambda: net(visible, mask), rounds=3)

@@ -2,7 +2,7 @@
 
 import re
 
-MOVED = {  # module or name of 0.1: names of inpaint_cli.api
+MOVED_NAMES = {  # module or name of 0.1: names of inpaint_cli.api
     "inpaint_cli.api.architectures.WHOLE": "WHOLE_PHOTO",
     "inpaint_cli.api.datasets.Images": "Dataset",
     "inpaint_cli.api.masks.areas": "hole_areas",
@@ -28,7 +28,7 @@ MOVED = {  # module or name of 0.1: names of inpaint_cli.api
     "inpaint_cli.pictures": "to_uint8",
     "inpaint_cli.pretrained": "load_backbone",
 }
-REMOVED = {  # module of 0.1: what to do instead
+REMOVED_MODULES = {  # module of 0.1: what to do instead
     "inpaint_cli.engine": "import what plugins may use from inpaint_cli.api",
     "inpaint_cli.layers.classical": "extend Filler of inpaint_cli.api and register it under "
     "inpaint.fillers",
@@ -50,9 +50,9 @@ def explain_moved(error: BaseException) -> str | None:
     for pattern in IMPORT_ERRORS:
         if match := pattern.search(str(error)):
             name = f"{match['module']}.{match['name']}".rstrip(".")
-            if name in MOVED:
-                names = " or ".join(MOVED[name].split())
+            if name in MOVED_NAMES:
+                names = " or ".join(MOVED_NAMES[name].split())
                 return f"{name} has moved: import {names} from inpaint_cli.api"
-            if name in REMOVED:
-                return f"{name} was removed: {REMOVED[name]}"
+            if name in REMOVED_MODULES:
+                return f"{name} was removed: {REMOVED_MODULES[name]}"
     return None

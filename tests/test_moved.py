@@ -8,7 +8,7 @@ from toy import declare
 
 from inpaint_cli import api, registry
 from inpaint_cli.errors import PluginError
-from inpaint_cli.moved import MOVED, REMOVED
+from inpaint_cli.moved import MOVED_NAMES, REMOVED_MODULES
 
 OLD_FORMS = {
     "from": "from {module} import {name}\n",
@@ -43,27 +43,31 @@ def exists(module: str) -> bool:
 
 
 @pytest.mark.parametrize("form", OLD_FORMS)
-@pytest.mark.parametrize("old", MOVED | REMOVED)
+@pytest.mark.parametrize("old", MOVED_NAMES | REMOVED_MODULES)
 def test_an_old_name_is_reported_with_what_to_write_now(old, form, load_old):
     module, _, name = old.rpartition(".")
-    if not exists(module) or module == "inpaint_cli" or old in REMOVED:  # a whole module is gone
+    if (
+        not exists(module) or module == "inpaint_cli" or old in REMOVED_MODULES
+    ):  # a whole module is gone
         module, name = old, "anything"
     package, _, leaf = module.rpartition(".")
     error = load_old(OLD_FORMS[form].format(module=module, name=name, package=package, leaf=leaf))
-    if old in REMOVED:
-        now = f"{old} was removed: {REMOVED[old]}"
+    if old in REMOVED_MODULES:
+        now = f"{old} was removed: {REMOVED_MODULES[old]}"
     else:
-        now = f"{old} has moved: import {' or '.join(MOVED[old].split())} from inpaint_cli.api"
+        now = (
+            f"{old} has moved: import {' or '.join(MOVED_NAMES[old].split())} from inpaint_cli.api"
+        )
     assert error == f"inpaint-old 1.0 failed to load 'old': {now}"
 
 
-@pytest.mark.parametrize("old", MOVED)
+@pytest.mark.parametrize("old", MOVED_NAMES)
 def test_what_replaces_an_old_name_exists(old):
-    for name in MOVED[old].split():
+    for name in MOVED_NAMES[old].split():
         assert getattr(api, name) is not None
 
 
-@pytest.mark.parametrize("old", MOVED | REMOVED)
+@pytest.mark.parametrize("old", MOVED_NAMES | REMOVED_MODULES)
 def test_an_old_name_is_gone(old):
     module, _, name = old.rpartition(".")
     assert not exists(old)

@@ -56,13 +56,13 @@ class PartialUNet(nn.Module):
         )
 
     def forward(self, visible: Tensor, mask: Tensor) -> Tensor:
-        return self.trace(visible, mask)[0]
+        return self.forward_known(visible, mask)[0]
 
     def parts_to_finetune(self) -> list[str]:
         """List the submodules to train when fine-tuning: all but the norms of the encoder."""
         return ["decoder", *(f"encoder.{level}.conv" for level in range(len(self.encoder)))]
 
-    def trace(self, visible: Tensor, mask: Tensor) -> KnownFeatures:
+    def forward_known(self, visible: Tensor, mask: Tensor) -> KnownFeatures:
         """Return the image [N, 3, H, W] and the mask of pixels that some known pixel reached."""
         x = (visible, 1 - mask)
         skips = []

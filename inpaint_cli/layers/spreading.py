@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-CONFIDENCE = 4  # times a cell's share of known pixels, at most 1: the weight of their mean
+CELL_CONFIDENCE = 4  # times a cell's share of known pixels, at most 1: the weight of their mean
 LARGE = 256  # pixels a side, beyond which there are fewer steps
 DAMPING = 0.6  # of Jacobi's steps; from 0.62 on they diverge
 BILAPLACIAN = (
@@ -33,7 +33,7 @@ def spread_colours(values: Tensor, known: Tensor, steps: int = 32) -> Tensor:
     levels = [(values * known, known)]  # means times their weights, and these
     while max(levels[-1][1].shape[-2:]) > 1:
         sums, share = (F.avg_pool2d(x, 2, ceil_mode=True) for x in levels[-1])
-        weight = (CONFIDENCE * share).clamp(max=1)
+        weight = (CELL_CONFIDENCE * share).clamp(max=1)
         levels.append((sums * (weight / share.clamp(min=1e-8)), weight))
     filled, _ = levels.pop()
     for sums, weight in reversed(levels):

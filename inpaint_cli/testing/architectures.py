@@ -172,7 +172,7 @@ def check_stage(task: Task, stage: str, side: int) -> None:
     before = copy.deepcopy(task.state_dict())
     plan = {stage: overlay_settings(task.plan[stage], Stage(steps=1))}
     for precision, trained in (("bf16", copy.deepcopy(task)), ("no", task)):
-        with make_accelerator(precision) as accelerator:
+        with temporary_accelerator(precision) as accelerator:
             (step,) = train_stages(
                 trained, plan, lambda name, n: iter([make_batch(side)]), accelerator
             )
@@ -186,7 +186,7 @@ def check_stage(task: Task, stage: str, side: int) -> None:
 
 
 @contextmanager
-def make_accelerator(precision: str) -> Iterator[Accelerator]:
+def temporary_accelerator(precision: str) -> Iterator[Accelerator]:
     """Make an accelerator for the block; its settings are global, and reset before and after."""
     AcceleratorState._reset_state(reset_partial_state=True)
     try:

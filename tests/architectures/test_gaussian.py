@@ -142,7 +142,7 @@ def test_what_each_frame_says_is_shown_the_likeliest_first():
 
 def counted(rows: Tensor) -> PictureStatistics:
     pictures = PictureStatistics(round(rows.shape[2] ** 0.5)).double()
-    VectorSums(pictures).add(rows, pictures)
+    VectorSums(pictures).count_vectors(rows, pictures)
     return pictures
 
 
@@ -232,7 +232,7 @@ def test_counting_over_steps_is_that_of_all_images_at_once():
     rows, pictures = torch.rand(12, 3, CELLS), PictureStatistics(SIDE)
     moments = VectorSums(pictures)
     for part in rows.split(4):
-        moments.add(part, pictures)
+        moments.count_vectors(part, pictures)
     rows = rows.double().numpy()
     assert pictures.mean.numpy() == pytest.approx(rows.mean(0), abs=1e-6)
     for axis in range(3):

@@ -10,6 +10,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState
 from pydantic import ValidationError
+from tensors import count_parameters
 from torch import Tensor, nn
 from toy import photos
 
@@ -18,11 +19,11 @@ from inpaint_cli.api.architectures import Batch
 from inpaint_cli.api.stages import Stage
 from inpaint_cli.errors import TrainingError
 from inpaint_cli.evaluation import protocols
-from inpaint_cli.filling.fill import fill_tensors
 from inpaint_cli.layers.discriminators import edgeconnect_critic
 from inpaint_cli.losses.adversarial import logistic_critic, logistic_generator
 from inpaint_cli.losses.divergence import kl_divergence
 from inpaint_cli.models import weights
+from inpaint_cli.models.network import fill_tensors
 from inpaint_cli.recipe.read import read_recipe
 from inpaint_cli.recipe.schema import Ema
 from inpaint_cli.runtime.seed import seed_torch
@@ -36,10 +37,6 @@ from inpaint_plugins.gmsrm.memory import StyledConv, modulate_conv
 from inpaint_plugins.gmsrm.model import GMSRMNet, GMSRMOutput, MemoryImage, MemoryQuery
 from inpaint_plugins.gmsrm.settings import GMSRMSettings, GMSRMTaskSettings
 from inpaint_plugins.gmsrm.task import GMSRMTask, to_signed
-
-
-def count(module: nn.Module) -> int:
-    return sum(p.numel() for p in module.parameters())
 
 
 def net(strength: float = 0.1, **settings) -> GMSRMNet:
@@ -101,16 +98,16 @@ def test_1_sizes_of_the_networks(settings, total, learning):
     with torch.device("meta"):
         made = GMSRMNet(GMSRMSettings(**settings))
         tasks = GMSRMTask(made, GMSRMTaskSettings(vgg="none"))
-    assert count(made) == total
+    assert count_parameters(made) == total
     _, phase = tasks.phases("fill")
-    assert sum(count(tasks.get_submodule(name)) for name in phase.trains) == learning
+    assert sum(count_parameters(tasks.get_submodule(name)) for name in phase.trains) == learning
 
 
 def test_1_sizes_of_the_parts_and_of_the_critics():
     with torch.device("meta"):
         made = GMSRMNet(GMSRMSettings())
         critic = ResidualCritic((64, 128, 256, 512, 512, 512, 512))
-    parts = {name: count(part) for name, part in made.named_children()}
+    parts = {name: count_parameters(part) for name, part in made.named_children()}
     assert parts == {
         "encoder": 14_240_316,
         "codes": 9_703_808,
@@ -119,9 +116,9 @@ def test_1_sizes_of_the_parts_and_of_the_critics():
         "decoder": 24_930_912,
         "head": 73_987,
     }
-    assert sum(count(level.to_rgb) for level in made.memory.levels) == 1_287_957
-    assert count(critic) == 24_001_089
-    assert [count(edgeconnect_critic(n)) for n in (3, 4)] == [2_763_776, 2_764_800]
+    assert sum(count_parameters(level.to_rgb) for level in made.memory.levels) == 1_287_957
+    assert count_parameters(critic) == 24_001_089
+    assert [count_parameters(edgeconnect_critic(n)) for n in (3, 4)] == [2_763_776, 2_764_800]
 
 
 def test_1_shapes_of_all_levels(monkeypatch):
@@ -136,7 +133,7 @@ def test_1_shapes_of_all_levels(monkeypatch):
         image, mask = torch.empty(1, 3, 256, 256), torch.empty(1, 1, 256, 256)
         monkeypatch.setattr(made, "draw_noises", lambda like, moments, count: [None] * count)
         out = made(image, mask)
-        E = made.encode(image, mask)
+        E = made.encode_image(image, mask)
     sides = [2 ** (i + 1) for i in range(1, 8)]
     widths = {
         "E": [512, 512, 512, 256, 128, 64, 4],
@@ -386,7 +383,7 @@ def test_9_the_hinge_stands_for_the_printed_loss(monkeypatch):
     def critic(image, _=None):
         return real if torch.equal(image, example.image) else fake.requires_grad_()
 
-    monkeypatch.setattr(tasks, "scores", critic)
+    monkeypatch.setattr(tasks, "score_images", critic)
     out = GMSRMOutput(example.image / 2, [], [])
     told = tasks.critic_losses(example, out)["hinge"]
     assert told.item() == pytest.approx(1.666667, abs=1e-6)
@@ -397,7 +394,7 @@ def test_9_the_hinge_stands_for_the_printed_loss(monkeypatch):
     ((1 - fake).mean() + fake.mean()).backward()  # eq. 13 as printed
     assert not fake.grad.any()
     linear = task(gan="linear")
-    monkeypatch.setattr(linear, "scores", critic)
+    monkeypatch.setattr(linear, "score_images", critic)
     assert linear.critic_losses(example, out)["linear"].item() == pytest.approx(-0.5 - 0.5)
 
 
@@ -551,12 +548,12 @@ def test_path_length_is_the_norm_of_the_jacobian():
     with torch.no_grad():
         codes = made(example.visible, example.mask, MemoryQuery()).codes
         y = torch.randn(1, 3, 16, 16, dtype=torch.double) / 16
-        E = [e.expand(64, -1, -1, -1) for e in made.encode(example.visible, example.mask)]
+        E = [e.expand(64, -1, -1, -1) for e in made.encode_image(example.visible, example.mask)]
 
         def pictured(codes: Tensor) -> Tensor:
             recalled = image = None
             for n, feature in enumerate(E):
-                recalled = made.recall(n, recalled, feature, codes[:, n])
+                recalled = made.recall_level(n, recalled, feature, codes[:, n])
                 image = made.memory.level(n).to_rgb(recalled, codes[:, n], image)
             return (image * y).sum((1, 2, 3))
 

@@ -10,14 +10,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from tensors import count_parameters
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from inpaint_cli import images
 from inpaint_cli.api.architectures import Batch
-from inpaint_cli.filling.fill import fill_photo, fill_tensors
-from inpaint_cli.filling.options import FillOptions
+from inpaint_cli.filling.fill import fill_photo
+from inpaint_cli.filling.hole import PhotoHole
 from inpaint_cli.models import weights
+from inpaint_cli.models.choose import LoadedModel
+from inpaint_cli.models.network import fill_tensors, make_filler
 from inpaint_cli.recipe import read as recipe
 from inpaint_plugins.in2 import IN2
 from inpaint_plugins.in2 import attention as attention_module
@@ -54,26 +57,22 @@ def pair(*size: int, count: int = 1) -> tuple[Tensor, Tensor]:
     return image, (torch.rand(count, 1, *size, generator=generator) > 0.6).float()
 
 
-def count(module: nn.Module) -> int:
-    return sum(p.numel() for p in module.parameters())
-
-
 # item 1: parameters
 
 
 def test_the_network_has_the_papers_size():
     with torch.device("meta"):
         net = IN2Net(IN2Settings())
-    assert count(net) == 15_491_483
-    assert abs(count(net) / 15.5e6 - 1) < 0.03
-    assert [count(block) for block in net.encoder] == [84_296, 448_136, 1_785_096]
-    assert [count(group) for group in net.body] == [6_132_800] * 2
+    assert count_parameters(net) == 15_491_483
+    assert abs(count_parameters(net) / 15.5e6 - 1) < 0.03
+    assert [count_parameters(block) for block in net.encoder] == [84_296, 448_136, 1_785_096]
+    assert [count_parameters(group) for group in net.body] == [6_132_800] * 2
     block = net.body[0].get_submodule("blocks.0")
-    parts = {name: count(part) for name, part in block.named_children()}
+    parts = {name: count_parameters(part) for name, part in block.named_children()}
     norms = parts.pop("before") + parts.pop("norm")
     assert (norms, parts) == (1024, {"attention": 264_520, "weigh": 594_568, "mlp": 525_568})
-    assert [count(layer) for layer in net.decoder.layers] == [689_792, 172_864, 45_504]
-    assert count(net.decoder.head) == 195
+    assert [count_parameters(layer) for layer in net.decoder.layers] == [689_792, 172_864, 45_504]
+    assert count_parameters(net.decoder.head) == 195
 
 
 @pytest.mark.parametrize(
@@ -88,7 +87,7 @@ def test_the_network_has_the_papers_size():
 )
 def test_variants_have_about_its_size(changes, parameters):
     with torch.device("meta"):
-        assert count(IN2Net(IN2Settings(**changes))) == parameters
+        assert count_parameters(IN2Net(IN2Settings(**changes))) == parameters
 
 
 # item 2: sizes
@@ -131,9 +130,9 @@ def test_levels_have_the_specified_sizes(size, levels):
 @pytest.mark.parametrize("size", [(1, 2), (2, 31), (15, 16), (37, 53)])
 def test_photos_of_any_size_come_back_in_it(net, size):
     photo, hole = photographed(*size)
-    done = fill_photo(model_of(net), photo, hole, options=FillOptions(device="cpu"))
+    done = fill_photo(model_of(net, "full"), photo, hole)
     assert done.photo.size == size
-    assert np.array_equal(done.photo.pixels[~hole], photo.pixels[~hole])
+    assert np.array_equal(done.photo.pixels[~hole.area], photo.pixels[~hole.area])
 
 
 def test_a_photo_of_one_pixel_comes_back(net):
@@ -148,28 +147,27 @@ def test_a_fill_that_is_no_number_in_bf16_is_made_again_in_full(net):
         return out * torch.nan if torch.is_autocast_enabled("cpu") else out
 
     photo, hole = photographed(33, 40)
-    whole = fill_photo(
-        model_of(net), photo, hole, options=FillOptions(device="cpu", precision="full")
-    )
+    whole = fill_photo(model_of(net, "full"), photo, hole)
     net.body.register_forward_hook(broken)
-    told: list[str] = []
-    options = FillOptions(device="cpu", precision="bf16")
+    notes: list[str] = []
+    model = model_of(net, "bf16")
     for n in (1, 2):
-        done = fill_photo(model_of(net), photo, hole, options=options, report=told.append)
-        assert told == ["bf16 gave values that are no numbers: now in full precision"] * n
-        assert done.precision == "full"
+        done = fill_photo(model, photo, hole, notify=notes.append)
+        assert notes == ["bf16 gave values that are not finite; using full precision"] * n
+        assert done.model.precision == "full"
         assert np.array_equal(done.photo.pixels, whole.photo.pixels)
 
 
-def model_of(net: nn.Module) -> weights.Model:
-    return weights.Model("in2", net, IN2.sizes(SMALL), precisions=("full", "bf16"))
+def model_of(net: nn.Module, precision: str) -> LoadedModel:
+    stored = weights.StoredNetwork("in2", net, IN2.sizes(SMALL), precisions=("full", "bf16"))
+    return LoadedModel("in2", make_filler(stored, device="cpu", precision=precision))
 
 
-def photographed(*size: int) -> tuple[images.Photo, np.ndarray]:
+def photographed(*size: int) -> tuple[images.Photo, PhotoHole]:
     pixels = np.random.default_rng(0).integers(0, 255, (*size, 3), np.uint8)
     hole = np.zeros(size, np.bool_)
     hole[size[0] // 3 :, : size[1] // 2] = True
-    return images.Photo("face.png", "PNG", "RGB", pixels), hole
+    return images.Photo("face.png", "PNG", "RGB", pixels), PhotoHole(hole, hole)
 
 
 # item 3 to 5: neighbourhood attention
@@ -477,7 +475,7 @@ def test_a_block_of_the_encoder_halves_first_and_weighs_last():
     assert order == ["down", "fourier", "weigh"]
 
 
-# item 11 (its other half is in tests/test_layers.py) and 14 to 17
+# item 11 (its other half is in tests/layers/test_fourier.py) and 14 to 17
 
 
 @torch.inference_mode()

@@ -1,6 +1,6 @@
 """MDRNets against their specification; `11.n` names the item of its checklist.
 
-What is tested of partial convolutions (11.1 to 11.4) stands in test_layers and test_pconv.
+What is tested of partial convolutions (11.1 to 11.4) is in tests/layers/test_partial.py and test_pconv.py.
 """
 
 import copy
@@ -20,6 +20,7 @@ from accelerate.state import AcceleratorState, GradientState
 from PIL import Image
 from places import SHARED, SUPPORT
 from small import SMALL
+from tensors import count_parameters
 from torch import Tensor, nn
 
 from inpaint_cli import registry
@@ -29,10 +30,11 @@ from inpaint_cli.datasets.collection import Collection
 from inpaint_cli.errors import DataError, InpaintError, TrainingError, WeightsError
 from inpaint_cli.evaluation import protocols
 from inpaint_cli.evaluation import samples as cases
-from inpaint_cli.filling.fill import fill_tensors
 from inpaint_cli.layers.discriminators import edgeconnect_critic
 from inpaint_cli.layers.partial_unet import PartialUNet
 from inpaint_cli.models import weights
+from inpaint_cli.models.choose import load_model
+from inpaint_cli.models.network import fill_tensors
 from inpaint_cli.recipe import read as recipe
 from inpaint_cli.training import run
 from inpaint_cli.training.loop import start_stage, train_stages
@@ -90,10 +92,6 @@ def example(side: int = 32, n: int = 2, seed: int = 1) -> Batch:
     return Batch(image, mask, image.argmax(1))
 
 
-def count(module: nn.Module) -> int:
-    return sum(p.numel() for p in module.parameters())
-
-
 def accelerator(parts: int = 1) -> Accelerator:
     AcceleratorState._reset_state(reset_partial_state=True)
     GradientState._reset_state()
@@ -126,22 +124,32 @@ def test_parameters_are_those_of_the_tables():
         nineteen = BiSeNet(19, "A")
         recon, critic = Reconstruction(), edgeconnect_critic()
         heads = [AuxiliaryHeads(n, 64) for n in (14, 19)]
-    assert count(net) == 59_315_159
-    assert count(net.coarse) == 25_779_860
-    assert count(net.style) == 978_496
-    assert count(net.correlation) == 32_896
-    assert count(net.refinement) == 19_374_915
-    assert sum(count(net.get_submodule(part)) for part in net.parts_to_refine()) == 20_386_307
-    assert count(heads[0]) == 149_504
-    assert count(net.parser) + count(heads[0]) == 13_298_496
-    assert count(nineteen) + count(heads[1]) == 13_300_416
-    assert (count(recon), count(recon.encoder)) == (6_050_819, 3_025_536)
-    assert count(critic) == 2_763_776
+    assert count_parameters(net) == 59_315_159
+    assert count_parameters(net.coarse) == 25_779_860
+    assert count_parameters(net.style) == 978_496
+    assert count_parameters(net.correlation) == 32_896
+    assert count_parameters(net.refinement) == 19_374_915
+    assert (
+        sum(count_parameters(net.get_submodule(part)) for part in net.parts_to_refine())
+        == 20_386_307
+    )
+    assert count_parameters(heads[0]) == 149_504
+    assert count_parameters(net.parser) + count_parameters(heads[0]) == 13_298_496
+    assert count_parameters(nineteen) + count_parameters(heads[1]) == 13_300_416
+    assert (count_parameters(recon), count_parameters(recon.encoder)) == (6_050_819, 3_025_536)
+    assert count_parameters(critic) == 2_763_776
     assert net.memory.entries.numel() == 35_840
     table = [12_928, 147_712, 295_168, 590_336, *[2_360_320] * 4]
-    assert [count(layer) for layer in net.refinement.encoder] == table
-    assert [count(block) for block in net.refinement.blocks] == [2_950_912, 2_950_912, 2_836_352]
-    assert (count(net.refinement.last), count(net.refinement.image)) == (147_584, 1_731)
+    assert [count_parameters(layer) for layer in net.refinement.encoder] == table
+    assert [count_parameters(block) for block in net.refinement.blocks] == [
+        2_950_912,
+        2_950_912,
+        2_836_352,
+    ]
+    assert (count_parameters(net.refinement.last), count_parameters(net.refinement.image)) == (
+        147_584,
+        1_731,
+    )
 
 
 # ---------------------------------------------------------------- regions (11.6)
@@ -199,13 +207,13 @@ def test_19_logits_are_merged_by_probability():
             1, region_lookup("bisenet", "A"), each
         )
         full = nn.functional.interpolate(merged.log(), (8, 8), mode="bilinear", align_corners=True)
-        ours = parser.scores(image)
+        ours = parser.region_logits(image)
     difference = ours - full  # up to what softmax takes off every region alike
     assert (difference - difference.mean(1, keepdim=True)).abs().max() < 1e-3
 
 
 def test_the_template_is_a_face():
-    regions = FaceTemplate("A").regions(torch.zeros(2, 3, 64, 64))
+    regions = FaceTemplate("A").parse_regions(torch.zeros(2, 3, 64, 64))
     assert torch.equal(regions[0], regions[1])
     at = {"nose": (38, 32), "eye": (30, 24), "mouth": (48, 32), "hair": (4, 32), "skin": (44, 20)}
     for name, (y, x) in at.items():
@@ -220,8 +228,8 @@ def test_the_template_is_a_face():
 def test_regions_lie_where_the_photo_has_them(parser, size):
     """However far the photo is continued to a size that the U-Net takes, which here is 128."""
     net = built(levels=7, **parser).eval()
-    seen, regions = [], net.parser.regions
-    net.parser.regions = lambda image: (seen.append(image.shape[-2:]), regions(image))[1]
+    seen, regions = [], net.parser.parse_regions
+    net.parser.parse_regions = lambda image: (seen.append(image.shape[-2:]), regions(image))[1]
     traces = []
     net.register_forward_hook(lambda *given: traces.append(given[-1]))
     for height, width in ((256, 256), size):
@@ -341,7 +349,7 @@ def test_only_assigned_slots_move_and_towards_their_mean():
     memory = full()
     query, value, valid = vectors(6)
     before, best = memory.entries, memory.similarity(query).argmax(-1)
-    memory.update(query, value, valid)
+    memory.update_slots(query, value, valid)
     for region in range(4):
         for slot in range(3):
             mine = [n for n in range(6) if valid[n, region] and best[n, region] == slot]
@@ -357,13 +365,13 @@ def test_only_assigned_slots_move_and_towards_their_mean():
 def test_order_and_other_regions_do_not_matter():
     one, other, third = full(), full(), full()
     query, value, valid = vectors(6)
-    one.update(query, value, valid)
+    one.update_slots(query, value, valid)
     order = torch.randperm(6)
-    other.update(query[order], value[order], valid[order])
+    other.update_slots(query[order], value[order], valid[order])
     assert torch.allclose(one.entries, other.entries, atol=1e-7)
     changed = value.clone()
     changed[:, 2] = 0.5
-    third.update(query, changed, valid)
+    third.update_slots(query, changed, valid)
     keep = [0, 1, 3]
     assert torch.equal(one.entries[keep], third.entries[keep])
     assert not torch.equal(one.entries[2], third.entries[2])
@@ -375,22 +383,22 @@ def test_empty_slots_take_the_first_values_and_drop_what_is_too_much():
     valid[:, 0] = torch.tensor([True, False, True, False, False])
     valid[:, 1] = True
     valid[:, 2] = False
-    memory.update(query, value, valid)
+    memory.update_slots(query, value, valid)
     assert torch.equal(memory.entries[0, :2], value[[0, 2], 0])
     assert memory.filled.sum(1)[:3].tolist() == [2, 3, 0]
     assert torch.equal(memory.entries[1], value[:3, 1])
     again, values, _ = vectors(2, seed=5)
-    memory.update(again, values, torch.ones(2, 4, dtype=torch.bool))
+    memory.update_slots(again, values, torch.ones(2, 4, dtype=torch.bool))
     assert torch.equal(memory.entries[0], torch.cat([value[[0, 2], 0], values[:1, 0]]))
 
 
 def test_a_memory_is_bounded_and_takes_zeros():
     memory = RegionMemory(4, 3, 5)
     for seed in range(1000):
-        memory.update(*vectors(2, seed=seed))
+        memory.update_slots(*vectors(2, seed=seed))
     assert memory.entries.abs().max() <= 1
     zeros = torch.zeros(2, 4, 5, requires_grad=True)
-    memory.update(zeros, zeros, torch.ones(2, 4, dtype=torch.bool))
+    memory.update_slots(zeros, zeros, torch.ones(2, 4, dtype=torch.bool))
     answer, rows = memory(zeros)
     answer.sum().backward()
     assert zeros.grad is not None
@@ -403,7 +411,7 @@ def test_gradients_reach_queries_and_never_the_memory():
     query.requires_grad_()
     value.requires_grad_()
     first, _ = memory(query)
-    memory.update(query, value, valid)
+    memory.update_slots(query, value, valid)
     second, _ = memory(query)
     (first.square().sum() + second.square().sum()).backward()  # the first read still can
     assert query.grad is not None
@@ -437,7 +445,10 @@ def test_reading_follows_updating_within_a_step():
     net.memory.train()
     batch = example()
     seen = []
-    net.memory.update, update = lambda *a: (seen.append("update"), update(*a)), net.memory.update
+    net.memory.update_slots, update = (
+        lambda *a: (seen.append("update"), update(*a)),
+        net.memory.update_slots,
+    )
     forward = net.memory.forward
     net.memory.forward = lambda q: (seen.append(net.memory.entries.clone()), forward(q))[1]
     net(batch.visible, batch.mask)
@@ -478,10 +489,10 @@ assert a.num_processes == 2
 alone, together = full(), full()
 query, value, valid = vectors(6)
 half = slice(3 * rank, 3 * rank + 3)
-together.update(query[half], value[half], valid[half])
+together.update_slots(query[half], value[half], valid[half])
 import inpaint_plugins.mdrnets.memory as module
 gather, module.gather_processes = module.gather_processes, lambda tensor: tensor
-alone.update(query, value, valid)
+alone.update_slots(query, value, valid)
 module.gather_processes = gather
 assert torch.allclose(alone.entries, together.entries, atol=1e-6)
 assert torch.equal(alone.hits, together.hits)
@@ -516,7 +527,7 @@ def condition(net: MDRNet, batch: Batch):
     features = torch.tanh(torch.randn(2, 16, 8, 8))
     regions = torch.randint(0, 4, (2, 8, 8))
     hole = shrink_hole(batch.mask)
-    return features, regions, hole, net.condition(features, regions, hole)
+    return features, regions, hole, net.make_condition(features, regions, hole)
 
 
 def test_fusion_takes_queries_in_holes_and_known_means_elsewhere():
@@ -580,11 +591,15 @@ def test_correlation_is_that_of_a_loop_over_patches(monkeypatch):
         )  # three rows at once
         held = []
         monkeypatch.setattr(
-            mcm, "weights", lambda *a: (held.append(a[0].shape[1]), Correlation.weights(mcm, *a))[1]
+            mcm,
+            "attention_weights",
+            lambda *a: (held.append(a[0].shape[1]), Correlation.attention_weights(mcm, *a))[1],
         )
         assert torch.allclose(mcm(x, hole), whole, atol=1e-6)
     assert held == [3] * 5 + [1]
-    rows = Correlation.weights(mcm, mcm.patches(mcm.theta(x)), mcm.patches(mcm.phi(x)))
+    rows = Correlation.attention_weights(
+        mcm, mcm.cut_patches(mcm.theta(x)), mcm.cut_patches(mcm.phi(x))
+    )
     assert rows.shape == (2, 16, 16)
     assert torch.allclose(rows.sum(-1), torch.ones(2, 16), atol=1e-6)
 
@@ -713,7 +728,7 @@ def test_the_semantic_map_never_sees_what_is_under_the_hole(parser, junk):
     net = built(**parser).eval()
     batch = example()
     other = torch.where(batch.mask > 0, junk, batch.image)
-    one, two = (net.trace(seen, batch.mask) for seen in (batch.visible, other))
+    one, two = (net.fill_traced(seen, batch.mask) for seen in (batch.visible, other))
     for field in ("image", "coarse", "regions"):
         assert torch.equal(getattr(one, field), getattr(two, field)), field
     visible = batch.mask.expand(-1, 3, -1, -1) == 0
@@ -724,7 +739,7 @@ def test_a_photo_without_a_face_fills():
     """Regions missing, none known, and everything hole."""
     net = built(**BISENET).eval()
     for mask in (torch.ones(1, 1, 32, 32), torch.zeros(1, 1, 32, 32)):
-        trace = net.trace(torch.full((1, 3, 32, 32), 0.5) * (1 - mask), mask)
+        trace = net.fill_traced(torch.full((1, 3, 32, 32), 0.5) * (1 - mask), mask)
         assert trace.image.isfinite().all()
         assert 0 < trace.present.sum() < 14
 
@@ -862,7 +877,7 @@ def test_the_parser_learns_regions():
     plan = steps(task, 80, only="parser", kind="adam", lr=1e-2, schedule=Schedule(warmup=0))
     for _ in train_stages(task, plan, lambda *_: repeat(batch), accelerator()):
         pass
-    found = task.net.parser.regions(batch.image)
+    found = task.net.parser.parse_regions(batch.image)
     truth = region_lookup("fasseg", "A")[batch.labels]
     assert (found == truth).float().mean() > 0.7
     wrong = Batch(batch.image, batch.mask, batch.labels + 4)
@@ -938,12 +953,12 @@ def test_the_template_is_named_in_runs_and_weights(faces, tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     outcome = launch(faces, None, "architectures.mdrnets.model.parser=template")  # type: ignore[arg-type]
     assert outcome.folder.name == "mdrnets-smoke-no-vgg-template-regions"
-    model = weights.read_weights(outcome.folder / "weights.safetensors")
+    model = load_model(outcome.folder / "weights.safetensors", device="cpu")
     assert model.header["without"] == "no-vgg, template-regions"
     collection = Collection.at(registry.load_plugin("datasets", "files")(), faces)
-    masks, cpu = registry.load_plugin("masks", "boxes")(), torch.device("cpu")
-    told = cases.give_masks(model, collection, None, masks, HOUSE, seed=0, device=cpu).notes
-    assert any("template-regions" in note for note in told)  # and so above every table
+    masks = registry.load_plugin("masks", "boxes")()
+    notes = cases.give_masks(model, collection, None, masks, HOUSE, seed=0).notes
+    assert any("template-regions" in note for note in notes)  # and so above every table
 
 
 def test_explaining_shows_regions_and_slots():

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from small import SPN as SMALL_SPN
+from tensors import count_parameters
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models import resnet34
@@ -19,12 +20,12 @@ from torchvision.models import resnet34
 from inpaint_cli.api.architectures import Batch
 from inpaint_cli.cli import main
 from inpaint_cli.errors import WeightsError
-from inpaint_cli.filling.fill import fill_tensors
 from inpaint_cli.layers.discriminators import edgeconnect_critic
 from inpaint_cli.layers.spade import Spade
 from inpaint_cli.losses.divergence import kl_divergence
 from inpaint_cli.models import choose as models
 from inpaint_cli.models import weights
+from inpaint_cli.models.network import fill_tensors
 from inpaint_cli.recipe.read import find_recipe, read_recipe
 from inpaint_cli.recipe.source import RecipeSource
 from inpaint_plugins.spn import SPL, SPN, SPNP
@@ -73,10 +74,6 @@ def drawn(net: nn.Module, example: Batch, seed: int = 0, **how: int) -> SPNOutpu
         return net(example.visible, example.mask, **how)
 
 
-def count(module: nn.Module) -> int:
-    return sum(p.numel() for p in module.parameters())
-
-
 # 1, 2, 3: shapes and counts of the full networks, on the meta device
 
 
@@ -91,7 +88,7 @@ def count(module: nn.Module) -> int:
 def test_parameters_are_the_papers(kind: type[SPN], prior: int, generator: int):
     with torch.device("meta"):
         full: Any = kind.build(kind.settings())
-    assert (count(full.prior), count(full.generator)) == (prior, generator)
+    assert (count_parameters(full.prior), count_parameters(full.generator)) == (prior, generator)
     exported = {SPL: 45_558_159, SPN: 50_648_835, SPNP: 68_459_075}[kind]
     assert sum(t.numel() for t in full.state_dict().values()) == exported  # nothing else is saved
     assert exported // 10**6 == {SPL: 45, SPN: 50, SPNP: 68}[kind]  # as the paper prints them
@@ -100,7 +97,7 @@ def test_parameters_are_the_papers(kind: type[SPN], prior: int, generator: int):
 @pytest.mark.parametrize(("blocks", "exported"), [(4, 38_845_187), (12, 62_452_483)])
 def test_each_block_has_its_parameters(blocks: int, exported: int):
     with torch.device("meta"):
-        assert count(SPN.build(SPN.settings(blocks=blocks))) == exported
+        assert count_parameters(SPN.build(SPN.settings(blocks=blocks))) == exported
 
 
 @pytest.mark.parametrize(
@@ -118,7 +115,7 @@ def test_each_block_has_its_parameters(blocks: int, exported: int):
 def test_parts_of_the_prior_learner_have_theirs(part: str, parameters: int):
     with torch.device("meta"):
         full = SPNP.build(SPNP.settings())
-    assert count(full.get_submodule(f"prior.{part}")) == parameters
+    assert count_parameters(full.get_submodule(f"prior.{part}")) == parameters
 
 
 @pytest.mark.parametrize(("kind", "heads"), [(SPL, 39_064), (SPN, 53_808), (SPNP, 53_808)])
@@ -127,11 +124,13 @@ def test_trained_parameters_are_the_papers(kind: type[SPN], heads: int):
         full = kind.build(kind.settings())
     rules = {"pretext": "random", "critic": 64} | ({"vgg": "none"} if kind is SPNP else {})
     learner: Any = kind.task(full, kind.task.settings.model_validate(rules))
-    assert count(learner.heads) == heads
+    assert count_parameters(learner.heads) == heads
     trained = {SPL: 45_597_223, SPN: 50_702_643, SPNP: 68_512_883}[kind]
-    assert count(full) + count(learner.heads) == trained
-    assert count(learner.critic) == (2_763_841 if kind is SPNP else 2_763_776)
-    assert count(learner) == trained + count(learner.critic)  # the pretext model has none
+    assert count_parameters(full) + count_parameters(learner.heads) == trained
+    assert count_parameters(learner.critic) == (2_763_841 if kind is SPNP else 2_763_776)
+    assert count_parameters(learner) == trained + count_parameters(
+        learner.critic
+    )  # the pretext model has none
 
 
 def test_shapes_at_256():
@@ -149,7 +148,7 @@ def test_shapes_at_256():
 
 def test_a_state_holds_no_pretext_model_and_no_vgg():
     learner = task(SPNP, pretext="random", vgg="random")
-    assert count(learner.pretext) == 0
+    assert count_parameters(learner.pretext) == 0
     held = {key.split(".")[0] for key in learner.state_dict()}
     assert held == {"net", "critic", "heads", "scales"}
 
@@ -388,10 +387,10 @@ def test_both_shifts_count_everywhere():
 
 def test_norms_have_their_parameters_and_learn():
     norm = LearnedNorm()
-    assert count(norm) == 198
+    assert count_parameters(norm) == 198
     norm(torch.randn(1, 5, 8, 8)).square().sum().backward()
     assert all(p.grad is not None and p.grad.any() for p in norm.parameters())
-    assert count(BasicNorm(64)) == 256
+    assert count_parameters(BasicNorm(64)) == 256
 
 
 def test_spade_of_zeros_is_instance_norm():
@@ -503,7 +502,7 @@ def test_priors_come_nearer_to_the_features_of_a_resnet(published: None):
     assert shapes == [(64, 32, 32), (64, 16, 16), (128, 8, 8)]
     with torch.device("meta"):
         full = SPN.build(SPN.settings())
-    assert count(SPNTask(full, SPNTask.settings()).heads) == 45_312  # pyright: ignore
+    assert count_parameters(SPNTask(full, SPNTask.settings()).heads) == 45_312  # pyright: ignore
     learner, example = task(pretext="resnet34"), batch()
     assert learner.without() == ["resnet34-pretext"]
     modules = [*learner.net.prior.parameters(), *learner.heads.parameters()]
@@ -673,7 +672,7 @@ def test_weights_of_spl_are_refused_as_those_of_spn(tmp_path: Path):
     path = tmp_path / "x.safetensors"
     weights.write_weights(path, "spl", SPL.settings.model_validate(SMALL_SPN), net(SPL))
     with pytest.raises(WeightsError, match="holds weights for 'spl', not for 'spn'"):
-        models.open_model("spn", path)
+        models.load_model(models.ModelRef("spn", str(path)))
 
 
 def test_clusters_tell_places_apart_in_the_same_colours_each_time():

@@ -65,9 +65,9 @@ class ContextualAttention(nn.Module):
         """Rebuild `x` [N, C, H, W], whose sides are even, with its hole mask [N, 1, H, W]."""
         with torch.autocast(x.device.type, enabled=False):
             pairs = zip(x.float().split(1), mask.float().split(1), strict=True)
-            return torch.cat([self.rebuild(*pair) for pair in pairs]).to(x.dtype)
+            return torch.cat([self.rebuild_image(*pair) for pair in pairs]).to(x.dtype)
 
-    def rebuild(self, x: Tensor, mask: Tensor) -> Tensor:
+    def rebuild_image(self, x: Tensor, mask: Tensor) -> Tensor:
         """Do so for one image [1, C, H, W]."""
         size = x.shape[-2:]
         small = F.interpolate(x, scale_factor=0.5)  # 1 C h w

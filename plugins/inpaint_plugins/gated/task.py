@@ -44,7 +44,7 @@ class GatedTask(Task):
         """Paste the photo's visible pixels into `image`, and append the mask: [N, 4, H, W]."""
         return torch.cat([torch.where(batch.mask > 0, image, batch.image) * 2 - 1, batch.mask], 1)
 
-    def scores(self, images: Tensor) -> Tensor:
+    def score_images(self, images: Tensor) -> Tensor:
         """Return the critic's scores, in float32 where its last convolution sees a single pixel.
 
         There, in bf16 on a CPU, PyTorch leaves the gradient of weights that only meet padding
@@ -54,7 +54,7 @@ class GatedTask(Task):
 
     def critic_losses(self, batch: Batch, out: Any) -> Losses:
         pair = [self.critic_input(batch.image, batch), self.critic_input(out[0].detach(), batch)]
-        return {"hinge": hinge_critic(*self.scores(torch.cat(pair)).chunk(2))}
+        return {"hinge": hinge_critic(*self.score_images(torch.cat(pair)).chunk(2))}
 
     def losses(self, batch: Batch, out: Any) -> Losses:
         config = self.config
@@ -64,6 +64,6 @@ class GatedTask(Task):
             "coarse": config.coarse * F.l1_loss(coarse, batch.image),
         }
         if config.adversarial:
-            scores = self.scores(self.critic_input(refined, batch))
+            scores = self.score_images(self.critic_input(refined, batch))
             terms["adversarial"] = config.adversarial * hinge_generator(scores)
         return terms

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Gaussian(Architecture):
-    """What a Gaussian of aligned pictures expects, refined by a small network; seamless, soft."""
+    """A Gaussian of aligned pictures, refined by a small network: seamless, soft fills."""
 
     settings = deferred(".settings:GaussianSettings")
     task = deferred(".task:GaussianTask")

@@ -47,9 +47,14 @@ class GaussianTaskSettings(Settings):
     """Weights of the losses, and how often the noise is updated."""
 
     fills: int = Field(
-        16, ge=1, description="Images of a batch that the noise is learned from, at most."
+        16,
+        ge=1,
+        le=1_000_000,
+        description="Images of a batch that the noise is learned from, at most.",
     )
-    every: int = Field(10, ge=1, description="Steps of `count` between two updates of the noise.")
+    every: int = Field(
+        10, ge=1, le=1_000_000, description="Steps of `count` between two updates of the noise."
+    )
     hole: NonNegativeFloat = Field(
         0.1, description="Weight of the log of the mean squared error in the hole."
     )

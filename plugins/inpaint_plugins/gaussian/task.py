@@ -41,7 +41,7 @@ class VectorSums(nn.Module):
         self.register_buffer("total", torch.zeros(3, values, dtype=torch.float64))
         self.register_buffer("products", torch.zeros(3, values, values, dtype=torch.float64))
 
-    def add(self, vectors: Tensor, pictures: PictureStatistics) -> None:
+    def count_vectors(self, vectors: Tensor, pictures: PictureStatistics) -> None:
         """Count `vectors` [N, 3, SS], and set `pictures` to the Gaussian of all so far."""
         rows = vectors.double().transpose(0, 1)
         self.count += rows.shape[1]
@@ -116,5 +116,5 @@ class GaussianTask(Task):
         others = sample_cells(
             pool_to_square(image, net.sight), frames, net.elsewhere.side, "reflection"
         )
-        self.taught.add(gather(project_colours(taught)), net.taught)
-        self.elsewhere.add(gather(project_colours(others)), net.elsewhere)
+        self.taught.count_vectors(gather(project_colours(taught)), net.taught)
+        self.elsewhere.count_vectors(gather(project_colours(others)), net.elsewhere)

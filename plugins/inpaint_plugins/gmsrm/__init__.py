@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class GMSRM(Architecture):
-    """Asks a generative memory, trained first, what belongs in the hole."""
+    """A generative memory, trained first, guides the fill."""
 
     settings = deferred(".settings:GMSRMSettings")
     task = deferred(".task:GMSRMTask")

@@ -57,10 +57,10 @@ class DownBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        y = activate(self.second(self.blur(activate(self.first(x)), padding=2)))
-        return (y + self.short(self.blur(x, padding=1, stride=2))) * 2**-0.5
+        y = activate(self.second(self.blur_features(activate(self.first(x)), padding=2)))
+        return (y + self.short(self.blur_features(x, padding=1, stride=2))) * 2**-0.5
 
-    def blur(self, x: Tensor, *, padding: int, stride: int = 1) -> Tensor:
+    def blur_features(self, x: Tensor, *, padding: int, stride: int = 1) -> Tensor:
         channels = x.shape[1]
         kernel = self.kernel.to(x.dtype).expand(channels, -1, -1, -1)
         return F.conv2d(x, kernel, stride=stride, padding=padding, groups=channels)

@@ -130,7 +130,7 @@ class GenerativeMemory(nn.Module):
         assert isinstance(level, MemoryLevel)
         return level
 
-    def start(self, feature: Tensor) -> Tensor:
+    def start_features(self, feature: Tensor) -> Tensor:
         """Return the learned constant at the size of the deepest feature, for each image."""
         size = feature.shape[-2:]
         constant = self.constant

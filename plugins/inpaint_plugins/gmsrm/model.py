@@ -162,8 +162,8 @@ class GMSRMNet(nn.Module):
             # path lengths are differentiated twice: in full precision
             reduced = torch.is_autocast_enabled(visible.device.type) and not query.detached
             with torch.autocast(visible.device.type, enabled=reduced):
-                return self.generate_image(self.encode(visible, mask), query)
-        E = self.encode(visible, mask)
+                return self.generate_image(self.encode_image(visible, mask), query)
+        E = self.encode_image(visible, mask)
         state, memory = E[0], list[Tensor]()  # G; P where there is a memory
         codes: list[Tensor] = []
         moments: list[tuple[Tensor, Tensor]] = []
@@ -173,7 +173,7 @@ class GMSRMNet(nn.Module):
                 if self.settings.noise == "conditional":
                     moments.append(self.moments[n](torch.cat([feature, state], 1)))
                 below = memory[0] if memory else None
-                memory = [self.recall(n, below, feature, codes[n], moments[n:])]
+                memory = [self.recall_level(n, below, feature, codes[n], moments[n:])]
             if n < len(self.decoder):
                 state = self.decoder[n](
                     double_size(torch.cat([*memory, feature, state], 1))
@@ -181,7 +181,7 @@ class GMSRMNet(nn.Module):
         out = self.head(torch.cat([*memory, state], 1))
         return GMSRMOutput((torch.tanh(out) + 1) / 2, moments, codes)
 
-    def encode(self, visible: Tensor, mask: Tensor) -> list[Tensor]:
+    def encode_image(self, visible: Tensor, mask: Tensor) -> list[Tensor]:
         """Return E, deepest first; the last is the input itself, visible pixels in -1..1."""
         features = [torch.cat([(2 * visible - 1) * (1 - mask), mask], 1)]
         for block in reversed(self.encoder):
@@ -194,7 +194,7 @@ class GMSRMNet(nn.Module):
             return self.codes[0](state)
         return codes[-1] + self.codes[n](state) if self.settings.progressive else codes[-1]
 
-    def recall(
+    def recall_level(
         self,
         n: int,
         below: Tensor | None,
@@ -204,7 +204,7 @@ class GMSRMNet(nn.Module):
     ) -> Tensor:
         """Return P of level `n`, from the level `below` it (eq. 4 and 8)."""
         level = self.memory.level(n)
-        x = self.memory.start(feature) if below is None else double_size(below)
+        x = self.memory.start_features(feature) if below is None else double_size(below)
         noises = self.draw_noises(feature, moments[0] if moments else None, level.noises)
         return level(x, feature, code, noises)
 
@@ -236,7 +236,7 @@ class GMSRMNet(nn.Module):
             shown = feature.detach() if query.detached else feature
             if query.keep is not None:
                 shown = shown * query.keep
-            recalled = self.recall(n, recalled, shown, codes[:, n])
+            recalled = self.recall_level(n, recalled, shown, codes[:, n])
             image = self.memory.level(n).to_rgb(recalled, codes[:, n], image)
         assert image is not None
         return MemoryImage(image, codes)

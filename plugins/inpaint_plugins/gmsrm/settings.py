@@ -60,6 +60,7 @@ class GMSRMSettings(Settings):
     levels: int | None = Field(
         None,
         ge=3,
+        le=7,
         description="Number of levels: 7 for 256 pixels, 5 for 64; by default as many as `width` "
         "has.",
     )
@@ -127,11 +128,13 @@ class GMSRMTaskSettings(Settings):
         "visible", description="Image that the memory is trained to reproduce from."
     )
     r1: NonNegativeFloat = Field(10.0, description="Weight (gamma) of R1; 0 leaves it out.")
-    r1_every: int = Field(16, ge=1, description="Steps between two of R1.")
+    r1_every: int = Field(16, ge=1, le=1_000_000, description="Steps between two of R1.")
     path: NonNegativeFloat = Field(
         2.0, description="Weight of path length regularisation; 0 leaves it out."
     )
-    path_every: int = Field(4, ge=1, description="Steps between two of path length regularisation.")
+    path_every: int = Field(
+        4, ge=1, le=1_000_000, description="Steps between two of path length regularisation."
+    )
     drop: Share = Field(
         0.0, description="Share of images for which the memory sees the code without features."
     )

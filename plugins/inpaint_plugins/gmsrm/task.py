@@ -163,7 +163,10 @@ class GMSRMTask(Task):
         return {"path": self.config.path_every * self.config.path * loss}
 
     def critic_losses(self, batch: Batch, out: GMSRMOutput) -> Losses:
-        real, fake = self.scores(batch.image, batch), self.scores(out.image.detach(), batch)
+        real, fake = (
+            self.score_images(batch.image, batch),
+            self.score_images(out.image.detach(), batch),
+        )
         if self.config.gan == "linear":
             return {"linear": fake.mean() - real.mean()}
         return {"hinge": hinge_critic(real, fake)}
@@ -183,13 +186,13 @@ class GMSRMTask(Task):
             each = torch.stack([kl_divergence(*moments).mean() for moments in out.moments])
             terms["kl"] = config.divergence * each.sum()  # eq. 9
         if config.adversarial:
-            fake = self.scores(out.image, batch)
+            fake = self.score_images(out.image, batch)
             terms["adversarial"] = config.adversarial * hinge_generator(fake)
         if self.vgg is not None:
             terms["perceptual"] = config.perceptual * self.vgg.perceptual(out.image, batch.image)
         return terms
 
-    def scores(self, image: Tensor, batch: Batch) -> Tensor:
+    def score_images(self, image: Tensor, batch: Batch) -> Tensor:
         """Return the critic's scores of `image`, with the mask if the critic sees it."""
         seen = to_signed(image)
         scores, _ = self.critic(

@@ -59,7 +59,7 @@ class IN2Settings(Settings):
         True, description="Add the input of attention to its output, as HAT does; eq. 1 does not."
     )
     compress: int = Field(
-        2, ge=1, description="Factor by which channel attention reduces its channels."
+        2, ge=1, le=1024, description="Factor by which channel attention reduces its channels."
     )
     form: Interpolation = Field(
         "implicit", description="Interpolation of features; bilinear is for comparison."
@@ -70,7 +70,10 @@ class IN2Settings(Settings):
         "sizes.",
     )
     rows: int = Field(
-        32, ge=1, description="Rows of the picture decoded at a time; fewer need less memory."
+        32,
+        ge=1,
+        le=100_000,
+        description="Rows of the picture decoded at a time; fewer need less memory.",
     )
     tile: int = Field(8, ge=1, le=64, description="Queries a side of a tile of attention.")
 

@@ -35,7 +35,7 @@ EPOCH = 4667  # steps: 28,000 faces, 3 on each of two GPUs
 
 
 class IN2Task(Task):
-    """One stage of 100 epochs, in 15 of which the rate rises (section 5.1)."""
+    """One stage of 100 epochs, with a warm-up of 15 (section 5.1)."""
 
     settings = IN2TaskSettings
     plan: ClassVar[Mapping[str, Stage]] = {
@@ -56,7 +56,7 @@ class IN2Task(Task):
 
     @property
     def adversarial(self) -> bool:
-        """Whether the critic is used."""
+        """True if the critic is used."""
         return self.config.adversarial > 0 or self.config.feature_matching > 0
 
     def phases(self, stage: str) -> Sequence[Phase]:

@@ -36,6 +36,6 @@ class LaMa(Architecture):
 
     @staticmethod
     def convert(tensors: Mapping[str, Tensor]) -> Converted | None:
-        from .convert import convert_checkpoint
+        from .convert import convert_generator
 
-        return convert_checkpoint(tensors)
+        return convert_generator(tensors)

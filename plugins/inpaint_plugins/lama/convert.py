@@ -20,7 +20,7 @@ NORM_PARTS = ("weight", "bias", "running_mean", "running_var")
 NORM_COUNT = "num_batches_tracked"
 
 
-def convert_checkpoint(tensors: Mapping[str, Tensor]) -> Converted | None:
+def convert_generator(tensors: Mapping[str, Tensor]) -> Converted | None:
     """Return `tensors` as our settings and state; None if they hold no generator of LaMa.
 
     Raises `WeightsError` if a tensor is missing or has no place in the layout.
@@ -56,7 +56,7 @@ class GeneratorLayout:
         self.used: set[str] = set()  # full names
         self.state: dict[str, Tensor] = {}
 
-    def take(self, name: str) -> Tensor:
+    def take_tensor(self, name: str) -> Tensor:
         """Return their tensor `name`, and note that it is used."""
         if name not in self.names:
             raise WeightsError(
@@ -65,50 +65,54 @@ class GeneratorLayout:
         self.used.add(self.names[name])
         return self.tensors[self.names[name]]
 
-    def join(self, ours: str, *names: str, dim: int = 0) -> None:
+    def join_tensors(self, ours: str, *names: str, dim: int = 0) -> None:
         """Make our tensor `ours` from theirs, end to end."""
-        self.state[ours] = torch.cat([self.take(name) for name in names], dim)
+        self.state[ours] = torch.cat([self.take_tensor(name) for name in names], dim)
 
     def join_norms(self, ours: str, *names: str) -> None:
         """Make our batch norm `ours` from theirs."""
         for part in NORM_PARTS:
-            self.join(f"{ours}.{part}", *(f"{name}.{part}" for name in names))
-        self.state[f"{ours}.{NORM_COUNT}"] = self.take(f"{names[0]}.{NORM_COUNT}")
+            self.join_tensors(f"{ours}.{part}", *(f"{name}.{part}" for name in names))
+        self.state[f"{ours}.{NORM_COUNT}"] = self.take_tensor(f"{names[0]}.{NORM_COUNT}")
 
     def convert_encoder(self, downsamplings: int) -> None:
         """Convert the stem and the strided convolutions."""
-        self.join("stem.0.weight", "1.ffc.convl2l.weight")
+        self.join_tensors("stem.0.weight", "1.ffc.convl2l.weight")
         self.join_norms("stem.1", "1.bn_l")
         for n in range(downsamplings):
             index = n + 2
             parts = ("l", "g") if n == downsamplings - 1 else ("l",)  # the last one splits
-            self.join(f"down.{n}.0.weight", *(f"{index}.ffc.convl2{p}.weight" for p in parts))
+            self.join_tensors(
+                f"down.{n}.0.weight", *(f"{index}.ffc.convl2{p}.weight" for p in parts)
+            )
             self.join_norms(f"down.{n}.1", *(f"{index}.bn_{part}" for part in parts))
 
     def convert_block(self, ours: str, theirs: str) -> None:
         """Convert a fast Fourier convolution."""
         ffc = f"{theirs}.ffc"
-        self.join(
+        self.join_tensors(
             f"{ours}.to_local.weight", f"{ffc}.convl2l.weight", f"{ffc}.convg2l.weight", dim=1
         )
-        self.join(f"{ours}.to_global.weight", f"{ffc}.convl2g.weight")
-        self.join(f"{ours}.spectral.shrink.0.weight", f"{ffc}.convg2g.conv1.0.weight")
+        self.join_tensors(f"{ours}.to_global.weight", f"{ffc}.convl2g.weight")
+        self.join_tensors(f"{ours}.spectral.shrink.0.weight", f"{ffc}.convg2g.conv1.0.weight")
         self.join_norms(f"{ours}.spectral.shrink.1", f"{ffc}.convg2g.conv1.1")
-        self.join(f"{ours}.spectral.fourier.conv.weight", f"{ffc}.convg2g.fu.conv_layer.weight")
+        self.join_tensors(
+            f"{ours}.spectral.fourier.conv.weight", f"{ffc}.convg2g.fu.conv_layer.weight"
+        )
         self.join_norms(f"{ours}.spectral.fourier.norm", f"{ffc}.convg2g.fu.bn")
-        self.join(f"{ours}.spectral.grow.weight", f"{ffc}.convg2g.conv2.weight")
+        self.join_tensors(f"{ours}.spectral.grow.weight", f"{ffc}.convg2g.conv2.weight")
         self.join_norms(f"{ours}.norm", f"{theirs}.bn_l", f"{theirs}.bn_g")
 
     def convert_decoder(self, upsamplings: int, *, start: int) -> None:
         """Convert the transposed convolutions, the first with the index `start`, and the head."""
         for n in range(upsamplings):
             index = start + 3 * n
-            self.join(f"up.{n}.0.weight", f"{index}.weight")
-            self.join(f"up.{n}.0.bias", f"{index}.bias")
+            self.join_tensors(f"up.{n}.0.weight", f"{index}.weight")
+            self.join_tensors(f"up.{n}.0.bias", f"{index}.bias")
             self.join_norms(f"up.{n}.1", f"{index + 1}")
         head = start + 1 + 3 * upsamplings
-        self.join("head.weight", f"{head}.weight")
-        self.join("head.bias", f"{head}.bias")
+        self.join_tensors("head.weight", f"{head}.weight")
+        self.join_tensors("head.bias", f"{head}.bias")
 
     def check_complete(self) -> None:
         """Raise `WeightsError` if a generator tensor was not used."""

@@ -19,7 +19,7 @@ class LaMaSettings(Settings):
         18, ge=1, le=256, description="Residual blocks of two Fourier convolutions each."
     )
     downsamplings: int = Field(
-        3, ge=1, le=8, description="Strided convolutions, each of which halves the size."
+        3, ge=1, le=8, description="Strided convolutions; each halves the size."
     )
     ratio: float = Field(
         0.75, gt=0, lt=1, description="Share of channels that are global, between 0 and 1."

@@ -25,7 +25,7 @@ REGION_COLOURS = np.array(
 @torch.inference_mode()
 def explain_region_fill(net: MDRNet, visible: Tensor, mask: Tensor) -> list[tuple[Any, str]]:
     """Show the coarse face, its regions and the memory's slot weights for the first image."""
-    trace = net.trace(visible[:1], mask[:1])
+    trace = net.fill_traced(visible[:1], mask[:1])
     coarse = to_uint8(trace.coarse[0])
     height, width = coarse.shape[:2]
     regions = trace.regions[0].cpu().numpy().repeat(4, 0)[:height].repeat(4, 1)[:, :width]

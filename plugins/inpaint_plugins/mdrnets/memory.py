@@ -75,7 +75,7 @@ class RegionMemory(nn.Module):
         return torch.where(some, answer, query.float()), weights
 
     @torch.no_grad()
-    def update(self, query: Tensor, value: Tensor, valid: Tensor) -> None:
+    def update_slots(self, query: Tensor, value: Tensor, valid: Tensor) -> None:
         """Update the slots (eq. 2 and 3), once a step for the whole batch of all processes.
 
         With gradient accumulation, the tensors are collected until the last part of the step.

@@ -84,7 +84,9 @@ class Correlation(nn.Module):
         p, (height, width) = self.patch, x.shape[-2:]
         extra = (0, -width % p, 0, -height % p)
         whole, gone = F.pad(x, extra), F.pad(hole, extra)
-        query, key, value = (self.patches(f(whole)) for f in (self.theta, self.phi, nn.Identity()))
+        query, key, value = (
+            self.cut_patches(f(whole)) for f in (self.theta, self.phi, nn.Identity())
+        )
         count = query.shape[1]
         if torch.is_grad_enabled() and count > MOST_PATCHES:
             side = math.ceil(p * (count / MOST_PATCHES) ** 0.5)
@@ -97,15 +99,18 @@ class Correlation(nn.Module):
             known = F.max_pool2d(gone, p).flatten(1)[:, None] == 0  # N 1 patches
             excluded = ~known & known.any(-1, keepdim=True)
         rows = max(CORRELATION_BYTES // (4 * count * len(x)), 1)
-        mixed = [self.weights(q, key, excluded) @ value for q in query.split(rows, 1)]
+        mixed = [self.attention_weights(q, key, excluded) @ value for q in query.split(rows, 1)]
         size = whole.shape[-2:]
         update = F.fold(torch.cat(mixed, 1).mT, size, p, stride=p)[..., :height, :width]
         return torch.where(hole > 0, x + update, x)
 
-    def patches(self, x: Tensor) -> Tensor:
-        return F.unfold(x, self.patch, stride=self.patch).mT  # N patches C*p*p
+    def cut_patches(self, x: Tensor) -> Tensor:
+        """Cut [N, C, h, w] into patches [N, patches, C * patch * patch]."""
+        return F.unfold(x, self.patch, stride=self.patch).mT
 
-    def weights(self, query: Tensor, key: Tensor, excluded: Tensor | None = None) -> Tensor:
+    def attention_weights(
+        self, query: Tensor, key: Tensor, excluded: Tensor | None = None
+    ) -> Tensor:
         """Return Phi [N, queries, patches], whose rows sum to 1."""
         similarity = query @ key.mT / query.shape[-1] ** 0.5
         if excluded is not None:
@@ -203,25 +208,25 @@ class MDRNet(nn.Module):
             return self.coarse(*padded)[..., :height, :width]
         if part == "parser":
             return self.parser(visible)
-        return self.trace(visible, mask)
+        return self.fill_traced(visible, mask)
 
-    def trace(self, visible: Tensor, mask: Tensor) -> Trace:
+    def fill_traced(self, visible: Tensor, mask: Tensor) -> Trace:
         """Fill an image of any size, mirrored to multiples of `step` like its regions."""
         height, width = mask.shape[-2:]
         visible, mask = (mirror_to_multiple(x, self.step) for x in (visible, mask))
         with torch.no_grad():  # frozen when the rest is trained
             coarse = torch.where(mask > 0, self.coarse(visible, mask).float().clamp(0, 1), visible)
-            regions = self.parser.regions(coarse[..., :height, :width])
+            regions = self.parser.parse_regions(coarse[..., :height, :width])
             regions = shrink_regions(mirror_to_multiple(regions, self.step))
         features = self.style(coarse)  # N C H/4 W/4
         hole = shrink_hole(mask)
-        condition, present, weights = self.condition(features, regions, hole)
+        condition, present, weights = self.make_condition(features, regions, hole)
         image = self.refinement(coarse, mask, condition)
         image, coarse = image[..., :height, :width], coarse[..., :height, :width]
         regions = regions[:, : -(-height // 4), : -(-width // 4)]
         return Trace(image, coarse, regions, present, weights)
 
-    def condition(
+    def make_condition(
         self, features: Tensor, regions: Tensor, hole: Tensor
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return F_f (or its replacement in an ablation), the regions present, and slot weights."""
@@ -234,7 +239,7 @@ class MDRNet(nn.Module):
         answer, weights = query, None
         if s.dmm:
             if self.memory.training:
-                self.memory.update(query, value, known >= s.enough)
+                self.memory.update_slots(query, value, known >= s.enough)
             answer, weights = self.memory(query)
         elif not s.mrem:
             return features, cells > 0, None

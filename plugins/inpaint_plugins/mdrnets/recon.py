@@ -59,9 +59,12 @@ class Reconstruction(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         height, width = image.shape[-2:]
-        return self.decoder(self.features(mirror_to_multiple(image, 4)))[..., :height, :width]
+        return self.decoder(self.encode_features(mirror_to_multiple(image, 4)))[
+            ..., :height, :width
+        ]
 
-    def features(self, image: Tensor) -> Tensor:
+    def encode_features(self, image: Tensor) -> Tensor:
+        """Return the middle features [N, 4 width, H/4, W/4] of an image in 0..1."""
         return self.encoder(2 * image - 1)
 
 

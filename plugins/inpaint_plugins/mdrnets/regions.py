@@ -74,7 +74,7 @@ class FaceTemplate(nn.Module):
         super().__init__()
         self.lookup = dict(zip(CLASS_ORDERS["bisenet"], MERGED_REGIONS[merge], strict=True))
 
-    def regions(self, image: Tensor) -> Tensor:
+    def parse_regions(self, image: Tensor) -> Tensor:
         """Return the region of each pixel of `image` [N, 3, H, W]: [N, H, W]."""
         n, _, height, width = image.shape
         y = ((torch.arange(height, device=image.device) + 0.5) / height)[:, None]
@@ -245,7 +245,7 @@ class BiSeNet(nn.Module):
         spatial, at8, at16 = self.cp((x - self.mean) / self.std)
         return self.conv_out(self.ffm(spatial, at8)), at8, at16
 
-    def scores(self, image: Tensor) -> Tensor:
+    def region_logits(self, image: Tensor) -> Tensor:
         """Return logits of the regions [N, 14, H, W]; merged classes are added as probabilities."""
         logits = self(image)[0].float()
         if self.classes != REGION_COUNT:
@@ -254,11 +254,11 @@ class BiSeNet(nn.Module):
         return F.interpolate(logits, image.shape[-2:], mode="bilinear", align_corners=True)
 
     @torch.no_grad()
-    def regions(self, image: Tensor) -> Tensor:
+    def parse_regions(self, image: Tensor) -> Tensor:
         """Return the region of each pixel of `image` [N, 3, H, W]: [N, H, W]."""
-        return self.scores(image).argmax(1)
+        return self.region_logits(image).argmax(1)
 
-    def load(self, path: Path) -> None:
+    def load_checkpoint(self, path: Path) -> None:
         """Load a public checkpoint. Raises `WeightsError` if it does not fit."""
         try:
             tensors: dict[str, Tensor] = torch.load(path, "cpu", weights_only=True)

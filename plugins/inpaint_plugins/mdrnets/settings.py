@@ -44,7 +44,10 @@ class MDRNetSettings(Settings):
         1.0, description="Divisor of similarities; below 1 a read mixes fewer slots."
     )
     enough: int = Field(
-        4, ge=1, description="Known cells of a region from which its mean is remembered."
+        4,
+        ge=1,
+        le=1_000_000,
+        description="Known cells of a region from which its mean is remembered.",
     )
     query: Literal["region", "hole"] = Field(
         "region", description="Cells averaged for a query: of the region, or of its hole."

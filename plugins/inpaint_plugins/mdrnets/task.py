@@ -141,7 +141,7 @@ class MDRNetsTask(Task):
         parser = net.parser
         if isinstance(parser, BiSeNet):
             if settings.parser_weights:
-                parser.load(settings.parser_weights)
+                parser.load_checkpoint(settings.parser_weights)
             else:
                 self.auxiliary = AuxiliaryHeads(parser.classes, net.settings.parser_width)
         order = settings.labels
@@ -183,10 +183,10 @@ class MDRNetsTask(Task):
         if self.stage == "recon" and self.recon:
             return self.recon(batch.image)
         if not self.ready and not batch.image.is_meta:  # an estimate has no values
-            self.check()
+            self.check_trained()
         return self.net(batch.visible, batch.mask)
 
-    def check(self) -> None:
+    def check_trained(self) -> None:
         """Raise `TrainingError` if a network that `fill` needs was not trained."""
         ready = {
             "coarse": is_trained(*self.coarse),
@@ -226,10 +226,10 @@ class MDRNetsTask(Task):
 
     def critic_losses(self, batch: Batch, out: Trace) -> Losses:
         pasted = paste_visible(batch, out.image).detach()
-        real, fake = self.scores(batch.image), self.scores(pasted)
+        real, fake = self.score_images(batch.image), self.score_images(pasted)
         return {"logistic": logistic_critic(real, fake) / 2}
 
-    def scores(self, image: Tensor) -> Tensor:
+    def score_images(self, image: Tensor) -> Tensor:
         assert self.critic is not None
         return self.critic(2 * image - 1)[0]
 
@@ -241,18 +241,20 @@ class MDRNetsTask(Task):
         if out.weights is not None:
             terms["memory_entropy"] = mean_entropy(out.weights.detach(), out.present)
         if self.critic is not None:
-            terms["adversarial"] = config.adversarial * logistic_generator(self.scores(pasted))
+            terms["adversarial"] = config.adversarial * logistic_generator(
+                self.score_images(pasted)
+            )
         if not (self.recon or config.semantic):
             return terms
-        regions = parser.regions(truth)
+        regions = parser.parse_regions(truth)
         if config.semantic and isinstance(parser, BiSeNet):  # a fixed map has no gradient
-            semantic = F.cross_entropy(parser.scores(pasted), regions)
+            semantic = F.cross_entropy(parser.region_logits(pasted), regions)
             terms["semantic"] = config.semantic * semantic
         if self.recon is not None:
             with torch.no_grad():
-                true = self.recon.features(truth)
+                true = self.recon.encode_features(truth)
             terms["inco2"] = config.inco2 * inco2_loss(
-                self.recon.features(pasted),
+                self.recon.encode_features(pasted),
                 true,
                 shrink_regions(regions),
                 hole,

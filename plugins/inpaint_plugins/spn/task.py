@@ -168,16 +168,16 @@ class SPNTask(Task):
 
     @property
     def adversarial(self) -> bool:
-        """Whether the critic is used."""
+        """True if the critic is used."""
         return self.config.adversarial > 0
 
     def predict(self, batch: Batch) -> Prediction:
         out = self.net(batch.visible, batch.mask, self.samples)
         learning = self.heads is not None and self.stage == "fill"
-        return Prediction(out, self.targets(batch.image, out) if learning else [])
+        return Prediction(out, self.make_targets(batch.image, out) if learning else [])
 
     @torch.no_grad()
-    def targets(self, image: Tensor, out: SPNOutput) -> Sequence[Tensor]:
+    def make_targets(self, image: Tensor, out: SPNOutput) -> Sequence[Tensor]:
         """Return the pretext model's features of each image in the sizes of the priors (eq. 1)."""
         assert self.pretext is not None
         large = F.interpolate(image, scale_factor=2, mode="bilinear", align_corners=False)
