@@ -1,6 +1,6 @@
 """A few numbers of each network that no change may move: see tests/golden.
 
-`pytest tests/test_golden.py --update-golden` writes them anew and prints what moved.
+`pytest tests/test_golden.py --update-golden` overwrites them and prints what moved.
 """
 
 import json
