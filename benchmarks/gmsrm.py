@@ -1,6 +1,6 @@
 """GM-SRM: modulated convolutions in two forms, the whole network, and its peak of memory.
 
-Random weights, the full width, inference. `best` is what `modulated` takes for a shape by itself.
+Random weights, full width, inference. `best` is the form that `modulate_conv` selects for a shape.
 `python benchmarks/gmsrm.py cuda` measures on a GPU instead of the CPU.
 """
 
@@ -15,7 +15,8 @@ from peaks import peak
 from table import paired, record
 
 from inpaint_plugins.gmsrm import memory
-from inpaint_plugins.gmsrm.model import GMSRMNet, GMSRMSettings
+from inpaint_plugins.gmsrm.model import GMSRMNet
+from inpaint_plugins.gmsrm.settings import GMSRMSettings
 
 LAYERS = (  # pixels a side, channels in and out: the first convolution of each level at 256
     (4, 1024, 512),
@@ -31,7 +32,8 @@ SIDES = (256, 1024)  # of pictures whose peak is measured; the engine's windows 
 PEAK = """
 import torch
 from table import held
-from inpaint_plugins.gmsrm.model import GMSRMNet, GMSRMSettings
+from inpaint_plugins.gmsrm.model import GMSRMNet
+from inpaint_plugins.gmsrm.settings import GMSRMSettings
 torch.manual_seed(0)
 torch.set_num_threads(2)
 net = GMSRMNet(GMSRMSettings()).eval()
@@ -57,7 +59,7 @@ def layers(device: str, batch: int) -> list[str]:
         weight = torch.randn(outputs, inputs, 3, 3, device=device)
         style = torch.randn(batch, inputs, device=device)
         forms = "grouped", "scaled", None
-        runs = [partial(memory.modulated, x, weight, style, form=form) for form in forms]
+        runs = [partial(memory.modulate_conv, x, weight, style, form=form) for form in forms]
         one, other = runs[0](), runs[1]()
         torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
         timed = [partial(waited, run, device) for run in runs]
@@ -74,10 +76,10 @@ def whole(device: str) -> list[str]:
     image = torch.rand(1, 3, 256, 256, device=device)
     mask = torch.zeros(1, 1, 256, 256, device=device)
     mask[..., 64:192, 64:192] = 1
-    best = memory.modulated
+    best = memory.modulate_conv
 
-    def run(form: memory.Form | None) -> None:
-        with patch.object(memory, "modulated", partial(best, form=form)):
+    def run(form: memory.ModulationForm | None) -> None:
+        with patch.object(memory, "modulate_conv", partial(best, form=form)):
             waited(lambda: net(image * (1 - mask), mask), device)
 
     times = paired(*(partial(run, form) for form in ("grouped", "scaled", None)), rounds=3)

@@ -14,14 +14,17 @@ from table import paired, record
 from torch import Tensor
 from torch.nn import functional as F
 
-from inpaint_plugins.in2.attention import neighbourhood
-from inpaint_plugins.in2.model import IN2Net, IN2Settings
-from inpaint_plugins.lama.model import FourierNet, LaMaSettings
+from inpaint_plugins.in2.attention import attend_neighbourhood
+from inpaint_plugins.in2.model import IN2Net
+from inpaint_plugins.in2.settings import IN2Settings
+from inpaint_plugins.lama.model import FourierNet
+from inpaint_plugins.lama.settings import LaMaSettings
 
 PROBE = """
 import sys, torch
 from table import held
-from inpaint_plugins.in2.model import IN2Net, IN2Settings
+from inpaint_plugins.in2.model import IN2Net
+from inpaint_plugins.in2.settings import IN2Settings
 torch.set_num_threads(2)
 side = int(sys.argv[1])
 net = IN2Net(IN2Settings(rows=int(sys.argv[2]))).eval()
@@ -38,7 +41,7 @@ def starts(n: int, kernel: int) -> Tensor:
     return (torch.arange(n) - kernel // 2).clamp(0, n - kernel)
 
 
-def gathered(q: Tensor, k: Tensor, v: Tensor, kernel: int = 7) -> Tensor:
+def gather_tiles(q: Tensor, k: Tensor, v: Tensor, kernel: int = 7) -> Tensor:
     """The plain form: 49 copies of keys and values."""
     n, height, width, heads, d = q.shape
     rows, columns = (starts(s, kernel)[:, None] + torch.arange(kernel) for s in (height, width))
@@ -83,11 +86,13 @@ def attention(height: int, width: int, device: str, rounds: int) -> list[str]:
     """A row of the table: seconds of ours, and of the others as multiples of it."""
     q, k, v = torch.randn(3, 1, height, width, 8, 32, device=device)
     table = torch.randn(8, 13, 13, device=device)
-    others = (gathered, sliced, dense)
+    others = (gather_tiles, sliced, dense)
     for other in others:
-        torch.testing.assert_close(other(q, k, v), neighbourhood(q, k, v, None), atol=1e-4, rtol=0)
+        torch.testing.assert_close(
+            other(q, k, v), attend_neighbourhood(q, k, v, None), atol=1e-4, rtol=0
+        )
     forms: list[Callable[[], object]] = [
-        lambda tile=tile: neighbourhood(q, k, v, table, tile=tile) for tile in (8, 4, 16)
+        lambda tile=tile: attend_neighbourhood(q, k, v, table, tile=tile) for tile in (8, 4, 16)
     ]
     forms += [lambda form=form: form(q, k, v) for form in others]
     own, *peers = paired(*(synchronised(form, device) for form in forms), rounds=rounds)

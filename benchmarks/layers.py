@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from inpaint_cli.layers.partial import PartialConv2d
 from inpaint_plugins.lama import LaMa
-from inpaint_plugins.lama.model import FourierNet, LaMaSettings
+from inpaint_plugins.lama.model import FourierNet
+from inpaint_plugins.lama.settings import LaMaSettings
 
 
 def lama(side: int) -> tuple[float, float]:

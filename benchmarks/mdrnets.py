@@ -11,7 +11,8 @@ import torch
 from table import held, paired, record
 
 from inpaint_plugins.mdrnets import MDRNets
-from inpaint_plugins.mdrnets.model import Correlation, MDRNetSettings, at_grid, grid_hole
+from inpaint_plugins.mdrnets.model import Correlation, shrink_hole, shrink_regions
+from inpaint_plugins.mdrnets.settings import MDRNetSettings
 
 SIDES = (1024, 2048)  # of the pictures whose correlation is weighed
 
@@ -22,15 +23,15 @@ def chain() -> list[str]:
     net = MDRNets.build(MDRNetSettings()).eval()
     image, mask = torch.rand(1, 3, 256, 256), torch.zeros(1, 1, 256, 256)
     mask[..., 64:192, 64:192] = 1
-    visible, hole = image * (1 - mask), grid_hole(mask)
+    visible, hole = image * (1 - mask), shrink_hole(mask)
     coarse = torch.where(mask > 0, net.coarse(visible, mask).clamp(0, 1), visible)
-    regions, features = at_grid(net.parser.regions(coarse)), net.style(coarse)
-    condition, *_ = net.condition(features, regions, hole)
+    regions, features = shrink_regions(net.parser.parse_regions(coarse)), net.style(coarse)
+    condition, *_ = net.make_condition(features, regions, hole)
     parts: dict[str, Callable[[], object]] = {
         "coarse": lambda: net.coarse(visible, mask),
-        "parser, at 512": lambda: net.parser.regions(coarse),
+        "parser, at 512": lambda: net.parser.parse_regions(coarse),
         "style encoder": lambda: net.style(coarse),
-        "pooling, memory, correlation": lambda: net.condition(features, regions, hole),
+        "pooling, memory, correlation": lambda: net.make_condition(features, regions, hole),
         "refinement": lambda: net.refinement(coarse, mask, condition),
     }
     *times, whole = paired(*parts.values(), lambda: net(visible, mask), rounds=3)

@@ -20,7 +20,7 @@ from inpaint_cli.layers.spade import Spade, SpadeBlock
 from inpaint_cli.runtime.devices import keep_freed_memory
 from inpaint_plugins.spn import SPN
 from inpaint_plugins.spn.model import Generator, SemanticPriorNet, SpadeResidual
-from inpaint_plugins.spn.prior import DenseBlock, PriorLearner, Widening
+from inpaint_plugins.spn.prior import DenseBlock, PriorLearner, WideningResidual
 from inpaint_plugins.spn.regions import BasicNorm
 
 USUAL = """\
@@ -60,7 +60,7 @@ def plain_dense(block: DenseBlock, x: Tensor) -> Tensor:
     return x + block.fuse(torch.cat(features, 1))
 
 
-def plain_widening(block: Widening, x: Tensor) -> Tensor:
+def plain_widening(block: WideningResidual, x: Tensor) -> Tensor:
     padded = F.pad(x, (1, 1, 1, 1), "reflect")
     weights, bias = block.both.weight.chunk(2), block.both.bias.chunk(2)
     y = block.second(F.relu(F.conv2d(padded, weights[0], bias[0])))

@@ -14,6 +14,7 @@ from typing import Any
 from entrypoints import BadEntryPoint, EntryPoint, iter_files_distros
 
 from .errors import PluginError, unknown_name
+from .moved import explain_moved
 
 KINDS = {  # each kind, and the class of its module in `api` that plugins of it extend
     "fillers": "Filler",
@@ -59,8 +60,8 @@ def load_plugin(kind: str, name: str) -> Any:
     try:
         plugin = point.load()
     except (Exception, SystemExit) as error:
-        told = f"{plugin_origin(point)} failed to load '{name}': {error!r}; update or uninstall it"
-        raise PluginError(told) from error
+        reason = explain_moved(error) or f"{error!r}; update or uninstall it"
+        raise PluginError(f"{plugin_origin(point)} failed to load '{name}': {reason}") from error
     base = plugin_class(kind)
     if not (isinstance(plugin, type) and issubclass(plugin, base)):
         told = f"'{name}' of {plugin_origin(point)} is not a subclass of {base.__name__}"

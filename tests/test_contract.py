@@ -6,6 +6,7 @@ from contextlib import nullcontext
 import pytest
 import torch
 from PIL import Image
+from small import SMALL
 from torch import nn
 from toy import photos
 
@@ -17,17 +18,18 @@ from inpaint_cli.api.metrics import ImageMetric, SetMetric, unit
 from inpaint_cli.errors import DataError, WeightsError
 from inpaint_cli.testing import (
     check_architecture,
+    check_dataset,
     check_format,
     check_images,
     check_masks,
     check_metric,
-    check_precisions,
 )
+from inpaint_cli.testing.architectures import check_precisions, small_settings
 
 
 @pytest.mark.parametrize("name", registry.find_plugins("architectures"))
 def test_an_architecture_keeps_its_promises(name):
-    check_architecture(name)
+    check_architecture(name, **SMALL.get(name, {}))
 
 
 @pytest.mark.parametrize("name", registry.find_plugins("formats"))
@@ -51,7 +53,7 @@ def test_a_metric_keeps_its_promises(name):
 def test_a_data_set_keeps_its_promises(name, tmp_path, monkeypatch):
     any_count = lambda self, root, names, count: names  # noqa: E731
     monkeypatch.setattr("inpaint_plugins.datasets.published.Published.counted", any_count)
-    check_images(name, photos(tmp_path / "photos"))
+    check_dataset(name, photos(tmp_path / "photos"))
 
 
 def error(filled, truth, mask):
@@ -93,7 +95,7 @@ def but(metric, **changes):
         (but(Error, score=lambda _, *pair: error(*pair).float()), "not torch.float32"),
         (but(Error, score=lambda _, *pair: error(*pair).mean()), r"not torch.float64 \[\] for 2"),
         (but(Error, score=lambda _, *pair: error(*pair).mean() + pair[0].new_zeros(2).double()),
-         "depends on the others"),
+         "depends on the rest"),
         (but(Error, score=lambda _, a, b, mask: error(a / 1.0, b / 1.0, mask)), "in 8 bits"),
         (but(Error, average=lambda _, scores: scores.mean()), "averages"),
         (Shift, None),
@@ -102,7 +104,7 @@ def but(metric, **changes):
         (but(Shift, features=lambda _, images: unit(images, torch.float32).mean((0, 2, 3))),
          r"not torch.float32 \[3\] for 2"),
         (but(Shift, features=lambda _, images: images[:, 0, 0, :1].float() - images.float().mean()),
-         "depend on the others"),
+         "depend on the rest"),
     ],
 )  # fmt: skip
 def test_a_metric_that_breaks_a_promise_is_found(metric, told, monkeypatch):
@@ -159,14 +161,14 @@ class Cut(Folder):
         (Unsorted, "order of its names changes"),
         (Walked, "order of its names changes"),
         (Twice, "names an image twice"),
-        (Content, "an empty folder is a DataError"),
-        (Cut, "is no picture"),
+        (Content, "an empty folder must raise DataError"),
+        (Cut, "is no image"),
     ],
 )
 def test_a_data_set_that_breaks_a_promise_is_found(images, told, tmp_path, monkeypatch):
     monkeypatch.setattr(registry, "load_plugin", lambda kind, name: images)
     with found(told):
-        check_images("mine", photos(tmp_path / "photos"))
+        check_dataset("mine", photos(tmp_path / "photos"))
 
 
 class Unpickled(Format):
@@ -201,9 +203,9 @@ class Anything(Format):
     ("plugin", "told"),
     [
         (Nothing, None),
-        (Unpickled, r"executed what .*\.pth holds"),
-        (Missing, r"missing\.safetensors is a WeightsError, not FileNotFoundError"),
-        (Anything, "but nothing was said"),
+        (Unpickled, r"executed the content of .*\.pth"),
+        (Missing, r"missing\.safetensors must raise WeightsError, not FileNotFoundError"),
+        (Anything, "but nothing was raised"),
     ],
 )
 def test_a_format_that_breaks_a_promise_is_found(plugin, told, monkeypatch):
@@ -237,3 +239,25 @@ def test_each_precision_that_is_declared_is_tried(way, precisions, told):
     architecture = type("Steep", (Architecture,), {"precisions": precisions})
     with found(told):
         check_precisions(architecture, Detour(way), Sizes())
+
+
+class SmallBy(Architecture):
+    """A network that fails unless it is small, which version 0.1 asked for with `tiny`."""
+
+    tiny = {"model": {"width": 1}, "task": {"critic": 2}}  # noqa: RUF012 (as 0.1 had it)
+
+
+@pytest.mark.parametrize(
+    ("given", "settings"),
+    [
+        ({}, ({"width": 1}, {"critic": 2})),
+        ({"model": {"width": 3}}, ({"width": 3}, {"critic": 2})),
+        ({"model": {"width": 3}, "task": {}}, ({"width": 3}, {})),
+    ],
+)
+def test_settings_come_from_the_test_or_from_tiny(given, settings):
+    assert small_settings(SmallBy, **given) == settings
+
+
+def test_a_data_set_is_checked_under_its_old_name_too():
+    assert check_images is check_dataset

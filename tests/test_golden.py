@@ -1,6 +1,6 @@
 """A few numbers of each network that no change may move: see tests/golden.
 
-`pytest tests/test_golden.py --update-golden` writes them anew and prints what moved.
+`pytest tests/test_golden.py --update-golden` overwrites them and prints what moved.
 """
 
 import json
@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from small import SMALL
 from torch import nn
 
 from inpaint_cli import registry
@@ -18,13 +19,13 @@ NAMES = sorted(path.stem for path in FOLDER.glob("*.json"))
 
 
 def golden(name: str) -> dict[str, Any]:
-    """Parameters, and mean, deviation and eight values of the output, of the `tiny` build.
+    """Parameters, and mean, deviation and eight values of the output, of the small build.
 
     Weights are drawn here, sorted by name, so that the order in which a network makes its layers
     and how it begins to train are free to change.
     """
     architecture = registry.load_plugin("architectures", name)
-    settings = architecture.settings.model_validate(architecture.tiny.get("model", {}))
+    settings = architecture.settings.model_validate(SMALL[name]["model"])
     torch.manual_seed(0)  # for the vectors that spectral norms begin with
     net = architecture.build(settings).eval()
     rng = torch.Generator().manual_seed(0)

@@ -1,10 +1,13 @@
 """A plugin that is broken or doubled hurts only who asks for it."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from places import ROOT
 from toy import declare
 
 from inpaint_cli import registry
@@ -94,3 +97,28 @@ def test_doctor_names_each_with_its_traceback():
     text = inpaint("doctor").stdout
     assert "BROKEN masks leaves: inpaint-one 1.0 failed to load 'leaves': SystemExit" in text
     assert "    SystemExit: no licence was found" in text
+
+
+LISTING = """
+import sys
+from inpaint_cli import registry
+for name in registry.find_plugins({kind!r}):
+    plugin = registry.load_plugin({kind!r}, name)
+    assert plugin.__doc__.strip()
+    {read}
+heavy = sys.modules.keys() & {{"torch", "torchvision", "numpy", "pydantic"}}
+assert not heavy, heavy
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "read"),
+    [
+        ("architectures", "plugin.trains(), plugin.licence, plugin.source, plugin.needs_weights"),
+        ("formats", "pass"),
+    ],
+)
+def test_what_a_listing_reads_imports_nothing_heavy(kind, read):
+    code = LISTING.format(kind=kind, read=read)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

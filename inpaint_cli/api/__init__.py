@@ -44,18 +44,18 @@ if TYPE_CHECKING:
     from ..losses.adversarial import logistic_generator as logistic_generator
     from ..losses.adversarial import r1_penalty as r1_penalty
     from ..losses.divergence import kl_divergence as kl_divergence
-    from ..losses.irregular import IrregularWeights as IrregularWeights
     from ..losses.irregular import irregular_features as irregular_features
     from ..losses.irregular import irregular_losses as irregular_losses
     from ..losses.perceptual import VGG as VGG
-    from ..losses.perceptual import VGGSource as VGGSource
     from ..losses.perceptual import gram_matrix as gram_matrix
     from ..losses.perceptual import make_vgg as make_vgg
     from ..losses.perceptual import perceptual_loss as perceptual_loss
-    from ..losses.perceptual import source_label as source_label
     from ..losses.perceptual import style_loss as style_loss
     from ..losses.reconstruction import l1_loss as l1_loss
     from ..losses.reconstruction import log_error as log_error
+    from ..losses.settings import IrregularWeights as IrregularWeights
+    from ..losses.settings import VGGSource as VGGSource
+    from ..losses.settings import source_label as source_label
     from ..losses.smoothness import total_variation as total_variation
     from ..settings import Settings as Settings
     from .architectures import Architecture as Architecture
@@ -119,10 +119,10 @@ __getattr__, __all__ = lazy_names(
         "..losses.adversarial": "feature_matching hinge_critic hinge_generator logistic_critic "
         "logistic_generator r1_penalty",
         "..losses.divergence": "kl_divergence",
-        "..losses.irregular": "IrregularWeights irregular_features irregular_losses",
-        "..losses.perceptual": "VGG VGGSource gram_matrix make_vgg perceptual_loss source_label "
-        "style_loss",
+        "..losses.irregular": "irregular_features irregular_losses",
+        "..losses.perceptual": "VGG gram_matrix make_vgg perceptual_loss style_loss",
         "..losses.reconstruction": "l1_loss log_error",
+        "..losses.settings": "IrregularWeights VGGSource source_label",
         "..losses.smoothness": "total_variation",
     },
 )

@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 # as version 0.1 offered them here
-__getattr__, _ = lazy_names(__package__ or "", {".tasks": "Batch Losses Phase Task"})
+__getattr__, _ = lazy_names(__name__, {"..tasks": "Batch Losses Phase Task"})
 
 Precision = Literal["full", "bf16", "fp16"]
 
@@ -64,7 +64,6 @@ class Architecture(ABC):
     precisions: ClassVar[Sequence[Precision]] = ("full", "bf16")  # in which its results are sound
     licence: ClassVar[str] = "Apache-2.0"  # of the code; weights carry their own
     source: ClassVar[str] = ""  # the paper or the package it comes from
-    tiny: ClassVar[Mapping[str, Any]] = {}  # a recipe's section, {model, task}, quick to test
 
     @staticmethod
     @abstractmethod

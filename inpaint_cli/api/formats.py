@@ -1,19 +1,24 @@
-"""What a plugin implements to read weights files that other programs wrote."""
+"""What a plugin implements to read weights files that other programs wrote. Imports no torch."""
+
+from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from pathlib import Path
-
-from torch import nn
+from typing import TYPE_CHECKING
 
 from .architectures import Precision, Sizes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import nn
 
 
 @dataclass(frozen=True)
 class Foreign:
-    """A network that somebody else's file holds, ready to be called net(visible, mask)."""
+    """A network from another program's file, ready to be called as net(visible, mask)."""
 
-    name: str  # what the file holds, for a person: "LaMa"
+    name: str  # of the network, for the user: "LaMa"
     net: nn.Module
     sizes: Sizes
     precisions: tuple[Precision, ...] = ("full",)
@@ -25,4 +30,4 @@ class Format(ABC):
     @staticmethod
     @abstractmethod
     def read(path: Path) -> Foreign:
-        """Return the network in the file at `path`; raise `WeightsError` where there is none."""
+        """Return the network in the file at `path`; raise `WeightsError` if there is none."""

@@ -1,1 +1,1 @@
-"""Blocks that two architectures share. They import torch only."""
+"""Blocks that several architectures share. They import torch only."""

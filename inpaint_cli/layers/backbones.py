@@ -7,5 +7,8 @@ from ..files import pretrained
 
 
 def load_backbone(name: str) -> dict[str, Tensor]:
-    """The state dict of the backbone `name`; raises `WeightsError` as `pretrained.path` does."""
+    """Return the state dict of the backbone `name`, such as "vgg16"; downloads it if allowed.
+
+    Raises `WeightsError`, which says which file to put where, if it cannot be found or is damaged.
+    """
     return torch.load(pretrained.backbone_path(name), "cpu", weights_only=True)

@@ -1,4 +1,4 @@
-"""Patch discriminators: a map of scores, each about a patch, and the features on the way to it."""
+"""Patch discriminators: a map of scores, one for each patch, and their hidden features."""
 
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-Norm = Literal["spectral", "instance", "batch"]
+CriticNorm = Literal["spectral", "instance", "batch"]
 
 
 class PatchDiscriminator(nn.Module):
-    """Convolutions with LeakyReLU 0.2 between them; scores are logits, never squashed.
+    """Convolutions with LeakyReLU 0.2 between them; scores are logits.
 
-    `norm` names the layout of the system it comes from:
+    `norm` is the kind of normalisation:
     - spectral: every convolution spectrally normalised;
     - instance: the inner ones spectrally normalised, without bias, each followed by instance norm;
     - batch: batch norm after the inner ones.
@@ -28,7 +28,7 @@ class PatchDiscriminator(nn.Module):
         *,
         kernel: int = 4,
         padding: int = 1,
-        norm: Norm = "spectral",
+        norm: CriticNorm = "spectral",
         bias: bool = False,
     ) -> None:
         super().__init__()
@@ -45,9 +45,9 @@ class PatchDiscriminator(nn.Module):
         self.layers = nn.ModuleList(layers)
 
     def forward(self, image: Tensor, *, full: bool = False) -> tuple[Tensor, list[Tensor]]:
-        """Scores [N, C, h, w] and the hidden activations, first to last.
+        """Return scores [N, C, h, w] and the hidden activations, first to last.
 
-        `full` computes in float32 under autocast as well: R1 differentiates twice.
+        `full` computes in float32 even under autocast, for R1, which differentiates twice.
         """
         features = [image]
         with torch.autocast(image.device.type, enabled=False) if full else nullcontext():
@@ -57,18 +57,18 @@ class PatchDiscriminator(nn.Module):
 
 
 def edgeconnect_critic(
-    inputs: int = 3, *, width: int = 64, norm: Norm = "spectral"
+    inputs: int = 3, *, width: int = 64, norm: CriticNorm = "spectral"
 ) -> PatchDiscriminator:
-    """The 70 x 70 PatchGAN of EdgeConnect: 2,763,776 parameters; sides of 24 or more.
+    """Make EdgeConnect's 70 x 70 PatchGAN, 2,763,776 parameters, for sides of at least 24 pixels.
 
-    `norm="instance"` is the form of SPN's probabilistic network, with bias at both ends.
+    `norm="instance"` is the variant of SPN's probabilistic network: the outer layers have a bias.
     """
     channels = [inputs, width, 2 * width, 4 * width, 8 * width, 1]
     return PatchDiscriminator(channels, (2, 2, 2, 1, 1), norm=norm, bias=norm == "instance")
 
 
 def sn_patchgan_critic(inputs: int = 4, *, width: int = 64) -> PatchDiscriminator:
-    """SN-PatchGAN of DeepFill v2 (section 3.3): every element of [N, 4 width, h/64, w/64] scores.
+    """Make SN-PatchGAN of DeepFill v2 (section 3.3): each of [N, 4 width, h/64, w/64] is a score.
 
     Its input is the image and the mask.
     """
@@ -77,7 +77,7 @@ def sn_patchgan_critic(inputs: int = 4, *, width: int = 64) -> PatchDiscriminato
 
 
 def pix2pixhd_critic(inputs: int = 3, *, width: int = 64, layers: int = 4) -> PatchDiscriminator:
-    """The discriminator that LaMa takes from pix2pixHD: `layers` strided convolutions, then two."""
+    """Make pix2pixHD's discriminator, as LaMa uses it: `layers` strided convolutions, then two."""
     hidden = [width * min(2**n, 8) for n in range(layers)]
     channels = [inputs, *hidden, 8 * width, 1]
     return PatchDiscriminator(channels, (*[2] * layers, 1, 1), padding=2, norm="batch", bias=True)

@@ -1,10 +1,10 @@
-"""Fast Fourier convolution: a convolution that sees the whole image at once.
+"""Fast Fourier convolution: a convolution with the whole image as receptive field.
 
 Chi et al., "Fast Fourier Convolution", NeurIPS 2020, in the form of Suvorov et al.,
 "Resolution-robust Large Mask Inpainting with Fourier Convolutions" (LaMa), WACV 2022: real
 transform, no local Fourier unit, reflection padding. Features are one tensor [N, C, H, W] whose
-first channels are local and whose last `int(ratio * C)` are global. The papers hold two tensors
-and three convolutions; the two that end in local channels are one here, with the same weights.
+first channels are local and whose last `int(ratio * C)` are global. The papers have two tensors
+and three convolutions; the two that produce local channels are one here, with the same weights.
 """
 
 from collections.abc import Callable
@@ -16,10 +16,11 @@ from torch.nn import functional as F
 
 
 class FourierUnit(nn.Module):
-    """A 1 x 1 convolution of the spectrum, its real and imaginary parts as channels in turn.
+    """A 1 x 1 convolution of the spectrum, whose real and imaginary parts alternate as channels.
 
-    It works in float32 under autocast and in a module cast to half: no half transform exists for
-    every size, and the spectrum's range is wide. The output has the type of the input.
+    It computes in float32 under autocast and in a module cast to half: the half-precision transform
+    does not support every size, and the spectrum has a wide range. The output has the input's
+    dtype.
     """
 
     def __init__(self, channels: int) -> None:
@@ -41,12 +42,13 @@ class FourierUnit(nn.Module):
 
 
 def at_least_float32(tensor: Tensor) -> Tensor:
+    """Return float16 and bfloat16 tensors as float32, all others unchanged."""
     half = tensor.dtype in (torch.float16, torch.bfloat16)
     return tensor.float() if half else tensor
 
 
 class SpectralTransform(nn.Module):
-    """The global path: to half the channels, plus their Fourier unit, and back to all."""
+    """The global path: shrink to half the channels, add their Fourier unit, grow back."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -63,7 +65,7 @@ class SpectralTransform(nn.Module):
 
 
 class FFC(nn.Module):
-    """One fast Fourier convolution 3 x 3 with batch norm and ReLU; sides must be 2 or more."""
+    """A 3 x 3 fast Fourier convolution with batch norm and ReLU, for sides of at least 2."""
 
     def __init__(self, channels: int, *, ratio: float = 0.75) -> None:
         super().__init__()
@@ -82,7 +84,7 @@ class FFC(nn.Module):
 
 
 class FFCBlock(nn.Module):
-    """x + FFC(FFC(x))."""
+    """x + FFC(FFC(x)): LaMa's residual block."""
 
     def __init__(self, channels: int, *, ratio: float = 0.75) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Gated convolution: a convolution that learns which of its outputs to let through.
+"""Gated convolution: a convolution that learns a gate for each of its outputs.
 
 Yu et al., "Free-Form Image Inpainting with Gated Convolution", ICCV 2019, eq. 3.
 """
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 class GatedConv2d(nn.Module):
     """activation(f) * sigmoid(g), where f and g are the halves of one convolution.
 
-    `outputs` counts channels after gating. The size is kept, or divided by `stride`, rounded up.
+    `outputs` counts channels after gating. The size is divided by `stride`, rounded up.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class GatedConv2d(nn.Module):
             inputs, 2 * outputs, kernel, stride, padding=padding, dilation=dilation
         )
         self.activation = activation
-        # [choice] A gate halves what it lets through: twice the scale keeps a deep stack alive.
+        # [choice] A gate halves its input on average: twice the scale keeps a deep stack alive.
         nn.init.kaiming_normal_(self.conv.weight, nonlinearity="linear")
         with torch.no_grad():
             self.conv.weight[:outputs] *= 2

@@ -1,6 +1,6 @@
-"""Partial convolution: a convolution over visible pixels only, and the mask that it leaves.
+"""Partial convolution: a convolution over visible pixels only, and the mask that results.
 
-Masks here are *known* masks, 1 where a value may be used: the opposite of the toolkit's hole
+Masks here are *known* masks, 1 where a value may be used: the inverse of the program's hole
 masks, as in the paper (Liu et al., "Image Inpainting for Irregular Holes Using Partial
 Convolutions", ECCV 2018, eq. 1 and 2).
 """
@@ -13,12 +13,12 @@ from torch.nn import functional as F
 
 
 class PartialConv2d(nn.Module):
-    """Convolve several sources at once, each with one known mask for all of its channels.
+    """A convolution of several sources, each with one known mask for all of its channels.
 
     With m the mask over all channels, s its sum in a k x k window and W = k * k * channels:
     y = w * (x m) * W / s + b and the new mask is 1 where s > 0; both are 0 elsewhere. Padding
-    counts as unknown. One channel of mask per source gives exactly what a mask of every channel
-    would: s is the window sum of the masks, each weighted by its source's channels.
+    counts as unknown. One mask channel per source is equivalent to a mask for every channel: s is
+    the window sum of the masks, each weighted by the number of channels of its source.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class PartialConv2d(nn.Module):
         nn.init.kaiming_normal_(self.weight)  # fan-in
 
     def forward(self, *sources: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """Features [N, C, H, W] with their known masks [N, 1, H, W] to the same of the output."""
+        """Map features [N, C, H, W], each with its known mask [N, 1, H, W], to a pair like them."""
         x = torch.cat([zero_unknown(*source) for source in sources], 1)
         y = F.conv2d(x, self.weight, None, self.stride, self.padding)
         with torch.no_grad():
@@ -56,15 +56,15 @@ class PartialConv2d(nn.Module):
 
 
 def zero_unknown(x: Tensor, known: Tensor) -> Tensor:
-    """0 wherever `known` is 0, whatever was there: a product would let NaN and infinity pass."""
+    """Set `x` to 0 where `known` is 0; unlike a product, this also removes NaN and infinity."""
     return torch.where(known > 0, x, x.new_zeros(()))
 
 
 class FreezableBatchNorm2d(nn.BatchNorm2d):
     """A batch norm that also keeps its statistics while its weights are frozen.
 
-    Statistics of partial convolutions are taken over zeros of holes, so the paper freezes them
-    when it fine-tunes (section 4); no later call of `train()` may thaw them.
+    The statistics of partial convolutions include the zeros of holes, so the paper freezes them
+    for fine-tuning (section 4); a later call of `train()` must not unfreeze them.
     """
 
     def train(self, mode: bool = True) -> "FreezableBatchNorm2d":

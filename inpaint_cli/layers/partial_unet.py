@@ -1,8 +1,8 @@
 """The U-Net of partial convolutions: the network of `pconv`, and the first stage of `mdrnets`.
 
 Liu et al., "Image Inpainting for Irregular Holes Using Partial Convolutions", ECCV 2018. The paper
-has 8 levels at 512 pixels; 7 at 256 keep its bottleneck of 2 x 2 [choice]. The hole is taken out
-by selection, not by a product, and W / s has no epsilon [choice]: both are exact.
+has 8 levels at 512 pixels; 7 at 256 keep its bottleneck of 2 x 2 [choice]. The hole is removed by
+selection instead of a product, and W / s has no epsilon [choice]: both are exact.
 """
 
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from .partial import FreezableBatchNorm2d, PartialConv2d, zero_unknown
 
-Known = tuple[Tensor, Tensor]  # features [N, C, H, W] and where they are known [N, 1, H, W]
+KnownFeatures = tuple[Tensor, Tensor]  # features [N, C, H, W] and where they are known [N, 1, H, W]
 
 
 class PartialBlock(nn.Module):
@@ -31,14 +31,14 @@ class PartialBlock(nn.Module):
         self.norm = FreezableBatchNorm2d(outputs) if norm else nn.Identity()
         self.slope = slope
 
-    def forward(self, *sources: Known) -> Known:
+    def forward(self, *sources: KnownFeatures) -> KnownFeatures:
         x, known = self.conv(*sources)
         x = self.norm(x)
         return (x if self.slope == 1 else F.leaky_relu(x, self.slope)), known
 
 
 class PartialUNet(nn.Module):
-    """Every output pixel is a guess, visible ones too; values are not clipped."""
+    """The whole U-Net. Visible pixels of its output are predictions too; nothing is clipped."""
 
     def __init__(self, levels: int = 7, width: int = 64) -> None:
         super().__init__()
@@ -56,14 +56,14 @@ class PartialUNet(nn.Module):
         )
 
     def forward(self, visible: Tensor, mask: Tensor) -> Tensor:
-        return self.trace(visible, mask)[0]
+        return self.forward_known(visible, mask)[0]
 
-    def finetuned(self) -> list[str]:
-        """The parts that learn when it is fine-tuned: all but the norms of the encoder."""
+    def parts_to_finetune(self) -> list[str]:
+        """List the submodules to train when fine-tuning: all but the norms of the encoder."""
         return ["decoder", *(f"encoder.{level}.conv" for level in range(len(self.encoder)))]
 
-    def trace(self, visible: Tensor, mask: Tensor) -> Known:
-        """The image [N, 3, H, W], and the mask of what any known pixel has reached."""
+    def forward_known(self, visible: Tensor, mask: Tensor) -> KnownFeatures:
+        """Return the image [N, 3, H, W] and the mask of pixels that some known pixel reached."""
         x = (visible, 1 - mask)
         skips = []
         for block in self.encoder:  # H/2, H/4, ... H/2^levels
@@ -77,4 +77,5 @@ class PartialUNet(nn.Module):
 
 
 def upsample_nearest(x: Tensor) -> Tensor:
+    """Double both sides by repeating pixels."""
     return F.interpolate(x, scale_factor=2)  # nearest

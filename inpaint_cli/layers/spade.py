@@ -1,7 +1,7 @@
-"""SPADE: normalisation whose scale and shift are drawn from a layout, a place at a time.
+"""SPADE: normalisation whose scale and shift at each pixel are predicted from a layout.
 
 Park et al., "Semantic Image Synthesis with Spatially-Adaptive Normalization", CVPR 2019, with
-instance norm in place of batch norm, which is poor at a few samples a device.
+instance norm in place of batch norm, which is poor at small batches.
 """
 
 from typing import Literal
@@ -13,10 +13,10 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 
 class Spade(nn.Module):
-    """InstanceNorm(x) * (1 + gamma) + beta, gamma and beta [N, C, H, W] made from the layout.
+    """InstanceNorm(x) * (1 + gamma) + beta, gamma and beta [N, C, H, W] computed from the layout.
 
-    `resize` is how the layout comes to the size of x: nearest for labels, bilinear for features.
-    The 1 is added to the bias of gamma, which spares a pass over the features.
+    The layout is resized to x: use nearest for labels, bilinear for features. The 1 is added to the
+    bias of gamma, which saves a pass over the features.
     """
 
     one: Tensor
@@ -50,8 +50,8 @@ class Spade(nn.Module):
 class SpadeBlock(nn.Module):
     """Residual block: twice SPADE, LeakyReLU 0.2 and a 3 x 3 convolution, plus a shortcut.
 
-    The middle has the smaller of the two widths. Where the widths differ the shortcut is SPADE and
-    a convolution: 1 x 1 without bias as in the paper, or `shortcut=3`: 3 x 3 with bias.
+    The middle has the smaller of the two widths. If the widths differ, the shortcut is SPADE and a
+    convolution: 1 x 1 without bias as in the paper, or with `shortcut=3` a 3 x 3 with bias.
     """
 
     def __init__(

@@ -1,20 +1,18 @@
-"""Known values spread over what is unknown, smoothly: push-pull on a pyramid, then relaxed.
+"""Smooth extrapolation of known values into unknown areas: push-pull on a pyramid, then relaxation.
 
-Averages of what is known go down to a single pixel, and back up each level fills what it does not
-know from the one below (push-pull: Gortler, Grzeszczuk, Szeliski and Cohen, "The Lumigraph",
-SIGGRAPH 1996, section 3.4). On each level some steps of Jacobi's method then bring the unknown
-nearer to the smoothest surface, whose bilaplacian is 0: far ones on small levels, near ones on
-large levels, as in multigrid methods. Levels of over 256 pixels a side, which cost most and change
-least, take as many fewer steps as they are larger.
+Known values are averaged down to a single pixel; on the way back up each level fills its unknown
+pixels from the level below (push-pull: Gortler, Grzeszczuk, Szeliski and Cohen, "The Lumigraph",
+SIGGRAPH 1996, section 3.4). On each level some steps of Jacobi's method then move the unknown
+pixels towards the smoothest surface, whose bilaplacian is 0: far from known pixels on small levels,
+near them on large ones, as in multigrid methods. Levels over 256 pixels a side, which cost most and
+change least, take proportionally fewer steps.
 """
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-FULL_SIZE = (
-    4  # times its share of known pixels, up to 1, a cell trusts their mean: 1 of 2 x 2 is enough
-)
+CELL_CONFIDENCE = 4  # times a cell's share of known pixels, at most 1: the weight of their mean
 LARGE = 256  # pixels a side, beyond which there are fewer steps
 DAMPING = 0.6  # of Jacobi's steps; from 0.62 on they diverge
 BILAPLACIAN = (
@@ -27,14 +25,15 @@ BILAPLACIAN = (
 
 
 def spread_colours(values: Tensor, known: Tensor, steps: int = 32) -> Tensor:
-    """`values` [N, C, H, W], continued from where `known` [N, 1, H, W] is 1 to where it is 0.
+    """Extrapolate `values` [N, C, H, W] from where `known` [N, 1, H, W] is 1 to where it is 0.
 
-    What lies there already must be finite and is not looked at; where nothing is known all is 0.
+    Values at unknown pixels must be finite and are ignored. If nothing is known, the result is 0.
+    `steps` of relaxation are made on each level.
     """
     levels = [(values * known, known)]  # means times their weights, and these
     while max(levels[-1][1].shape[-2:]) > 1:
         sums, share = (F.avg_pool2d(x, 2, ceil_mode=True) for x in levels[-1])
-        weight = (FULL_SIZE * share).clamp(max=1)
+        weight = (CELL_CONFIDENCE * share).clamp(max=1)
         levels.append((sums * (weight / share.clamp(min=1e-8)), weight))
     filled, _ = levels.pop()
     for sums, weight in reversed(levels):
@@ -48,7 +47,7 @@ def spread_colours(values: Tensor, known: Tensor, steps: int = 32) -> Tensor:
 
 
 def relax_colours(surface: Tensor, rest: Tensor, steps: int) -> Tensor:
-    """`surface` [N, C, H, W] after `steps` towards the smoothest, where `rest` [N, 1, H, W] > 0."""
+    """Smooth `surface` [N, C, H, W] by `steps` of Jacobi's method where `rest` [N, 1, H, W] > 0."""
     channels = surface.shape[1]
     operator = torch.tensor(BILAPLACIAN, dtype=surface.dtype, device=surface.device)
     operator = (DAMPING / operator.max() * operator).expand(channels, 1, 5, 5)

@@ -1,1 +1,1 @@
-"""Losses that tasks share: plain functions (and modules that hold a frozen network)."""
+"""Losses that tasks share: functions, and modules that hold a frozen network."""

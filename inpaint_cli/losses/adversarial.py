@@ -1,4 +1,4 @@
-"""Adversarial losses on scores (logits), and what keeps a critic tame."""
+"""Adversarial losses on scores (logits), and regularisers of a critic."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -21,8 +21,8 @@ def hinge_generator(fake: Tensor) -> Tensor:
 def logistic_critic(real: Tensor, fake: Tensor, mask: Tensor | None = None) -> Tensor:
     """mean -log s(real) + mean -log(1 - s(fake)), s the sigmoid (Goodfellow et al., 2014).
 
-    With a hole mask, whose size is brought to that of the scores, patches of the fake outside the
-    hole are real (LaMa, section 2.3).
+    With a hole mask [N, 1, H, W], resized to the scores, patches of the fake outside the hole count
+    as real (LaMa, section 2.2).
     """
     wrong = F.softplus(fake)
     if mask is not None:
@@ -38,9 +38,9 @@ def logistic_generator(fake: Tensor) -> Tensor:
 def r1_penalty(scores: Tensor, image: Tensor, *, patches: Literal["sum", "mean"] = "sum") -> Tensor:
     """mean over the batch of |d D(image) / d image|^2 (Mescheder et al., ICML 2018, eq. 9).
 
-    D(image) is the sum or the mean of an image's scores; `image` must require a gradient and
-    `scores` come from it. The factor gamma / 2, and for a phase run every n-th step the factor n,
-    are the caller's.
+    D(image) is the sum or the mean of an image's scores; `scores` must be computed from `image`,
+    which must require a gradient. The caller multiplies by gamma / 2, and by n in a phase that runs
+    every n-th step.
     """
     total = scores.sum() if patches == "sum" else scores.flatten(1).mean(1).sum()
     (gradient,) = torch.autograd.grad(total, image, create_graph=True)
@@ -50,9 +50,9 @@ def r1_penalty(scores: Tensor, image: Tensor, *, patches: Literal["sum", "mean"]
 def feature_matching(
     fake: Sequence[Tensor], real: Sequence[Tensor], *, power: Literal[1, 2] = 1
 ) -> Tensor:
-    """mean over layers of mean |fake - real|^power of critic features; `real` gets no gradient.
+    """Mean over layers of mean |fake - real|^power of critic features; `real` gets no gradient.
 
-    pix2pixHD takes power 1, LaMa power 2.
+    pix2pixHD uses power 1, LaMa power 2.
     """
     distance = F.l1_loss if power == 1 else F.mse_loss
     pairs = zip(fake, real, strict=True)

@@ -1,33 +1,22 @@
-"""The losses of partial convolutions (Liu et al., ECCV 2018, section 3.3), which others took over.
+"""The losses of partial convolutions (Liu et al., ECCV 2018, section 3.3), used by others since.
 
-With psi the outputs of VGG-16's first three pools, Y the network's picture, O the same with the
-visible pixels pasted in and I the truth: visible |Y - I| + hole |Y - I|, psi and their Gram
-matrices of both Y and O against I, and the total variation of O in and at the hole.
+Let psi be the outputs of VGG-16's first three pooling layers, Y the image that the network returns,
+O the same with the visible pixels pasted in, and I the truth. The terms are L1 of Y against I at
+visible pixels and in the hole, L1 of psi and of its Gram matrices for both Y and O against I, and
+the total variation of O in and at the hole.
 """
 
 import torch
-from pydantic import NonNegativeFloat
 from torch import Tensor
 
-from ..settings import Settings
-from .perceptual import VGG, VGGSource, make_vgg, perceptual_loss, style_loss
+from .perceptual import VGG, make_vgg, perceptual_loss, style_loss
 from .reconstruction import l1_loss
+from .settings import IrregularWeights
 from .smoothness import total_variation
 
 
-class IrregularWeights(Settings):
-    """The paper's weights, and where VGG-16 comes from ("none": no such terms)."""
-
-    visible: NonNegativeFloat = 1.0
-    hole: NonNegativeFloat = 6.0
-    perceptual: NonNegativeFloat = 0.05
-    style: NonNegativeFloat = 120.0
-    total_variation: NonNegativeFloat = 0.1
-    vgg: VGGSource = "imagenet"
-
-
 def irregular_features(weights: IrregularWeights) -> VGG | None:
-    """psi, where its terms are wanted."""
+    """Make psi; None where neither of its terms has a weight, or `weights.vgg` is "none"."""
     wanted = weights.perceptual or weights.style
     return make_vgg("vgg16", ["pool1", "pool2", "pool3"], weights.vgg) if wanted else None
 
@@ -35,7 +24,10 @@ def irregular_features(weights: IrregularWeights) -> VGG | None:
 def irregular_losses(
     out: Tensor, truth: Tensor, mask: Tensor, psi: VGG | None, weights: IrregularWeights
 ) -> dict[str, Tensor]:
-    """The weighted terms by name; those of VGG where there is one."""
+    """Return the weighted terms by name, without those of VGG if `psi` is None.
+
+    `out` and `truth` are [N, 3, H, W] in 0..1, `mask` is [N, 1, H, W] with 1 in the hole.
+    """
     composite = torch.where(mask > 0, out, truth)
     terms = {
         "l1": l1_loss(out, truth, mask, hole=weights.hole, visible=weights.visible),

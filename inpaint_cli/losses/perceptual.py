@@ -1,4 +1,4 @@
-"""Features of a VGG network, frozen, and how far apart two sets of them are."""
+"""Features of a frozen VGG network, and losses that compare two sets of them."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -8,22 +8,22 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..layers.backbones import load_backbone
+from .settings import VGGSource
 
-Network = Literal["vgg16", "vgg19"]
-VGGSource = Literal["imagenet", "none", "random"]
+VGGName = Literal["vgg16", "vgg19"]
 
-PLANS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}  # convolutions a block
-WIDTHS = (64, 128, 256, 512, 512)
+VGG_CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}  # in each block
+VGG_CHANNELS = (64, 128, 256, 512, 512)  # of each block
 
 
 class VGG(nn.Module):
-    """Activations of VGG-16 or VGG-19 at `taps`, in order: "relu3_1" or "pool3" and the like.
+    """Activations of VGG-16 or VGG-19 at the layers `taps`, such as "relu3_1" and "pool3".
 
-    Images are RGB in 0..1; ImageNet's mean and deviation are taken off inside unless
-    `normalise=False`. `source="imagenet"` reads torchvision's weights from where
-    `pretrained.path` finds them and raises WeightsError where they are missing; "random" draws
-    them from a fixed seed and is for tests and for runs that say so. The weights are buffers that
-    no state holds: they do not train, and a checkpoint does not carry them.
+    Images are [N, 3, H, W] in 0..1; they are normalised with ImageNet's mean and deviation unless
+    `normalise=False`. `source="imagenet"` loads torchvision's weights as `load_backbone` does, and
+    raises `WeightsError` if they are missing; "random" draws weights from a fixed seed, for tests
+    and for runs whose name says so. The weights are buffers outside the state dict: they are not
+    trained, and no checkpoint contains them.
     """
 
     mean: Tensor
@@ -31,7 +31,7 @@ class VGG(nn.Module):
 
     def __init__(
         self,
-        network: Network,
+        network: VGGName,
         taps: Sequence[str],
         *,
         source: Literal["imagenet", "random"] = "imagenet",
@@ -51,6 +51,7 @@ class VGG(nn.Module):
             self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
 
     def forward(self, image: Tensor) -> list[Tensor]:
+        """Return the activations [N, C, h, w] at `taps`, in their order."""
         x = (image - self.mean) / self.std if self.normalise else image
         found = {}
         for name, _ in self.steps:
@@ -64,27 +65,22 @@ class VGG(nn.Module):
         return [found[tap] for tap in self.taps]
 
     def perceptual(self, filled: Tensor, truth: Tensor) -> Tensor:
-        """`perceptual` of the features of two images; only `filled` gets a gradient."""
+        """Return `perceptual_loss` of the features of two images; only `filled` gets a gradient."""
         with torch.no_grad():
             true = self(truth)
         return perceptual_loss(self(filled), true)
 
 
-def make_vgg(network: Network, taps: Sequence[str], source: VGGSource) -> VGG | None:
-    """The network that a task's settings ask for; None for "none"."""
+def make_vgg(network: VGGName, taps: Sequence[str], source: VGGSource) -> VGG | None:
+    """Make the VGG network that a task's settings ask for; None for "none"."""
     return None if source == "none" else VGG(network, taps, source=source)
 
 
-def source_label(source: VGGSource) -> list[str]:
-    """What the name of a run says of its VGG: nothing where it is the published one."""
-    return {"imagenet": [], "none": ["no-vgg"], "random": ["random-vgg"]}[source]
-
-
-def vgg_layout(network: Network, taps: Sequence[str]) -> list[tuple[str, int]]:
-    """The steps as far as the last tap, each with torchvision's index of its layer."""
+def vgg_layout(network: VGGName, taps: Sequence[str]) -> list[tuple[str, int]]:
+    """List the layers up to the last tap, each with its index in torchvision's `features`."""
     steps: list[tuple[str, int]] = []
     index = 0
-    for block, count in enumerate(PLANS[network], 1):
+    for block, count in enumerate(VGG_CONVOLUTIONS[network], 1):
         for conv in range(1, count + 1):
             steps.append((f"relu{block}_{conv}", index))
             index += 2  # the convolution and its ReLU
@@ -95,12 +91,12 @@ def vgg_layout(network: Network, taps: Sequence[str]) -> list[tuple[str, int]]:
 
 
 def random_weights(steps: Sequence[tuple[str, int]]) -> dict[str, Tensor]:
-    """He-normal weights, the same each time, whatever torch's own generator has given out."""
+    """Draw He-normal weights with a fixed seed, independently of torch's global generator."""
     generator = torch.Generator().manual_seed(0)
     weights, inputs = {}, 3
     for name, index in steps:
         if name.startswith("relu"):
-            outputs = WIDTHS[int(name[4]) - 1]
+            outputs = VGG_CHANNELS[int(name[4]) - 1]
             weight = torch.randn(outputs, inputs, 3, 3, generator=generator)
             weights[f"features.{index}.weight"] = weight * (2 / (9 * inputs)) ** 0.5
             weights[f"features.{index}.bias"] = torch.zeros(outputs)
@@ -109,12 +105,12 @@ def random_weights(steps: Sequence[tuple[str, int]]) -> dict[str, Tensor]:
 
 
 def perceptual_loss(filled: Sequence[Tensor], truth: Sequence[Tensor]) -> Tensor:
-    """sum over layers of mean |phi(filled) - phi(truth)| (PConv, section 3.3), of features."""
+    """Sum over layers of mean |filled - truth| of features (PConv, section 3.3)."""
     return torch.stack([F.l1_loss(a, b) for a, b in zip(filled, truth, strict=True)]).sum()
 
 
 def gram_matrix(features: Tensor) -> Tensor:
-    """Gram matrices [N, C, C] of [N, C, H, W], divided by C * H * W; in float32."""
+    """Return the Gram matrices [N, C, C] of [N, C, H, W], divided by C * H * W, in float32."""
     n, c, h, w = features.shape
     with torch.autocast(features.device.type, enabled=False):
         flat = features.float().reshape(n, c, h * w)
@@ -122,5 +118,5 @@ def gram_matrix(features: Tensor) -> Tensor:
 
 
 def style_loss(filled: Sequence[Tensor], truth: Sequence[Tensor]) -> Tensor:
-    """sum over layers of mean |gram(filled) - gram(truth)| (PConv, section 3.3), of features."""
+    """Sum over layers of mean |gram(filled) - gram(truth)| of features (PConv, section 3.3)."""
     return perceptual_loss([gram_matrix(f) for f in filled], [gram_matrix(f) for f in truth])

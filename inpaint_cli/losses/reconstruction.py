@@ -1,4 +1,4 @@
-"""Pixel losses."""
+"""Losses that compare pixels."""
 
 from torch import Tensor
 
@@ -14,8 +14,8 @@ def l1_loss(
 ) -> Tensor:
     """hole * mean |M (filled - truth)| + visible * mean |(1 - M) (filled - truth)|.
 
-    Both means are over all elements (PConv, section 3.3; LaMa with hole=0); `by_area` divides
-    each by its own region instead, and a region without pixels counts 0.
+    M is `mask` [N, 1, H, W], 1 in the hole. Both means are over all elements (PConv, section 3.3;
+    LaMa with hole=0); with `by_area` each is over its own region, and 0 where that is empty.
     """
     error = (filled - truth).abs()
     if not by_area:
@@ -29,10 +29,10 @@ def l1_loss(
 
 
 def log_error(filled: Tensor, truth: Tensor, mask: Tensor, *, least: float = 1e-4) -> Tensor:
-    """Mean over images of the logarithm of the mean squared error under `mask` [N, 1, H, W].
+    """Mean over images of the log of the mean squared error where `mask` [N, 1, H, W] is 1.
 
-    It is the hole's PSNR times -ln(10) / 10: easy and hard images count alike. `least` is added to
-    each error, so that none outweighs all; an image without a hole counts ln(least).
+    This is the PSNR in the hole times -ln(10) / 10, so easy and hard images weigh the same.
+    `least` is added to each error to bound the logarithm; without a hole it is ln(least).
     """
     area = mask.sum((1, 2, 3)) * filled.shape[1]
     error = ((filled - truth) ** 2 * mask).sum((1, 2, 3)) / area.clamp(min=1)

@@ -6,9 +6,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from inpaint_cli.api.architectures import Batch
-from inpaint_plugins.gated import Gated, GatedSettings, model
-from inpaint_plugins.gated.model import ContextualAttention, GatedNet, propagate
-from inpaint_plugins.gated.task import GatedTask, GatedTaskSettings
+from inpaint_plugins.gated import Gated, model
+from inpaint_plugins.gated.model import ContextualAttention, GatedNet, propagate_scores
+from inpaint_plugins.gated.settings import GatedSettings, GatedTaskSettings
+from inpaint_plugins.gated.task import GatedTask
 
 
 def batch(n: int = 2) -> Batch:
@@ -39,7 +40,7 @@ def test_propagation_sums_neighbours_whose_keys_are_neighbours():
                 inside = 0 <= y + j < 3 and 0 <= v + j < 3 and 0 <= x + i < 4 and 0 <= u + i < 4
                 if inside:
                     expected[y, x, v, u] += scores[y + j, x + i, v + j, u + i]
-    torch.testing.assert_close(propagate(scores), expected)
+    torch.testing.assert_close(propagate_scores(scores), expected)
 
 
 @pytest.mark.parametrize("budget", [1, 16 * 16 * 16 * 6])
@@ -51,7 +52,9 @@ def test_attention_is_the_same_in_parts(budget: int):
 
 def test_attention_keeps_to_its_budget(monkeypatch: pytest.MonkeyPatch):
     held = []
-    monkeypatch.setattr(model, "propagate", lambda scores: held.append(scores.numel()) or scores)
+    monkeypatch.setattr(
+        model, "propagate_scores", lambda scores: held.append(scores.numel()) or scores
+    )
     budget = 5 * 32**3  # five rows of queries of a map of 32 x 32
     ContextualAttention(budget)(torch.randn(1, 2, 64, 64), hole(64, 8, 20))
     assert max(held) == budget
@@ -105,7 +108,7 @@ def test_two_images_in_range():
 
 def test_the_critic_sees_what_is_visible_of_the_photo():
     tasks, example = task(), batch()
-    seen = tasks.judged(torch.zeros_like(example.image), example)
+    seen = tasks.critic_input(torch.zeros_like(example.image), example)
     assert torch.equal(seen[:, 3:], example.mask)
     known = (example.mask == 0).expand_as(example.image)
     assert torch.equal(seen[:, :3][known], (example.image * 2 - 1)[known])

@@ -15,17 +15,29 @@ from inpaint_cli.cli import main
 from inpaint_cli.filling.windows import plan_windows
 from inpaint_cli.models.weights import read_weights
 from inpaint_plugins.gaussian import Gaussian as Architecture
-from inpaint_plugins.gaussian.frames import NONE, WHOLE, believed, views, within
-from inpaint_plugins.gaussian.gaussian import COLOURS, TAILS, Gaussian, Pictures, along
+from inpaint_plugins.gaussian.frames import (
+    LEAST_ODDS,
+    WHOLE_FRAME,
+    frame_weights,
+    relative_frame,
+    sample_frames,
+)
+from inpaint_plugins.gaussian.gaussian import (
+    COLOUR_AXES,
+    DEGREES_OF_FREEDOM,
+    PictureGaussian,
+    PictureStatistics,
+    project_colours,
+)
 from inpaint_plugins.gaussian.model import (
     EVERYWHERE,
     GaussianFill,
-    GaussianSettings,
-    placed,
-    squared,
+    place_in_photo,
+    pool_to_square,
 )
 from inpaint_plugins.gaussian.network import ResidualUNet
-from inpaint_plugins.gaussian.task import GaussianTask, GaussianTaskSettings, Moments
+from inpaint_plugins.gaussian.settings import GaussianSettings, GaussianTaskSettings
+from inpaint_plugins.gaussian.task import GaussianTask, VectorSums
 
 SIDE = 4
 CELLS = SIDE**2
@@ -36,10 +48,10 @@ def net(width: int = 0) -> GaussianFill:
     return GaussianFill(settings).eval()
 
 
-def taught() -> Gaussian:
+def taught() -> PictureGaussian:
     rng = torch.Generator().manual_seed(0)
     factor = torch.randn(3, CELLS, CELLS, generator=rng) * 0.1
-    return Gaussian(torch.rand(3, CELLS, generator=rng) - 0.5, factor @ factor.mT)
+    return PictureGaussian(torch.rand(3, CELLS, generator=rng) - 0.5, factor @ factor.mT)
 
 
 NOISE = torch.full((3,), 0.01)
@@ -54,7 +66,7 @@ def test_the_full_size():
 
 
 def test_axes_of_colour_are_a_rotation():
-    assert torch.allclose(COLOURS @ COLOURS.T, torch.eye(3), atol=1e-6)
+    assert torch.allclose(COLOUR_AXES @ COLOUR_AXES.T, torch.eye(3), atol=1e-6)
 
 
 def test_what_is_expected_is_the_conditional_mean_along_each_axis():
@@ -64,11 +76,11 @@ def test_what_is_expected_is_the_conditional_mean_along_each_axis():
     share[..., 3, 3] = 0.5
     seen = (torch.rand(1, 3, SIDE, SIDE) - 0.5) * (share > 0)
     where = (share > 0).flatten().numpy()
-    found = along(known.expected(seen, share, NOISE))[0].numpy()
+    found = project_colours(known.expect_cells(seen, share, NOISE))[0].numpy()
     for axis in range(3):
         c, mean = known.covariance[axis].double().numpy(), known.mean[axis].double().numpy()
         noise = np.diag(0.01 / share.flatten().numpy()[where])
-        difference = along(seen)[0, axis].double().numpy()[where] - mean[where]
+        difference = project_colours(seen)[0, axis].double().numpy()[where] - mean[where]
         expected = mean + c[:, where] @ np.linalg.solve(c[np.ix_(where, where)] + noise, difference)
         assert found[axis] == pytest.approx(expected, abs=1e-4)
 
@@ -77,17 +89,17 @@ def test_pictures_are_alike_whether_solved_for_together_or_alone():
     known = taught()
     seen, share = torch.rand(5, 3, SIDE, SIDE) - 0.5, torch.ones(5, 1, SIDE, SIDE)
     share[::2, :, :2] = 0
-    together = known.expected(seen, share, NOISE)
+    together = known.expect_cells(seen, share, NOISE)
     for n in range(5):
-        alone = known.expected(seen[n : n + 1], share[n : n + 1], NOISE)
+        alone = known.expect_cells(seen[n : n + 1], share[n : n + 1], NOISE)
         assert torch.allclose(together[n : n + 1], alone, atol=1e-5)
 
 
 def test_where_nothing_is_seen_the_mean_is_expected():
     known = taught()
     nothing = torch.zeros(1, 3, SIDE, SIDE)
-    expected = known.expected(nothing, nothing[:, :1], NOISE)
-    assert torch.allclose(along(expected)[0], known.mean, atol=1e-5)
+    expected = known.expect_cells(nothing, nothing[:, :1], NOISE)
+    assert torch.allclose(project_colours(expected)[0], known.mean, atol=1e-5)
 
 
 @pytest.mark.parametrize("width", [0, 8])
@@ -96,7 +108,7 @@ def test_where_nothing_is_seen_the_mean_is_expected():
 def test_visible_pixels_come_out_as_they_are(size: tuple[int, int], log_odds: float, width: int):
     known = net(width)
     frames = torch.tensor([[1.0, 0.5, 0.5], [0.4, 0.7, 0.2]])
-    known.found = lambda visible, known: (frames, torch.tensor([log_odds, log_odds]))
+    known.find_frames = lambda visible, known: (frames, torch.tensor([log_odds, log_odds]))
     mask = torch.zeros(1, 1, *size)
     mask[..., : size[0] // 2, :] = 1
     image = torch.rand(1, 3, *size)
@@ -108,9 +120,9 @@ def test_visible_pixels_come_out_as_they_are(size: tuple[int, int], log_odds: fl
 def test_a_frame_shows_a_part_and_its_inverse_puts_it_back():
     photo = torch.rand(1, 1, 4, 4).repeat_interleave(16, 2).repeat_interleave(16, 3)
     frame = torch.tensor([[0.5, 0.25, 0.75]])  # the upper right quarter
-    shown = views(photo, frame, 32)
+    shown = sample_frames(photo, frame, 32)
     assert torch.allclose(shown, photo[..., :32, 32:], atol=1e-4)
-    back = views(shown, within(torch.tensor(WHOLE), frame[0])[None], 64)
+    back = sample_frames(shown, relative_frame(torch.tensor(WHOLE_FRAME), frame[0])[None], 64)
     assert torch.allclose(back[..., :32, 32:], photo[..., :32, 32:], atol=1e-4)
     assert (back[..., 33:, :] == 0).all()
 
@@ -118,7 +130,7 @@ def test_a_frame_shows_a_part_and_its_inverse_puts_it_back():
 def test_what_each_frame_says_is_shown_the_likeliest_first():
     known = net(8)
     frames = torch.tensor([[1.0, 0.5, 0.5], [0.5, 0.25, 0.75]])
-    known.found = lambda visible, known: (frames, torch.tensor([1.0, 5.0]))
+    known.find_frames = lambda visible, known: (frames, torch.tensor([1.0, 5.0]))
     mask = torch.zeros(1, 1, 40, 40)
     mask[..., 5:20, 7:30] = 1
     (first, caption), (second, _) = Architecture.explain(known, torch.rand(1, 3, 40, 40), mask)
@@ -128,15 +140,15 @@ def test_what_each_frame_says_is_shown_the_likeliest_first():
     assert (second > 0).mean() > 0.5
 
 
-def counted(rows: Tensor) -> Pictures:
-    pictures = Pictures(round(rows.shape[2] ** 0.5)).double()
-    Moments(pictures).add(rows, pictures)
+def counted(rows: Tensor) -> PictureStatistics:
+    pictures = PictureStatistics(round(rows.shape[2] ** 0.5)).double()
+    VectorSums(pictures).count_vectors(rows, pictures)
     return pictures
 
 
 def test_moments_of_fewer_cells_are_those_of_smaller_pictures():
     pictures = torch.rand(50, 3, 8, 8, dtype=torch.float64)
-    small = counted(pictures.flatten(2))().smaller(4)
+    small = counted(pictures.flatten(2))().shrink(4)
     fewer = counted(torch.nn.functional.avg_pool2d(pictures, 2).flatten(2))
     assert torch.allclose(small.mean, fewer.mean)
     assert torch.allclose(small.covariance, fewer.covariance)
@@ -149,12 +161,12 @@ def test_likelihoods_are_those_of_a_multivariate_t_of_what_is_seen():
     share[..., 3] = 0
     where = (share[0] > 0).flatten().numpy()
     expected = [0.0, 0.0]
-    for n, values in enumerate(along(seen).double().numpy()):
+    for n, values in enumerate(project_colours(seen).double().numpy()):
         for axis in range(3):
             c, mean = known.covariance[axis].double().numpy(), known.mean[axis].double().numpy()
             c = c[np.ix_(where, where)] + 0.01 * np.eye(where.sum())
             expected[n] += stats.multivariate_t.logpdf(
-                values[axis, where], mean[where], c, df=TAILS
+                values[axis, where], mean[where], c, df=DEGREES_OF_FREEDOM
             )
     # but for a constant, which two pictures seen alike share
     found = known.log_likelihood(seen, share, 0.01)
@@ -162,9 +174,9 @@ def test_likelihoods_are_those_of_a_multivariate_t_of_what_is_seen():
 
 
 def test_frames_say_as_much_as_they_are_believed():
-    assert believed(torch.tensor([0.0, 0.0])).tolist() == [0.5, 0.5]
-    assert believed(torch.tensor([50.0, 0.0])).tolist() == [1.0, 0.0]  # the rest is negligible
-    assert believed(torch.tensor([NONE - 1, NONE - 2])).tolist() == [0.0, 0.0]
+    assert frame_weights(torch.tensor([0.0, 0.0])).tolist() == [0.5, 0.5]
+    assert frame_weights(torch.tensor([50.0, 0.0])).tolist() == [1.0, 0.0]  # the rest is negligible
+    assert frame_weights(torch.tensor([LEAST_ODDS - 1, LEAST_ODDS - 2])).tolist() == [0.0, 0.0]
 
 
 @pytest.mark.parametrize("frame", [(0.5, 0.3, 0.6), (0.71, 0.6, 0.5)])
@@ -184,13 +196,16 @@ def test_what_was_taught_is_found_in_a_larger_picture(frame: tuple[float, float,
     torch.manual_seed(0)
     task.after(Batch(discs, torch.zeros(400, 1, 32, 32)), None, lambda rows: rows)
     photo = 0.5 + 0.1 * torch.sin(torch.arange(256) / 9).expand(1, 3, 256, 256)
-    back = within(torch.tensor(WHOLE), torch.tensor(frame))[None]
-    place, there = views(discs[:1], back, 256), views(torch.ones(1, 1, 32, 32), back, 256)
+    back = relative_frame(torch.tensor(WHOLE_FRAME), torch.tensor(frame))[None]
+    place, there = (
+        sample_frames(discs[:1], back, 256),
+        sample_frames(torch.ones(1, 1, 32, 32), back, 256),
+    )
     visible = torch.ones(1, 1, 256, 256)
     visible[..., 100:150, 90:140] = 0
-    assert task.net.found((photo - 0.5) * visible, visible)[1].max() < NONE
+    assert task.net.find_frames((photo - 0.5) * visible, visible)[1].max() < LEAST_ODDS
     photo = place + (1 - there) * photo
-    frames, log_odds = task.net.found((photo - 0.5) * visible, visible)
+    frames, log_odds = task.net.find_frames((photo - 0.5) * visible, visible)
     best = frames[log_odds.argmax()]
     assert best.tolist() == pytest.approx([side, y, x], abs=0.13)
     assert log_odds.max() > 0
@@ -214,10 +229,10 @@ def test_what_the_hole_hides_changes_nothing():
 
 
 def test_counting_over_steps_is_that_of_all_images_at_once():
-    rows, pictures = torch.rand(12, 3, CELLS), Pictures(SIDE)
-    moments = Moments(pictures)
+    rows, pictures = torch.rand(12, 3, CELLS), PictureStatistics(SIDE)
+    moments = VectorSums(pictures)
     for part in rows.split(4):
-        moments.add(part, pictures)
+        moments.count_vectors(part, pictures)
     rows = rows.double().numpy()
     assert pictures.mean.numpy() == pytest.approx(rows.mean(0), abs=1e-6)
     for axis in range(3):
@@ -237,7 +252,7 @@ def test_all_processes_count_what_each_has_seen():
 
     task.after(Batch(images, torch.zeros(12, 1, 8, 8)), None, gather)
     own, others = gathered
-    assert torch.allclose(own, along(squared(images - 0.5, SIDE)))
+    assert torch.allclose(own, project_colours(pool_to_square(images - 0.5, SIDE)))
     assert torch.allclose(task.net.taught.mean, own.mean(0) + 0.5, atol=1e-6)
     assert torch.allclose(task.net.elsewhere.mean, others.mean(0) + 0.5, atol=1e-6)
 
@@ -290,10 +305,12 @@ def test_both_stages_run_also_where_the_only_phase_is_lazy(tmp_path: Path):
 def test_what_is_placed_near_the_hole_is_as_if_placed_everywhere():
     small, photo = torch.rand(1, 2, 16, 16), torch.rand(1, 3, 60, 80)
     frame = torch.tensor([0.6, 0.55, 0.4])
-    everywhere = placed(small, frame, photo, EVERYWHERE)
+    everywhere = place_in_photo(small, frame, photo, EVERYWHERE)
     assert everywhere.shape == (1, 2, 60, 80)
     for near in ((..., slice(5, 30), slice(33, 70)), (..., slice(0, 60), slice(70, 99))):
-        assert torch.allclose(placed(small, frame, photo, near), everywhere[near], atol=1e-4)
+        assert torch.allclose(
+            place_in_photo(small, frame, photo, near), everywhere[near], atol=1e-4
+        )
 
 
 def test_a_large_hole_is_seen_at_once():

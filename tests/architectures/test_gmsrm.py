@@ -10,6 +10,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState
 from pydantic import ValidationError
+from tensors import count_parameters
 from torch import Tensor, nn
 from toy import photos
 
@@ -18,11 +19,11 @@ from inpaint_cli.api.architectures import Batch
 from inpaint_cli.api.stages import Stage
 from inpaint_cli.errors import TrainingError
 from inpaint_cli.evaluation import protocols
-from inpaint_cli.filling.fill import fill_tensors
 from inpaint_cli.layers.discriminators import edgeconnect_critic
 from inpaint_cli.losses.adversarial import logistic_critic, logistic_generator
 from inpaint_cli.losses.divergence import kl_divergence
 from inpaint_cli.models import weights
+from inpaint_cli.models.network import fill_tensors
 from inpaint_cli.recipe.read import read_recipe
 from inpaint_cli.recipe.schema import Ema
 from inpaint_cli.runtime.seed import seed_torch
@@ -32,13 +33,10 @@ from inpaint_cli.training.ema import AveragedNetwork
 from inpaint_cli.training.loop import Step, train_stages
 from inpaint_plugins.gmsrm import GMSRM
 from inpaint_plugins.gmsrm.critic import ResidualCritic
-from inpaint_plugins.gmsrm.memory import StyledConv, modulated
-from inpaint_plugins.gmsrm.model import Generated, GMSRMNet, GMSRMSettings, Out, Query
-from inpaint_plugins.gmsrm.task import GMSRMTask, GMSRMTaskSettings, signed
-
-
-def count(module: nn.Module) -> int:
-    return sum(p.numel() for p in module.parameters())
+from inpaint_plugins.gmsrm.memory import StyledConv, modulate_conv
+from inpaint_plugins.gmsrm.model import GMSRMNet, GMSRMOutput, MemoryImage, MemoryQuery
+from inpaint_plugins.gmsrm.settings import GMSRMSettings, GMSRMTaskSettings
+from inpaint_plugins.gmsrm.task import GMSRMTask, to_signed
 
 
 def net(strength: float = 0.1, **settings) -> GMSRMNet:
@@ -100,16 +98,16 @@ def test_1_sizes_of_the_networks(settings, total, learning):
     with torch.device("meta"):
         made = GMSRMNet(GMSRMSettings(**settings))
         tasks = GMSRMTask(made, GMSRMTaskSettings(vgg="none"))
-    assert count(made) == total
+    assert count_parameters(made) == total
     _, phase = tasks.phases("fill")
-    assert sum(count(tasks.get_submodule(name)) for name in phase.trains) == learning
+    assert sum(count_parameters(tasks.get_submodule(name)) for name in phase.trains) == learning
 
 
 def test_1_sizes_of_the_parts_and_of_the_critics():
     with torch.device("meta"):
         made = GMSRMNet(GMSRMSettings())
         critic = ResidualCritic((64, 128, 256, 512, 512, 512, 512))
-    parts = {name: count(part) for name, part in made.named_children()}
+    parts = {name: count_parameters(part) for name, part in made.named_children()}
     assert parts == {
         "encoder": 14_240_316,
         "codes": 9_703_808,
@@ -118,9 +116,9 @@ def test_1_sizes_of_the_parts_and_of_the_critics():
         "decoder": 24_930_912,
         "head": 73_987,
     }
-    assert sum(count(level.to_rgb) for level in made.memory.levels) == 1_287_957
-    assert count(critic) == 24_001_089
-    assert [count(edgeconnect_critic(n)) for n in (3, 4)] == [2_763_776, 2_764_800]
+    assert sum(count_parameters(level.to_rgb) for level in made.memory.levels) == 1_287_957
+    assert count_parameters(critic) == 24_001_089
+    assert [count_parameters(edgeconnect_critic(n)) for n in (3, 4)] == [2_763_776, 2_764_800]
 
 
 def test_1_shapes_of_all_levels(monkeypatch):
@@ -133,9 +131,9 @@ def test_1_shapes_of_all_levels(monkeypatch):
         for block in made.decoder:
             block.register_forward_hook(lambda m, x, y: seen["G"].append(y.shape[1:]))
         image, mask = torch.empty(1, 3, 256, 256), torch.empty(1, 1, 256, 256)
-        monkeypatch.setattr(made, "noises", lambda like, moments, count: [None] * count)
+        monkeypatch.setattr(made, "draw_noises", lambda like, moments, count: [None] * count)
         out = made(image, mask)
-        E = made.encoded(image, mask)
+        E = made.encode_image(image, mask)
     sides = [2 ** (i + 1) for i in range(1, 8)]
     widths = {
         "E": [512, 512, 512, 256, 128, 64, 4],
@@ -170,18 +168,20 @@ def test_2_demodulated_filters_keep_the_deviation(form):
     x = torch.randn(4, 64, 64, 64, generator=g)
     weight = torch.randn(64, 64, 3, 3, generator=g)
     style = 3 * torch.randn(4, 64, generator=g)
-    y = modulated(x, weight, style, form=form)
+    y = modulate_conv(x, weight, style, form=form)
     spread = y[..., 1:-1, 1:-1].std((2, 3))
     assert 0.93 < spread.min() < spread.max() < 1.07
     assert spread.mean() == pytest.approx(1, abs=0.01)
-    torch.testing.assert_close(modulated(x, weight, 10 * style, form=form), y, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        modulate_conv(x, weight, 10 * style, form=form), y, atol=1e-4, rtol=1e-4
+    )
 
 
 def test_2_filters_have_norm_one():
     g = torch.Generator().manual_seed(0)
     weight, style = torch.randn(5, 7, 3, 3, generator=g), torch.randn(1, 7, generator=g)
     taps = torch.eye(63).view(63, 7, 3, 3).flip(2, 3)  # each picks one number of a filter
-    picked = modulated(taps, weight, style.expand(63, -1), form="scaled")[..., 1, 1]
+    picked = modulate_conv(taps, weight, style.expand(63, -1), form="scaled")[..., 1, 1]
     assert picked.square().sum(0) == pytest.approx([1] * 5, abs=1e-5)
 
 
@@ -194,7 +194,7 @@ def test_2_both_forms_are_the_same(shape, kernel, demodulate):
     weight = torch.randn(outputs, inputs, kernel, kernel, generator=g)
     style = torch.randn(n, inputs, generator=g)
     one, other, best = (
-        modulated(x, weight, style, demodulate=demodulate, form=form)
+        modulate_conv(x, weight, style, demodulate=demodulate, form=form)
         for form in ("grouped", "scaled", None)
     )
     torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
@@ -340,7 +340,7 @@ def test_14_any_size_and_any_order():
 def test_7_divergence():
     tasks, example = task(), batch()
     out = tasks.predict(example)
-    assert isinstance(out, Out)
+    assert isinstance(out, GMSRMOutput)
     assert tasks.losses(example, out)["kl"] == 0
     for mean, variance, value in ((0.5, 0.25, 0.443147), (1, 1, 0.5), (0, 4, 0.806853)):
         got = kl_divergence(torch.tensor(float(mean)), torch.tensor(math.log(variance)))
@@ -368,7 +368,7 @@ def test_9_reconstruction(by_area, value):
     mask[..., 1:3, 1:3] = 1
     truth = torch.full((1, 3, 4, 4), 0.5)
     image = (truth + (0.5 * mask + 0.1 * (1 - mask)) / 2).requires_grad_()  # -1..1 inside
-    loss = tasks.losses(Batch(truth, mask), Out(image, [], []))["l1"]
+    loss = tasks.losses(Batch(truth, mask), GMSRMOutput(image, [], []))["l1"]
     assert loss.item() == pytest.approx(value, abs=1e-6)
     if not by_area:
         loss.backward()
@@ -383,8 +383,8 @@ def test_9_the_hinge_stands_for_the_printed_loss(monkeypatch):
     def critic(image, _=None):
         return real if torch.equal(image, example.image) else fake.requires_grad_()
 
-    monkeypatch.setattr(tasks, "scores", critic)
-    out = Out(example.image / 2, [], [])
+    monkeypatch.setattr(tasks, "score_images", critic)
+    out = GMSRMOutput(example.image / 2, [], [])
     told = tasks.critic_losses(example, out)["hinge"]
     assert told.item() == pytest.approx(1.666667, abs=1e-6)
     assert tasks.losses(example, out)["adversarial"].item() == pytest.approx(0.01 * 0.5)
@@ -394,7 +394,7 @@ def test_9_the_hinge_stands_for_the_printed_loss(monkeypatch):
     ((1 - fake).mean() + fake.mean()).backward()  # eq. 13 as printed
     assert not fake.grad.any()
     linear = task(gan="linear")
-    monkeypatch.setattr(linear, "scores", critic)
+    monkeypatch.setattr(linear, "score_images", critic)
     assert linear.critic_losses(example, out)["linear"].item() == pytest.approx(-0.5 - 0.5)
 
 
@@ -528,11 +528,11 @@ def test_16_lazy_phases_slow_their_optimiser_down():
 def test_16_what_the_memory_makes():
     made, example = net(), batch(64)
     for sees in ("visible", "image"):
-        out = made(*task(made, memory_sees=sees).shown(example), Query())
-        assert isinstance(out, Generated)
+        out = made(*task(made, memory_sees=sees).memory_input(example), MemoryQuery())
+        assert isinstance(out, MemoryImage)
         assert out.image.shape == (2, 3, 64, 64)
         assert out.codes.shape == (2, 5, 64)
-    blind = made(example.visible, example.mask, Query(keep=torch.zeros(2, 1, 1, 1)))
+    blind = made(example.visible, example.mask, MemoryQuery(keep=torch.zeros(2, 1, 1, 1)))
     assert not torch.equal(blind.image, out.image)
 
 
@@ -546,14 +546,14 @@ def test_path_length_is_the_norm_of_the_jacobian():
     tasks.path_losses(example, None)
     torch.manual_seed(5)
     with torch.no_grad():
-        codes = made(example.visible, example.mask, Query()).codes
+        codes = made(example.visible, example.mask, MemoryQuery()).codes
         y = torch.randn(1, 3, 16, 16, dtype=torch.double) / 16
-        E = [e.expand(64, -1, -1, -1) for e in made.encoded(example.visible, example.mask)]
+        E = [e.expand(64, -1, -1, -1) for e in made.encode_image(example.visible, example.mask)]
 
         def pictured(codes: Tensor) -> Tensor:
             recalled = image = None
             for n, feature in enumerate(E):
-                recalled = made.recalled(n, recalled, feature, codes[:, n])
+                recalled = made.recall_level(n, recalled, feature, codes[:, n])
                 image = made.memory.level(n).to_rgb(recalled, codes[:, n], image)
             return (image * y).sum((1, 2, 3))
 
@@ -655,4 +655,4 @@ def test_what_explains_it():
 
 
 def test_pixels_are_signed():
-    assert signed(torch.tensor([0, 0.5, 1])).tolist() == [-1, 0, 1]
+    assert to_signed(torch.tensor([0, 0.5, 1])).tolist() == [-1, 0, 1]

@@ -10,21 +10,25 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from tensors import count_parameters
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from inpaint_cli import images
 from inpaint_cli.api.architectures import Batch
-from inpaint_cli.filling.fill import fill_photo, fill_tensors
-from inpaint_cli.filling.options import FillOptions
+from inpaint_cli.filling.fill import fill_photo
+from inpaint_cli.filling.hole import PhotoHole
 from inpaint_cli.models import weights
+from inpaint_cli.models.choose import LoadedModel
+from inpaint_cli.models.network import fill_tensors, make_filler
 from inpaint_cli.recipe import read as recipe
 from inpaint_plugins.in2 import IN2
 from inpaint_plugins.in2 import attention as attention_module
-from inpaint_plugins.in2.attention import natten, neighbourhood
-from inpaint_plugins.in2.decoder import INRB, Sampling, sampling
-from inpaint_plugins.in2.model import DPB, NHAB, ChannelAttention, Halving, IN2Net, IN2Settings
-from inpaint_plugins.in2.task import EPOCH, IN2Task, IN2TaskSettings
+from inpaint_plugins.in2.attention import attend_neighbourhood, load_natten
+from inpaint_plugins.in2.decoder import INRB, AxisSampling, sample_axis
+from inpaint_plugins.in2.model import DPB, NHAB, ChannelAttention, Halving, IN2Net
+from inpaint_plugins.in2.settings import IN2Settings, IN2TaskSettings
+from inpaint_plugins.in2.task import EPOCH, IN2Task
 
 SMALL = IN2Settings(width=8, depth=1, heads=2)
 MAPS = ((16, 16), (13, 19), (7, 7), (9, 30), (5, 12), (25, 33), (1, 3))
@@ -53,26 +57,22 @@ def pair(*size: int, count: int = 1) -> tuple[Tensor, Tensor]:
     return image, (torch.rand(count, 1, *size, generator=generator) > 0.6).float()
 
 
-def count(module: nn.Module) -> int:
-    return sum(p.numel() for p in module.parameters())
-
-
 # item 1: parameters
 
 
 def test_the_network_has_the_papers_size():
     with torch.device("meta"):
         net = IN2Net(IN2Settings())
-    assert count(net) == 15_491_483
-    assert abs(count(net) / 15.5e6 - 1) < 0.03
-    assert [count(block) for block in net.encoder] == [84_296, 448_136, 1_785_096]
-    assert [count(group) for group in net.body] == [6_132_800] * 2
+    assert count_parameters(net) == 15_491_483
+    assert abs(count_parameters(net) / 15.5e6 - 1) < 0.03
+    assert [count_parameters(block) for block in net.encoder] == [84_296, 448_136, 1_785_096]
+    assert [count_parameters(group) for group in net.body] == [6_132_800] * 2
     block = net.body[0].get_submodule("blocks.0")
-    parts = {name: count(part) for name, part in block.named_children()}
+    parts = {name: count_parameters(part) for name, part in block.named_children()}
     norms = parts.pop("before") + parts.pop("norm")
     assert (norms, parts) == (1024, {"attention": 264_520, "weigh": 594_568, "mlp": 525_568})
-    assert [count(layer) for layer in net.decoder.layers] == [689_792, 172_864, 45_504]
-    assert count(net.decoder.head) == 195
+    assert [count_parameters(layer) for layer in net.decoder.layers] == [689_792, 172_864, 45_504]
+    assert count_parameters(net.decoder.head) == 195
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_the_network_has_the_papers_size():
 )
 def test_variants_have_about_its_size(changes, parameters):
     with torch.device("meta"):
-        assert count(IN2Net(IN2Settings(**changes))) == parameters
+        assert count_parameters(IN2Net(IN2Settings(**changes))) == parameters
 
 
 # item 2: sizes
@@ -107,7 +107,7 @@ def test_any_size_comes_back_in_every_variant(size, changes):
 
 
 def test_what_is_too_small_is_refused(net):
-    with pytest.raises(ValueError, match="8 x 20 pixels; IN2 takes 9"):
+    with pytest.raises(ValueError, match="IN2 needs sides of at least 9 pixels, not 8 x 20"):
         net(*pair(8, 20))
 
 
@@ -130,9 +130,9 @@ def test_levels_have_the_specified_sizes(size, levels):
 @pytest.mark.parametrize("size", [(1, 2), (2, 31), (15, 16), (37, 53)])
 def test_photos_of_any_size_come_back_in_it(net, size):
     photo, hole = photographed(*size)
-    done = fill_photo(model_of(net), photo, hole, options=FillOptions(device="cpu"))
+    done = fill_photo(model_of(net, "full"), photo, hole)
     assert done.photo.size == size
-    assert np.array_equal(done.photo.pixels[~hole], photo.pixels[~hole])
+    assert np.array_equal(done.photo.pixels[~hole.area], photo.pixels[~hole.area])
 
 
 def test_a_photo_of_one_pixel_comes_back(net):
@@ -147,28 +147,27 @@ def test_a_fill_that_is_no_number_in_bf16_is_made_again_in_full(net):
         return out * torch.nan if torch.is_autocast_enabled("cpu") else out
 
     photo, hole = photographed(33, 40)
-    whole = fill_photo(
-        model_of(net), photo, hole, options=FillOptions(device="cpu", precision="full")
-    )
+    whole = fill_photo(model_of(net, "full"), photo, hole)
     net.body.register_forward_hook(broken)
-    told: list[str] = []
-    options = FillOptions(device="cpu", precision="bf16")
+    notes: list[str] = []
+    model = model_of(net, "bf16")
     for n in (1, 2):
-        done = fill_photo(model_of(net), photo, hole, options=options, report=told.append)
-        assert told == ["bf16 gave values that are no numbers: now in full precision"] * n
-        assert done.precision == "full"
+        done = fill_photo(model, photo, hole, notify=notes.append)
+        assert notes == ["bf16 gave values that are not finite; using full precision"] * n
+        assert done.model.precision == "full"
         assert np.array_equal(done.photo.pixels, whole.photo.pixels)
 
 
-def model_of(net: nn.Module) -> weights.Model:
-    return weights.Model("in2", net, IN2.sizes(SMALL), precisions=("full", "bf16"))
+def model_of(net: nn.Module, precision: str) -> LoadedModel:
+    stored = weights.StoredNetwork("in2", net, IN2.sizes(SMALL), precisions=("full", "bf16"))
+    return LoadedModel("in2", make_filler(stored, device="cpu", precision=precision))
 
 
-def photographed(*size: int) -> tuple[images.Photo, np.ndarray]:
+def photographed(*size: int) -> tuple[images.Photo, PhotoHole]:
     pixels = np.random.default_rng(0).integers(0, 255, (*size, 3), np.uint8)
     hole = np.zeros(size, np.bool_)
     hole[size[0] // 3 :, : size[1] // 2] = True
-    return images.Photo("face.png", "PNG", "RGB", pixels), hole
+    return images.Photo("face.png", "PNG", "RGB", pixels), PhotoHole(hole, hole)
 
 
 # item 3 to 5: neighbourhood attention
@@ -212,23 +211,25 @@ def test_attention_is_its_definition(size, biased):
     q, k, v, table = qkv(*size)
     bias = table if biased else None
     expected = brute(*(x.double() for x in (q, k, v)), table.double() if biased else None)
-    torch.testing.assert_close(neighbourhood(q, k, v, bias).double(), expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        attend_neighbourhood(q, k, v, bias).double(), expected, atol=1e-6, rtol=0
+    )
 
 
 @pytest.mark.parametrize("tile", [3, 4, 16])
 @torch.inference_mode()
 def test_attention_is_the_same_in_any_tiles(tile, monkeypatch):
-    monkeypatch.setattr(attention_module, "CHUNK", 2)
+    monkeypatch.setattr(attention_module, "TILES_AT_ONCE", 2)
     q, k, v, table = qkv(13, 19)
     expected = brute(q, k, v, table, 7)
-    torch.testing.assert_close(neighbourhood(q, k, v, table, tile=tile), expected)
+    torch.testing.assert_close(attend_neighbourhood(q, k, v, table, tile=tile), expected)
 
 
 @pytest.mark.parametrize("size", [(9, 12), (5, 12)])
 def test_attention_has_its_definitions_gradient(size):
     inputs = [x.requires_grad_() for x in qkv(*size, dtype=torch.float64)]
     gradients = []
-    for attend in (neighbourhood, brute):
+    for attend in (attend_neighbourhood, brute):
         out = attend(*inputs)
         weight = torch.linspace(-1, 1, out.numel(), dtype=out.dtype).view_as(out)
         gradients.append(torch.autograd.grad((out * weight).sum(), inputs))
@@ -238,12 +239,12 @@ def test_attention_has_its_definitions_gradient(size):
 
 @torch.inference_mode()
 def test_what_a_forward_without_gradients_leaves_behind_serves_training():
-    attention_module.tiled.cache_clear()
+    attention_module.plan_tiles.cache_clear()
     q, k, v, table = qkv(9, 9)
-    neighbourhood(q, k, v, table)
+    attend_neighbourhood(q, k, v, table)
     with torch.inference_mode(False):
         q, k, v, table = (x.requires_grad_() for x in qkv(9, 9))
-        neighbourhood(q, k, v, table).sum().backward()
+        attend_neighbourhood(q, k, v, table).sum().backward()
     assert v.grad is not None
 
 
@@ -251,14 +252,14 @@ def test_attention_over_one_window_is_plain_attention():
     q, k, v, _ = qkv(7, 7)
     flat = [x.flatten(1, 2).transpose(1, 2) for x in (q, k, v)]
     plain = F.scaled_dot_product_attention(*flat).transpose(1, 2).view_as(q)
-    torch.testing.assert_close(neighbourhood(q, k, v, None), plain)
+    torch.testing.assert_close(attend_neighbourhood(q, k, v, None), plain)
 
 
 def test_a_corner_sees_the_first_seven_rows_and_columns():
     q, k, _, _ = qkv(12, 20)
     v = torch.eye(240).view(1, 12, 20, 1, 240).expand(2, -1, -1, 2, -1)
     pad = partial(F.pad, pad=(0, 232))
-    seen = neighbourhood(pad(q), pad(k), v, None)[0, 0, 0, 0].view(12, 20) > 0
+    seen = attend_neighbourhood(pad(q), pad(k), v, None)[0, 0, 0, 0].view(12, 20) > 0
     expected = torch.zeros(12, 20, dtype=torch.bool)
     expected[:7, :7] = True
     assert torch.equal(seen, expected)
@@ -267,9 +268,9 @@ def test_a_corner_sees_the_first_seven_rows_and_columns():
 def test_attention_moves_with_the_picture_inside_and_keeps_constants():
     q, k, v, table = qkv(24, 27)
     moved = [x.roll((4, 5), (1, 2)) for x in (q, k, v)]
-    out, later = neighbourhood(q, k, v, table), neighbourhood(*moved, table)
+    out, later = attend_neighbourhood(q, k, v, table), attend_neighbourhood(*moved, table)
     torch.testing.assert_close(later[:, 7:-3, 8:-3], out[:, 3:-7, 3:-8], atol=1e-5, rtol=0)
-    same = neighbourhood(q, k, torch.full_like(v, 0.7), table)
+    same = attend_neighbourhood(q, k, torch.full_like(v, 0.7), table)
     torch.testing.assert_close(same, torch.full_like(same, 0.7))
 
 
@@ -282,9 +283,9 @@ def test_natten_is_used_where_it_agrees(monkeypatch):
         return brute(q, k, v, None)
 
     def found(**package: object):
-        natten.cache_clear()
+        load_natten.cache_clear()
         monkeypatch.setitem(sys.modules, "natten", SimpleNamespace(**package))
-        return natten(7)
+        return load_natten(7)
 
     monkeypatch.setattr(attention_module.torch, "device", lambda _: "cpu")
     assert found(HAS_LIBNATTEN=True, na2d=na2d) is na2d
@@ -292,9 +293,9 @@ def test_natten_is_used_where_it_agrees(monkeypatch):
     assert found(HAS_LIBNATTEN=False, na2d=na2d) is None
     assert found(HAS_LIBNATTEN=True, na2d=lambda q, k, v, kernel_size: v) is None
     monkeypatch.setitem(sys.modules, "natten", None)
-    natten.cache_clear()
-    assert natten(7) is None
-    natten.cache_clear()
+    load_natten.cache_clear()
+    assert load_natten(7) is None
+    load_natten.cache_clear()
 
 
 # item 6 to 10: where things lie
@@ -302,7 +303,7 @@ def test_natten_is_used_where_it_agrees(monkeypatch):
 
 @pytest.mark.parametrize(("n", "samples"), [(64, 128), (86, 171), (73, 145), (7, 7), (5, 23)])
 def test_weights_of_an_ensemble_are_shares(n, samples):
-    axis = sampling(n, samples, n / samples, torch.device("cpu"))
+    axis = sample_axis(n, samples, n / samples, torch.device("cpu"))
     assert min(w.min() for w in axis.weight) >= 0
     torch.testing.assert_close(sum(axis.weight), torch.ones(samples), atol=1e-6, rtol=0)
 
@@ -312,24 +313,28 @@ def test_weights_of_an_ensemble_are_shares(n, samples):
 def test_the_bilinear_form_is_bilinear_interpolation(n, samples):
     a = torch.rand(1, n, n + 3, 4)
     y, x = plain_axis(n, samples), plain_axis(n + 3, samples)
-    found = INRB(4, 4, 4, form="bilinear").ensemble(a, y, x).permute(0, 3, 1, 2)
+    found = INRB(4, 4, 4, form="bilinear").interpolate_features(a, y, x).permute(0, 3, 1, 2)
     expected = F.interpolate(
         a.permute(0, 3, 1, 2), (samples, samples), mode="bilinear", align_corners=False
     )
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
-def plain_axis(n: int, samples: int) -> Sampling:
-    return sampling(n, samples, n / samples, torch.device("cpu"))
+def plain_axis(n: int, samples: int) -> AxisSampling:
+    return sample_axis(n, samples, n / samples, torch.device("cpu"))
 
 
 @pytest.mark.parametrize(("step", "samples"), [(0.5, 145), (0.125, 577)])
 def test_samples_lie_where_the_pixels_do(step, samples):
     """A feature that says where it is says where the pixel is."""
     n = int(-(-samples * step // 1))
-    axis = sampling(n, samples, step, torch.device("cpu"))
+    axis = sample_axis(n, samples, step, torch.device("cpu"))
     centres = ((torch.arange(n) + 0.5) / step).view(1, n, 1, 1)
-    told = INRB(1, 1, 1, form="bilinear").ensemble(centres, axis, plain_axis(1, 1)).flatten()
+    told = (
+        INRB(1, 1, 1, form="bilinear")
+        .interpolate_features(centres, axis, plain_axis(1, 1))
+        .flatten()
+    )
     pixels = (torch.arange(samples) + 0.5).clamp(0.5 / step, (n - 0.5) / step)
     torch.testing.assert_close(told, pixels)
 
@@ -470,7 +475,7 @@ def test_a_block_of_the_encoder_halves_first_and_weighs_last():
     assert order == ["down", "fourier", "weigh"]
 
 
-# item 11 (its other half is in tests/test_layers.py) and 14 to 17
+# item 11 (its other half is in tests/layers/test_fourier.py) and 14 to 17
 
 
 @torch.inference_mode()
@@ -578,7 +583,8 @@ def test_the_papers_recipe_is_on_the_shelf():
 WEIGHED = """
 from pathlib import Path
 import torch
-from inpaint_plugins.in2.model import IN2Net, IN2Settings
+from inpaint_plugins.in2.model import IN2Net
+from inpaint_plugins.in2.settings import IN2Settings
 def held(line):  # getrusage would tell the peak of the tests, which started this process
     return int(Path("/proc/self/status").read_text().partition(line)[2].split()[0]) * 1024e-9
 net = IN2Net(IN2Settings()).eval()

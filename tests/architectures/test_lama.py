@@ -15,8 +15,9 @@ from inpaint_cli.cli import main
 from inpaint_cli.errors import WeightsError
 from inpaint_cli.models import convert, weights
 from inpaint_plugins.lama import LaMa
-from inpaint_plugins.lama.model import FourierNet, LaMaSettings
-from inpaint_plugins.lama.task import LaMaTask, LaMaTaskSettings
+from inpaint_plugins.lama.model import FourierNet
+from inpaint_plugins.lama.settings import LaMaSettings, LaMaTaskSettings
+from inpaint_plugins.lama.task import LaMaTask
 
 
 def randomised(net: nn.Module) -> nn.Module:

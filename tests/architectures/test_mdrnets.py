@@ -1,6 +1,6 @@
 """MDRNets against their specification; `11.n` names the item of its checklist.
 
-What is tested of partial convolutions (11.1 to 11.4) stands in test_layers and test_pconv.
+What is tested of partial convolutions (11.1 to 11.4) is in tests/layers/test_partial.py and test_pconv.py.
 """
 
 import copy
@@ -19,6 +19,8 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState
 from PIL import Image
 from places import SHARED, SUPPORT
+from small import SMALL
+from tensors import count_parameters
 from torch import Tensor, nn
 
 from inpaint_cli import registry
@@ -28,43 +30,44 @@ from inpaint_cli.datasets.collection import Collection
 from inpaint_cli.errors import DataError, InpaintError, TrainingError, WeightsError
 from inpaint_cli.evaluation import protocols
 from inpaint_cli.evaluation import samples as cases
-from inpaint_cli.filling.fill import fill_tensors
 from inpaint_cli.layers.discriminators import edgeconnect_critic
 from inpaint_cli.layers.partial_unet import PartialUNet
 from inpaint_cli.models import weights
+from inpaint_cli.models.choose import load_model
+from inpaint_cli.models.network import fill_tensors
 from inpaint_cli.recipe import read as recipe
 from inpaint_cli.training import run
 from inpaint_cli.training.loop import start_stage, train_stages
 from inpaint_plugins.mdrnets import MDRNets
-from inpaint_plugins.mdrnets.memory import Memory, pool, spread
+from inpaint_plugins.mdrnets.memory import RegionMemory, pool_regions, spread_to_cells
 from inpaint_plugins.mdrnets.model import (
-    MOST,
+    MOST_PATCHES,
     Correlation,
     MDRNet,
-    MDRNetSettings,
-    at_grid,
-    grid_hole,
-    mirrored,
+    mirror_to_multiple,
+    shrink_hole,
+    shrink_regions,
 )
-from inpaint_plugins.mdrnets.recon import Reconstruction, inco2
+from inpaint_plugins.mdrnets.recon import Reconstruction, inco2_loss
 from inpaint_plugins.mdrnets.regions import (
-    ORDERS,
-    REGIONS,
-    Auxiliary,
+    CLASS_ORDERS,
+    REGION_COUNT,
+    AuxiliaryHeads,
     BiSeNet,
-    Template,
-    lookup,
-    names,
-    ohem,
+    FaceTemplate,
+    ohem_loss,
+    region_lookup,
+    region_names,
 )
-from inpaint_plugins.mdrnets.task import MDRNetsTask, MDRNetsTaskSettings, crops, entropy, sampled
+from inpaint_plugins.mdrnets.settings import MDRNetSettings, MDRNetsTaskSettings
+from inpaint_plugins.mdrnets.task import MDRNetsTask, draw_crops, mean_entropy, sample_grid
 
 HOUSE = protocols.read_protocol("house").protocol
 BISENET = {"parser": "bisenet", "parser_width": 4, "parser_size": 64}
 
 
 def settings(**changes) -> MDRNetSettings:
-    return MDRNetSettings.model_validate({**MDRNets.tiny["model"], **changes})
+    return MDRNetSettings.model_validate({**SMALL["mdrnets"]["model"], **changes})
 
 
 def built(**changes) -> MDRNet:
@@ -75,7 +78,7 @@ def built(**changes) -> MDRNet:
 def made(rules: dict | None = None, *, ready: bool = True, **changes) -> MDRNetsTask:
     """A task that takes its first networks for trained, unless it is not `ready`."""
     torch.manual_seed(0)
-    given = MDRNetsTaskSettings.model_validate({**MDRNets.tiny["task"], **(rules or {})})
+    given = MDRNetsTaskSettings.model_validate({**SMALL["mdrnets"]["task"], **(rules or {})})
     task = MDRNetsTask(MDRNet(settings(**changes)), given)
     task.ready = ready
     return task
@@ -87,10 +90,6 @@ def example(side: int = 32, n: int = 2, seed: int = 1) -> Batch:
     mask = torch.zeros(n, 1, side, side)
     mask[..., side // 4 : side // 2 + 3, side // 4 : -side // 4] = 1
     return Batch(image, mask, image.argmax(1))
-
-
-def count(module: nn.Module) -> int:
-    return sum(p.numel() for p in module.parameters())
 
 
 def accelerator(parts: int = 1) -> Accelerator:
@@ -124,23 +123,33 @@ def test_parameters_are_those_of_the_tables():
         net = MDRNet(MDRNetSettings())
         nineteen = BiSeNet(19, "A")
         recon, critic = Reconstruction(), edgeconnect_critic()
-        heads = [Auxiliary(n, 64) for n in (14, 19)]
-    assert count(net) == 59_315_159
-    assert count(net.coarse) == 25_779_860
-    assert count(net.style) == 978_496
-    assert count(net.correlation) == 32_896
-    assert count(net.refinement) == 19_374_915
-    assert sum(count(net.get_submodule(part)) for part in net.refines()) == 20_386_307
-    assert count(heads[0]) == 149_504
-    assert count(net.parser) + count(heads[0]) == 13_298_496
-    assert count(nineteen) + count(heads[1]) == 13_300_416
-    assert (count(recon), count(recon.encoder)) == (6_050_819, 3_025_536)
-    assert count(critic) == 2_763_776
+        heads = [AuxiliaryHeads(n, 64) for n in (14, 19)]
+    assert count_parameters(net) == 59_315_159
+    assert count_parameters(net.coarse) == 25_779_860
+    assert count_parameters(net.style) == 978_496
+    assert count_parameters(net.correlation) == 32_896
+    assert count_parameters(net.refinement) == 19_374_915
+    assert (
+        sum(count_parameters(net.get_submodule(part)) for part in net.parts_to_refine())
+        == 20_386_307
+    )
+    assert count_parameters(heads[0]) == 149_504
+    assert count_parameters(net.parser) + count_parameters(heads[0]) == 13_298_496
+    assert count_parameters(nineteen) + count_parameters(heads[1]) == 13_300_416
+    assert (count_parameters(recon), count_parameters(recon.encoder)) == (6_050_819, 3_025_536)
+    assert count_parameters(critic) == 2_763_776
     assert net.memory.entries.numel() == 35_840
     table = [12_928, 147_712, 295_168, 590_336, *[2_360_320] * 4]
-    assert [count(layer) for layer in net.refinement.encoder] == table
-    assert [count(block) for block in net.refinement.blocks] == [2_950_912, 2_950_912, 2_836_352]
-    assert (count(net.refinement.last), count(net.refinement.image)) == (147_584, 1_731)
+    assert [count_parameters(layer) for layer in net.refinement.encoder] == table
+    assert [count_parameters(block) for block in net.refinement.blocks] == [
+        2_950_912,
+        2_950_912,
+        2_836_352,
+    ]
+    assert (count_parameters(net.refinement.last), count_parameters(net.refinement.image)) == (
+        147_584,
+        1_731,
+    )
 
 
 # ---------------------------------------------------------------- regions (11.6)
@@ -148,7 +157,7 @@ def test_parameters_are_those_of_the_tables():
 
 def loops(features: Tensor, regions: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     n, channels, height, width = features.shape
-    sums, cells = torch.zeros(n, REGIONS, channels), torch.zeros(n, REGIONS)
+    sums, cells = torch.zeros(n, REGION_COUNT, channels), torch.zeros(n, REGION_COUNT)
     for b in range(n):
         for y in range(height):
             for x in range(width):
@@ -163,7 +172,7 @@ def test_pooling_is_a_mean_by_region():
     features = torch.randn(2, 5, 6, 7, requires_grad=True)
     regions = torch.randint(0, 5, (2, 6, 7))
     weight = (torch.rand(2, 1, 6, 7) > 0.4).float()
-    means, cells = pool(features, regions, weight, REGIONS)
+    means, cells = pool_regions(features, regions, weight, REGION_COUNT)
     expected, number = loops(features.detach(), regions, weight)
     assert torch.allclose(means, expected, atol=1e-6)
     assert torch.equal(cells, number)
@@ -177,13 +186,13 @@ def test_pooling_is_a_mean_by_region():
 @pytest.mark.parametrize("merge", ["A", "B"])
 def test_19_classes_become_14_regions_by_name(merge):
     for order in ("bisenet", "celebamask-hq"):
-        assert set(lookup(order, merge).tolist()) == set(range(14))
-        for number, name in enumerate(ORDERS[order]):
-            region = names(merge)[lookup(order, merge)[number]]
+        assert set(region_lookup(order, merge).tolist()) == set(range(14))
+        for number, name in enumerate(CLASS_ORDERS[order]):
+            region = region_names(merge)[region_lookup(order, merge)[number]]
             word = name.removeprefix("left ").removeprefix("right ")
             joined = {"upper lip", "lower lip"} if merge == "A" else {"earring", "necklace"}
             assert (region == word) != (word in joined)
-    assert [names(merge)[n] for n in lookup("fasseg", merge)] == [
+    assert [region_names(merge)[n] for n in region_lookup("fasseg", merge)] == [
         *("background", "skin", "hair", "eye", "nose", "mouth")
     ]
 
@@ -194,21 +203,23 @@ def test_19_logits_are_merged_by_probability():
     image = torch.rand(1, 3, 8, 8)
     with torch.no_grad():
         each = parser(image)[0].softmax(1)
-        merged = torch.zeros(1, 14, *each.shape[-2:]).index_add(1, lookup("bisenet", "A"), each)
+        merged = torch.zeros(1, 14, *each.shape[-2:]).index_add(
+            1, region_lookup("bisenet", "A"), each
+        )
         full = nn.functional.interpolate(merged.log(), (8, 8), mode="bilinear", align_corners=True)
-        ours = parser.scores(image)
+        ours = parser.region_logits(image)
     difference = ours - full  # up to what softmax takes off every region alike
     assert (difference - difference.mean(1, keepdim=True)).abs().max() < 1e-3
 
 
 def test_the_template_is_a_face():
-    regions = Template("A").regions(torch.zeros(2, 3, 64, 64))
+    regions = FaceTemplate("A").parse_regions(torch.zeros(2, 3, 64, 64))
     assert torch.equal(regions[0], regions[1])
     at = {"nose": (38, 32), "eye": (30, 24), "mouth": (48, 32), "hair": (4, 32), "skin": (44, 20)}
     for name, (y, x) in at.items():
-        assert names("A")[regions[0, y, x]] == name
+        assert region_names("A")[regions[0, y, x]] == name
     assert torch.equal(regions[0], regions[0].flip(1))
-    missing = {names("A")[n] for n in set(range(14)) - set(regions.unique().tolist())}
+    missing = {region_names("A")[n] for n in set(range(14)) - set(regions.unique().tolist())}
     assert missing == {"glasses", "earring", "necklace", "hat"}
 
 
@@ -217,8 +228,8 @@ def test_the_template_is_a_face():
 def test_regions_lie_where_the_photo_has_them(parser, size):
     """However far the photo is continued to a size that the U-Net takes, which here is 128."""
     net = built(levels=7, **parser).eval()
-    seen, regions = [], net.parser.regions
-    net.parser.regions = lambda image: (seen.append(image.shape[-2:]), regions(image))[1]
+    seen, regions = [], net.parser.parse_regions
+    net.parser.parse_regions = lambda image: (seen.append(image.shape[-2:]), regions(image))[1]
     traces = []
     net.register_forward_hook(lambda *given: traces.append(given[-1]))
     for height, width in ((256, 256), size):
@@ -231,7 +242,7 @@ def test_regions_lie_where_the_photo_has_them(parser, size):
     assert other.shape[-2:] == tuple(-(-side // 4) for side in size)
     if parser:
         return
-    y, x = (other[0] == names("A").index("nose")).nonzero().float().mean(0)
+    y, x = (other[0] == region_names("A").index("nose")).nonzero().float().mean(0)
     step = 4 / torch.tensor(size)
     assert (y + 1 / 8) * step[0] == pytest.approx(0.6, abs=float(step[0]) / 2)
     assert (x + 1 / 8) * step[1] == pytest.approx(0.5, abs=float(step[1]) / 2)
@@ -242,10 +253,21 @@ def test_regions_lie_where_the_photo_has_them(parser, size):
 def test_a_picture_is_continued_by_its_mirror():
     image = torch.rand(2, 3, 13, 10)
     padded = nn.functional.pad(image, (0, 6, 0, 3), mode="reflect")
-    assert torch.equal(mirrored(image, 16), padded)
-    assert torch.equal(mirrored(image[..., :8, :8], 8), image[..., :8, :8])
-    assert mirrored(torch.arange(3).view(1, 1, 3), 8)[0, 0].tolist() == [0, 1, 2, 1, 0, 1, 2, 1]
-    assert torch.equal(mirrored(image[..., :1, :1], 4), image[..., :1, :1].expand(-1, -1, 4, 4))
+    assert torch.equal(mirror_to_multiple(image, 16), padded)
+    assert torch.equal(mirror_to_multiple(image[..., :8, :8], 8), image[..., :8, :8])
+    assert mirror_to_multiple(torch.arange(3).view(1, 1, 3), 8)[0, 0].tolist() == [
+        0,
+        1,
+        2,
+        1,
+        0,
+        1,
+        2,
+        1,
+    ]
+    assert torch.equal(
+        mirror_to_multiple(image[..., :1, :1], 4), image[..., :1, :1].expand(-1, -1, 4, 4)
+    )
 
 
 def test_a_parser_of_the_wrong_class_count_is_refused(tmp_path):
@@ -253,7 +275,7 @@ def test_a_parser_of_the_wrong_class_count_is_refused(tmp_path):
     nineteen = BiSeNet(19, "A", width=4)
     torch.save(nineteen.state_dict() | {"conv_out16.x": torch.zeros(1)}, tmp_path / "public.pth")
     rules = {"parser_weights": tmp_path / "public.pth"}
-    with pytest.raises(WeightsError, match="tells 19 classes apart, but the parser has 14"):
+    with pytest.raises(WeightsError, match="has 19 classes, but the parser has 14"):
         made(rules, **BISENET)
     task = made(rules, **BISENET, classes=19)
     assert torch.equal(task.net.parser.conv_out.conv_out.weight, nineteen.conv_out.conv_out.weight)
@@ -270,9 +292,9 @@ def test_the_parser_learns_from_crops_of_scaled_pictures():
     torch.manual_seed(0)
     at = (torch.arange(64) + 0.5) / 64
     image = torch.stack([at.expand(64, 64), at[:, None].expand(64, 64)]).expand(500, -1, -1, -1)
-    grid = crops(image)
-    near = sampled(image, grid, "bilinear")  # which says where it was: x, y
-    numbers = sampled((8 * image).floor(), grid, "nearest")
+    grid = draw_crops(image)
+    near = sample_grid(image, grid, "bilinear")  # which says where it was: x, y
+    numbers = sample_grid((8 * image).floor(), grid, "nearest")
     assert ((8 * near).floor() == numbers).float().mean() > 0.95  # but for the borders
     low, high = near[..., 0, 0], near[..., -1, -1]
     share = (high - low) * 64 / 63
@@ -300,18 +322,18 @@ def test_hard_pixels_are_those_below_the_threshold():
     logits[:, 0] = 10.0
     truth = torch.zeros(1, 4, 4, dtype=torch.long)
     easy = math.log1p(math.exp(-10))
-    assert ohem([logits], truth).item() == pytest.approx(easy, abs=1e-6)
+    assert ohem_loss([logits], truth).item() == pytest.approx(easy, abs=1e-6)
     truth[0, 0, :2] = 1  # two of sixteen are wrong
-    assert ohem([logits], truth).item() == pytest.approx(10, abs=1e-3)
-    assert ohem([logits, logits], truth).item() == pytest.approx(20, abs=1e-3)
+    assert ohem_loss([logits], truth).item() == pytest.approx(10, abs=1e-3)
+    assert ohem_loss([logits, logits], truth).item() == pytest.approx(20, abs=1e-3)
 
 
 # ---------------------------------------------------------------- memory (11.7 to 11.11)
 
 
-def full(slots: int = 3, channels: int = 5, regions: int = 4, **changes) -> Memory:
+def full(slots: int = 3, channels: int = 5, regions: int = 4, **changes) -> RegionMemory:
     torch.manual_seed(3)
-    memory = Memory(regions, slots, channels, **changes)
+    memory = RegionMemory(regions, slots, channels, **changes)
     memory.entries = torch.tanh(torch.randn(regions, slots, channels))
     memory.filled = torch.ones(regions, slots, dtype=torch.bool)
     return memory
@@ -327,7 +349,7 @@ def test_only_assigned_slots_move_and_towards_their_mean():
     memory = full()
     query, value, valid = vectors(6)
     before, best = memory.entries, memory.similarity(query).argmax(-1)
-    memory.update(query, value, valid)
+    memory.update_slots(query, value, valid)
     for region in range(4):
         for slot in range(3):
             mine = [n for n in range(6) if valid[n, region] and best[n, region] == slot]
@@ -343,40 +365,40 @@ def test_only_assigned_slots_move_and_towards_their_mean():
 def test_order_and_other_regions_do_not_matter():
     one, other, third = full(), full(), full()
     query, value, valid = vectors(6)
-    one.update(query, value, valid)
+    one.update_slots(query, value, valid)
     order = torch.randperm(6)
-    other.update(query[order], value[order], valid[order])
+    other.update_slots(query[order], value[order], valid[order])
     assert torch.allclose(one.entries, other.entries, atol=1e-7)
     changed = value.clone()
     changed[:, 2] = 0.5
-    third.update(query, changed, valid)
+    third.update_slots(query, changed, valid)
     keep = [0, 1, 3]
     assert torch.equal(one.entries[keep], third.entries[keep])
     assert not torch.equal(one.entries[2], third.entries[2])
 
 
 def test_empty_slots_take_the_first_values_and_drop_what_is_too_much():
-    memory = Memory(4, 3, 5)
+    memory = RegionMemory(4, 3, 5)
     query, value, valid = vectors(5)
     valid[:, 0] = torch.tensor([True, False, True, False, False])
     valid[:, 1] = True
     valid[:, 2] = False
-    memory.update(query, value, valid)
+    memory.update_slots(query, value, valid)
     assert torch.equal(memory.entries[0, :2], value[[0, 2], 0])
     assert memory.filled.sum(1)[:3].tolist() == [2, 3, 0]
     assert torch.equal(memory.entries[1], value[:3, 1])
     again, values, _ = vectors(2, seed=5)
-    memory.update(again, values, torch.ones(2, 4, dtype=torch.bool))
+    memory.update_slots(again, values, torch.ones(2, 4, dtype=torch.bool))
     assert torch.equal(memory.entries[0], torch.cat([value[[0, 2], 0], values[:1, 0]]))
 
 
 def test_a_memory_is_bounded_and_takes_zeros():
-    memory = Memory(4, 3, 5)
+    memory = RegionMemory(4, 3, 5)
     for seed in range(1000):
-        memory.update(*vectors(2, seed=seed))
+        memory.update_slots(*vectors(2, seed=seed))
     assert memory.entries.abs().max() <= 1
     zeros = torch.zeros(2, 4, 5, requires_grad=True)
-    memory.update(zeros, zeros, torch.ones(2, 4, dtype=torch.bool))
+    memory.update_slots(zeros, zeros, torch.ones(2, 4, dtype=torch.bool))
     answer, rows = memory(zeros)
     answer.sum().backward()
     assert zeros.grad is not None
@@ -389,7 +411,7 @@ def test_gradients_reach_queries_and_never_the_memory():
     query.requires_grad_()
     value.requires_grad_()
     first, _ = memory(query)
-    memory.update(query, value, valid)
+    memory.update_slots(query, value, valid)
     second, _ = memory(query)
     (first.square().sum() + second.square().sum()).backward()  # the first read still can
     assert query.grad is not None
@@ -413,7 +435,7 @@ def test_weights_of_a_read(some):
 
 def test_an_empty_memory_answers_with_the_query():
     query = vectors(2)[0]
-    answer, rows = Memory(4, 3, 5)(query)
+    answer, rows = RegionMemory(4, 3, 5)(query)
     assert torch.equal(answer, query)
     assert not rows.any()
 
@@ -423,7 +445,10 @@ def test_reading_follows_updating_within_a_step():
     net.memory.train()
     batch = example()
     seen = []
-    net.memory.update, update = lambda *a: (seen.append("update"), update(*a)), net.memory.update
+    net.memory.update_slots, update = (
+        lambda *a: (seen.append("update"), update(*a)),
+        net.memory.update_slots,
+    )
     forward = net.memory.forward
     net.memory.forward = lambda q: (seen.append(net.memory.entries.clone()), forward(q))[1]
     net(batch.visible, batch.mask)
@@ -437,7 +462,7 @@ def test_a_step_in_parts_updates_the_memory_once(some):
     def after_one(parts: int, given: list[Batch]) -> dict[str, Tensor]:
         task = made()
         if some:
-            task.net.memory.entries.copy_(torch.tanh(torch.randn(REGIONS, 2, 16)))
+            task.net.memory.entries.copy_(torch.tanh(torch.randn(REGION_COUNT, 2, 16)))
             task.net.memory.filled.fill_(True)
         plan = steps(task, 1, only="fill")
         (_,) = train_stages(task, plan, lambda *_: iter(given), accelerator(parts))
@@ -464,11 +489,11 @@ assert a.num_processes == 2
 alone, together = full(), full()
 query, value, valid = vectors(6)
 half = slice(3 * rank, 3 * rank + 3)
-together.update(query[half], value[half], valid[half])
+together.update_slots(query[half], value[half], valid[half])
 import inpaint_plugins.mdrnets.memory as module
-gathered, module.gathered = module.gathered, lambda tensor: tensor
-alone.update(query, value, valid)
-module.gathered = gathered
+gather, module.gather_processes = module.gather_processes, lambda tensor: tensor
+alone.update_slots(query, value, valid)
+module.gather_processes = gather
 assert torch.allclose(alone.entries, together.entries, atol=1e-6)
 assert torch.equal(alone.hits, together.hits)
 task = made()
@@ -501,17 +526,17 @@ def condition(net: MDRNet, batch: Batch):
     torch.manual_seed(5)
     features = torch.tanh(torch.randn(2, 16, 8, 8))
     regions = torch.randint(0, 4, (2, 8, 8))
-    hole = grid_hole(batch.mask)
-    return features, regions, hole, net.condition(features, regions, hole)
+    hole = shrink_hole(batch.mask)
+    return features, regions, hole, net.make_condition(features, regions, hole)
 
 
 def test_fusion_takes_queries_in_holes_and_known_means_elsewhere():
     net = built(mrem=False).eval()
-    net.memory.entries = torch.tanh(torch.randn(REGIONS, 2, 16))
-    net.memory.filled = torch.ones(REGIONS, 2, dtype=torch.bool)
+    net.memory.entries = torch.tanh(torch.randn(REGION_COUNT, 2, 16))
+    net.memory.filled = torch.ones(REGION_COUNT, 2, dtype=torch.bool)
     features, regions, hole, (fused, present, _) = condition(net, example())
-    query, cells = pool(features, regions, torch.ones_like(hole), REGIONS)
-    value, _ = pool(features, regions, 1 - hole, REGIONS)
+    query, cells = pool_regions(features, regions, torch.ones_like(hole), REGION_COUNT)
+    value, _ = pool_regions(features, regions, 1 - hole, REGION_COUNT)
     answer, _ = net.memory(query)
     assert torch.equal(present, cells > 0)
     for b in range(2):
@@ -519,14 +544,14 @@ def test_fusion_takes_queries_in_holes_and_known_means_elsewhere():
             for x in range(8):
                 source = answer if hole[b, 0, y, x] else value
                 assert torch.equal(fused[b, :, y, x], source[b, regions[b, y, x]])
-    assert torch.equal(spread(value, regions)[0, :, 0, 0], value[0, regions[0, 0, 0]])
+    assert torch.equal(spread_to_cells(value, regions)[0, :, 0, 0], value[0, regions[0, 0, 0]])
 
 
 def test_correlation_leaves_known_cells_alone():
     net = built().eval()
     *_, (condition_f, _, _) = condition(net, example())
     *_, (fused, _, _) = condition(built(mrem=False).eval(), example())
-    hole = grid_hole(example().mask).expand_as(fused) > 0
+    hole = shrink_hole(example().mask).expand_as(fused) > 0
     assert torch.equal(condition_f[~hole], fused[~hole])
     assert not torch.equal(condition_f[hole], fused[hole])
     assert torch.equal(net.correlation(fused, torch.zeros(2, 1, 8, 8)), fused)
@@ -562,15 +587,19 @@ def test_correlation_is_that_of_a_loop_over_patches(monkeypatch):
         whole = mcm(x, hole)
         assert torch.allclose(whole, brute(mcm, x, hole), atol=1e-5)
         monkeypatch.setattr(
-            "inpaint_plugins.mdrnets.model.CHUNK", 4 * 16 * 2 * 3
+            "inpaint_plugins.mdrnets.model.CORRELATION_BYTES", 4 * 16 * 2 * 3
         )  # three rows at once
         held = []
         monkeypatch.setattr(
-            mcm, "weights", lambda *a: (held.append(a[0].shape[1]), Correlation.weights(mcm, *a))[1]
+            mcm,
+            "attention_weights",
+            lambda *a: (held.append(a[0].shape[1]), Correlation.attention_weights(mcm, *a))[1],
         )
         assert torch.allclose(mcm(x, hole), whole, atol=1e-6)
     assert held == [3] * 5 + [1]
-    rows = Correlation.weights(mcm, mcm.patches(mcm.theta(x)), mcm.patches(mcm.phi(x)))
+    rows = Correlation.attention_weights(
+        mcm, mcm.cut_patches(mcm.theta(x)), mcm.cut_patches(mcm.phi(x))
+    )
     assert rows.shape == (2, 16, 16)
     assert torch.allclose(rows.sum(-1), torch.ones(2, 16), atol=1e-6)
 
@@ -590,7 +619,7 @@ def test_only_known_patches_are_attended_where_asked():
 def test_at_the_defaults_256_patches_are_correlated_and_too_many_are_refused():
     assert (256 // 4 // MDRNetSettings().patch) ** 2 == 256
     mcm = Correlation(4, patch=1, keys="all")
-    side = int(MOST**0.5) + 1
+    side = int(MOST_PATCHES**0.5) + 1
     x, hole = torch.zeros(1, 4, side, side), torch.ones(1, 1, side, side)
     with pytest.raises(InpaintError, match=r"1089 patches, more than 1024; set model.patch to 2"):
         mcm(x, hole)
@@ -605,15 +634,15 @@ def test_inco2_is_zero_on_the_truth_and_grows_away_from_it():
     torch.manual_seed(0)
     truth, other = torch.randn(2, 2, 6, 8, 8)
     filled = other.clone().requires_grad_()
-    regions, hole = torch.randint(0, 3, (2, 8, 8)), grid_hole(example().mask)
-    assert inco2(truth, truth, regions, hole).item() == 0
-    loss = inco2(filled, truth, regions, hole)
+    regions, hole = torch.randint(0, 3, (2, 8, 8)), shrink_hole(example().mask)
+    assert inco2_loss(truth, truth, regions, hole).item() == 0
+    loss = inco2_loss(filled, truth, regions, hole)
     loss.backward()
     assert loss > 0
     assert filled.grad is not None
     assert filled.grad.abs().sum() > 0
-    assert inco2(other, truth, regions, torch.zeros_like(hole)).item() == 0
-    assert inco2(other, truth, regions, torch.ones_like(hole)).isfinite()
+    assert inco2_loss(other, truth, regions, torch.zeros_like(hole)).item() == 0
+    assert inco2_loss(other, truth, regions, torch.ones_like(hole)).isfinite()
 
 
 def test_inco2_by_hand():
@@ -623,8 +652,8 @@ def test_inco2_by_hand():
     filled = torch.tensor([[[[1.0, 0.0, 2.0, 2.0]], [[0.0, 3.0, 0.0, 0.0]]]])
     truth = torch.tensor([[[[2.0, 0.0, 2.0, 2.0]], [[0.0, 1.0, 0.0, 0.0]]]])
     # intra: [[1, 0], [0, 9]] against [[4, 0], [0, 1]]; inter, both by region 0: [2, 0] and [4, 0]
-    assert inco2(filled, truth, regions, hole, reduction="sum").item() == pytest.approx(11 + 2)
-    assert inco2(filled, truth, regions, hole).item() == pytest.approx(11 / 8 + 2 / 4)
+    assert inco2_loss(filled, truth, regions, hole, reduction="sum").item() == pytest.approx(11 + 2)
+    assert inco2_loss(filled, truth, regions, hole).item() == pytest.approx(11 / 8 + 2 / 4)
 
 
 def test_terms_of_the_last_stage():
@@ -657,11 +686,11 @@ def test_the_critic_sees_pictures_from_minus_one_to_one():
 def test_what_is_logged_beside_the_losses():
     """The hole on the grid, and how much a read of the memory mixes."""
     weights = torch.tensor([[[0.25] * 4, [1, 0, 0, 0], [0.5, 0.5, 0, 0]]])
-    assert entropy(weights, torch.tensor([[1, 1, 0]])).item() == pytest.approx(math.log(4) / 2)
+    assert mean_entropy(weights, torch.tensor([[1, 1, 0]])).item() == pytest.approx(math.log(4) / 2)
     batch, task = example(), made(dmm=False)
     terms = task.losses(batch, task.predict(batch))
     assert "memory_entropy" not in terms
-    assert terms["hole_of_grid"] == grid_hole(batch.mask).mean() > batch.mask.mean()
+    assert terms["hole_of_grid"] == shrink_hole(batch.mask).mean() > batch.mask.mean()
 
 
 def test_settings_leave_out_terms_stages_and_parts():
@@ -699,7 +728,7 @@ def test_the_semantic_map_never_sees_what_is_under_the_hole(parser, junk):
     net = built(**parser).eval()
     batch = example()
     other = torch.where(batch.mask > 0, junk, batch.image)
-    one, two = (net.trace(seen, batch.mask) for seen in (batch.visible, other))
+    one, two = (net.fill_traced(seen, batch.mask) for seen in (batch.visible, other))
     for field in ("image", "coarse", "regions"):
         assert torch.equal(getattr(one, field), getattr(two, field)), field
     visible = batch.mask.expand(-1, 3, -1, -1) == 0
@@ -710,7 +739,7 @@ def test_a_photo_without_a_face_fills():
     """Regions missing, none known, and everything hole."""
     net = built(**BISENET).eval()
     for mask in (torch.ones(1, 1, 32, 32), torch.zeros(1, 1, 32, 32)):
-        trace = net.trace(torch.full((1, 3, 32, 32), 0.5) * (1 - mask), mask)
+        trace = net.fill_traced(torch.full((1, 3, 32, 32), 0.5) * (1 - mask), mask)
         assert trace.image.isfinite().all()
         assert 0 < trace.present.sum() < 14
 
@@ -848,11 +877,11 @@ def test_the_parser_learns_regions():
     plan = steps(task, 80, only="parser", kind="adam", lr=1e-2, schedule=Schedule(warmup=0))
     for _ in train_stages(task, plan, lambda *_: repeat(batch), accelerator()):
         pass
-    found = task.net.parser.regions(batch.image)
-    truth = lookup("fasseg", "A")[batch.labels]
+    found = task.net.parser.parse_regions(batch.image)
+    truth = region_lookup("fasseg", "A")[batch.labels]
     assert (found == truth).float().mean() > 0.7
     wrong = Batch(batch.image, batch.mask, batch.labels + 4)
-    with pytest.raises(DataError, match="has class 6, but fasseg has 6 classes from 0"):
+    with pytest.raises(DataError, match="has class 6, but fasseg has classes 0 to 5"):
         task.parser_losses(wrong, task.predict(batch))
 
 
@@ -874,9 +903,9 @@ def faces(tmp_path) -> Path:
 
 
 def launch(faces: Path, folder: Path, *overrides: str, **options):
-    model = {**MDRNets.tiny["model"], **BISENET}
+    model = {**SMALL["mdrnets"]["model"], **BISENET}
     told = [f"architectures.mdrnets.model.{k}={v}" for k, v in model.items()]
-    told += [f"architectures.mdrnets.task.{k}={v}" for k, v in MDRNets.tiny["task"].items()]
+    told += [f"architectures.mdrnets.task.{k}={v}" for k, v in SMALL["mdrnets"]["task"].items()]
     told += ["data.train.labels='{}.png'", "data.val.labels='{}.png'", *overrides]
     accelerator()
     plan, source = recipe.read_recipe(recipe.find_recipe("smoke"), told)
@@ -924,17 +953,17 @@ def test_the_template_is_named_in_runs_and_weights(faces, tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     outcome = launch(faces, None, "architectures.mdrnets.model.parser=template")  # type: ignore[arg-type]
     assert outcome.folder.name == "mdrnets-smoke-no-vgg-template-regions"
-    model = weights.read_weights(outcome.folder / "weights.safetensors")
+    model = load_model(outcome.folder / "weights.safetensors", device="cpu")
     assert model.header["without"] == "no-vgg, template-regions"
     collection = Collection.at(registry.load_plugin("datasets", "files")(), faces)
-    masks, cpu = registry.load_plugin("masks", "boxes")(), torch.device("cpu")
-    told = cases.give_masks(model, collection, None, masks, HOUSE, seed=0, device=cpu).notes
-    assert any("template-regions" in note for note in told)  # and so above every table
+    masks = registry.load_plugin("masks", "boxes")()
+    notes = cases.give_masks(model, collection, None, masks, HOUSE, seed=0).notes
+    assert any("template-regions" in note for note in notes)  # and so above every table
 
 
 def test_explaining_shows_regions_and_slots():
     net = built(slots=4).eval()
-    net.memory.entries = torch.rand(REGIONS, 4, 16)
+    net.memory.entries = torch.rand(REGION_COUNT, 4, 16)
     net.memory.filled[:8] = True
     batch = example()
     told = MDRNets.explain(net, batch.visible, batch.mask)
@@ -958,4 +987,4 @@ def test_real_label_maps_are_read(name, order):
         labels = collection.labels(index, shape)
         assert labels.shape == (1, *shape)
         assert 3 < labels.max() < order
-    assert at_grid(labels.long()).shape[-1] == shape[1] // 4
+    assert shrink_regions(labels.long()).shape[-1] == shape[1] // 4

@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from inpaint_cli.api import IrregularWeights
 from inpaint_cli.api.architectures import Batch
 from inpaint_cli.layers.partial_unet import PartialUNet
-from inpaint_cli.losses.irregular import IrregularWeights
-from inpaint_plugins.pconv import PConv, PConvSettings
+from inpaint_plugins.pconv import PConv
+from inpaint_plugins.pconv.settings import PConvSettings
 from inpaint_plugins.pconv.task import PConvTask
 
 
@@ -49,7 +50,7 @@ def test_the_hole_is_never_seen(net: PartialUNet, junk: float):
 
 
 def test_nothing_known_gives_finite_gradients(net: PartialUNet):
-    image, known = net.trace(torch.rand(1, 3, 32, 32), torch.ones(1, 1, 32, 32))
+    image, known = net.forward_known(torch.rand(1, 3, 32, 32), torch.ones(1, 1, 32, 32))
     image.sum().backward()
     assert not image.any()
     assert not known.any()
@@ -61,14 +62,14 @@ def test_one_known_pixel_reaches_all_but_the_frame(at: tuple[int, int]):
     net = PartialUNet(levels=7, width=1).eval()
     mask = torch.ones(1, 1, 256, 256)
     mask[..., at[0], at[1]] = 0
-    _, known = net.trace(torch.rand(1, 3, 256, 256), mask)
+    _, known = net.forward_known(torch.rand(1, 3, 256, 256), mask)
     assert known[..., 1:-1, 1:-1].all()
 
 
 def test_scattered_known_pixels_reach_everything():
     net = PartialUNet(levels=7, width=1).eval()
     mask = (torch.rand(1, 1, 256, 256, generator=torch.Generator().manual_seed(0)) > 0.4).float()
-    assert net.trace(torch.rand(1, 3, 256, 256), mask)[1].all()
+    assert net.forward_known(torch.rand(1, 3, 256, 256), mask)[1].all()
 
 
 def test_finetune_holds_the_encoders_norm_still():

@@ -13,8 +13,9 @@ from spandrel.architectures.LaMa import LaMa
 from torch import nn
 
 from inpaint_cli.errors import WeightsError
-from inpaint_plugins.spandrel import Spandrel, generator
-from inpaint_plugins.spandrel.torchscript import is_torchscript, tensors
+from inpaint_plugins.spandrel import Spandrel
+from inpaint_plugins.spandrel.model import keep_generator
+from inpaint_plugins.spandrel.torchscript import is_torchscript, read_archive
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +52,9 @@ def test_lama_is_recognised_and_fills(lama_state, tmp_path):
 
 def test_what_lama_keeps_beside_the_generator_is_left_out():
     weight = torch.ones(1)
-    found = generator({"model.generator.model.1.w": weight, "discriminator.w": weight})
+    found = keep_generator({"model.generator.model.1.w": weight, "discriminator.w": weight})
     assert found == {"generator.model.1.w": weight}
-    assert generator({"model.model.1.w": weight}) == {"model.model.1.w": weight}
+    assert keep_generator({"model.model.1.w": weight}) == {"model.model.1.w": weight}
 
 
 def test_an_upscaler_is_refused_by_what_it_is(tmp_path):
@@ -97,7 +98,7 @@ def test_the_tensors_of_a_torchscript_archive_are_read_without_its_program(tmp_p
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Sequential(nn.Conv2d(4, 1, 1)))
     torch.jit.save(torch.jit.trace(net.eval(), torch.rand(1, 3, 8, 8)), str(path))
     assert is_torchscript(path)
-    found, wanted = tensors(path), net.state_dict()
+    found, wanted = read_archive(path), net.state_dict()
     assert sorted(found) == sorted(wanted)
     assert all(torch.equal(found[name], wanted[name]) for name in wanted)
     with pytest.raises(WeightsError, match="no network that spandrel knows"):

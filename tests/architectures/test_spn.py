@@ -11,6 +11,8 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from small import SPN as SMALL_SPN
+from tensors import count_parameters
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models import resnet34
@@ -18,27 +20,34 @@ from torchvision.models import resnet34
 from inpaint_cli.api.architectures import Batch
 from inpaint_cli.cli import main
 from inpaint_cli.errors import WeightsError
-from inpaint_cli.filling.fill import fill_tensors
 from inpaint_cli.layers.discriminators import edgeconnect_critic
 from inpaint_cli.layers.spade import Spade
 from inpaint_cli.losses.divergence import kl_divergence
 from inpaint_cli.models import choose as models
 from inpaint_cli.models import weights
+from inpaint_cli.models.network import fill_tensors
 from inpaint_cli.recipe.read import find_recipe, read_recipe
 from inpaint_cli.recipe.source import RecipeSource
-from inpaint_plugins.spn import SPL, SPN, SPNP, TINY
-from inpaint_plugins.spn.clusters import clusters
-from inpaint_plugins.spn.model import Out, SemanticPriorNet
-from inpaint_plugins.spn.pretext import SpaceToDepth, pretext, tresnet
-from inpaint_plugins.spn.regions import BasicNorm, LearnedNorm, normalised
-from inpaint_plugins.spn.task import Prediction, Scale, SPNPTask, SPNTask, diversity, perceptual
+from inpaint_plugins.spn import SPL, SPN, SPNP
+from inpaint_plugins.spn.explain import draw_clusters
+from inpaint_plugins.spn.model import SemanticPriorNet, SPNOutput
+from inpaint_plugins.spn.pretext import SpaceToDepth, make_pretext, make_tresnet
+from inpaint_plugins.spn.regions import BasicNorm, LearnedNorm, normalise_regions
+from inpaint_plugins.spn.task import (
+    Prediction,
+    SPNPTask,
+    SPNTask,
+    TargetScale,
+    diversity_loss,
+    weighted_perceptual_loss,
+)
 
 PLAIN = {"pretext": "none", "critic": 8}
 
 
 def net(kind: type[SPN] = SPN, **model: Any) -> SemanticPriorNet:
     torch.manual_seed(0)
-    return kind.build(kind.settings.model_validate(TINY | model)).eval()  # pyright: ignore[reportReturnType]
+    return kind.build(kind.settings.model_validate(SMALL_SPN | model)).eval()  # pyright: ignore[reportReturnType]
 
 
 def task(kind: type[SPN] = SPN, *, model: Any = None, **rules: Any) -> Any:
@@ -59,14 +68,10 @@ def batch(side: int = 32, n: int = 2) -> Batch:
     return Batch(torch.rand(n, 3, side, side, generator=rng), mask)
 
 
-def drawn(net: nn.Module, example: Batch, seed: int = 0, **how: int) -> Out:
+def drawn(net: nn.Module, example: Batch, seed: int = 0, **how: int) -> SPNOutput:
     torch.manual_seed(seed)
     with torch.inference_mode():
         return net(example.visible, example.mask, **how)
-
-
-def count(module: nn.Module) -> int:
-    return sum(p.numel() for p in module.parameters())
 
 
 # 1, 2, 3: shapes and counts of the full networks, on the meta device
@@ -83,7 +88,7 @@ def count(module: nn.Module) -> int:
 def test_parameters_are_the_papers(kind: type[SPN], prior: int, generator: int):
     with torch.device("meta"):
         full: Any = kind.build(kind.settings())
-    assert (count(full.prior), count(full.generator)) == (prior, generator)
+    assert (count_parameters(full.prior), count_parameters(full.generator)) == (prior, generator)
     exported = {SPL: 45_558_159, SPN: 50_648_835, SPNP: 68_459_075}[kind]
     assert sum(t.numel() for t in full.state_dict().values()) == exported  # nothing else is saved
     assert exported // 10**6 == {SPL: 45, SPN: 50, SPNP: 68}[kind]  # as the paper prints them
@@ -92,7 +97,7 @@ def test_parameters_are_the_papers(kind: type[SPN], prior: int, generator: int):
 @pytest.mark.parametrize(("blocks", "exported"), [(4, 38_845_187), (12, 62_452_483)])
 def test_each_block_has_its_parameters(blocks: int, exported: int):
     with torch.device("meta"):
-        assert count(SPN.build(SPN.settings(blocks=blocks))) == exported
+        assert count_parameters(SPN.build(SPN.settings(blocks=blocks))) == exported
 
 
 @pytest.mark.parametrize(
@@ -110,7 +115,7 @@ def test_each_block_has_its_parameters(blocks: int, exported: int):
 def test_parts_of_the_prior_learner_have_theirs(part: str, parameters: int):
     with torch.device("meta"):
         full = SPNP.build(SPNP.settings())
-    assert count(full.get_submodule(f"prior.{part}")) == parameters
+    assert count_parameters(full.get_submodule(f"prior.{part}")) == parameters
 
 
 @pytest.mark.parametrize(("kind", "heads"), [(SPL, 39_064), (SPN, 53_808), (SPNP, 53_808)])
@@ -119,11 +124,13 @@ def test_trained_parameters_are_the_papers(kind: type[SPN], heads: int):
         full = kind.build(kind.settings())
     rules = {"pretext": "random", "critic": 64} | ({"vgg": "none"} if kind is SPNP else {})
     learner: Any = kind.task(full, kind.task.settings.model_validate(rules))
-    assert count(learner.heads) == heads
+    assert count_parameters(learner.heads) == heads
     trained = {SPL: 45_597_223, SPN: 50_702_643, SPNP: 68_512_883}[kind]
-    assert count(full) + count(learner.heads) == trained
-    assert count(learner.critic) == (2_763_841 if kind is SPNP else 2_763_776)
-    assert count(learner) == trained + count(learner.critic)  # the pretext model has none
+    assert count_parameters(full) + count_parameters(learner.heads) == trained
+    assert count_parameters(learner.critic) == (2_763_841 if kind is SPNP else 2_763_776)
+    assert count_parameters(learner) == trained + count_parameters(
+        learner.critic
+    )  # the pretext model has none
 
 
 def test_shapes_at_256():
@@ -141,7 +148,7 @@ def test_shapes_at_256():
 
 def test_a_state_holds_no_pretext_model_and_no_vgg():
     learner = task(SPNP, pretext="random", vgg="random")
-    assert count(learner.pretext) == 0
+    assert count_parameters(learner.pretext) == 0
     held = {key.split(".")[0] for key in learner.state_dict()}
     assert held == {"net", "critic", "heads", "scales"}
 
@@ -223,7 +230,7 @@ def test_each_loss_teaches_whom_it_should():
 # 8 to 11: losses in numbers
 
 
-def constant(learner: SPNTask, out: Out, targets: list[Tensor]) -> Prediction:
+def constant(learner: SPNTask, out: SPNOutput, targets: list[Tensor]) -> Prediction:
     """What the task would make of these outputs and targets, with heads that change nothing."""
     learner.heads = nn.ModuleList([nn.Identity()])
     learner.heads.forward = lambda priors: priors
@@ -241,7 +248,7 @@ def quarter(side: int = 32) -> Tensor:
 def test_prior_and_pixel_losses_in_numbers(delta: float, pixels: float):
     learner = task(pretext="random", delta=delta, adversarial=0)
     levels = [torch.zeros(1, 4, side, side) for side in (32, 16, 8)]
-    out = Out(torch.ones(1, 3, 32, 32), levels, None, None)
+    out = SPNOutput(torch.ones(1, 3, 32, 32), levels, None, None)
     found = constant(learner, out, [torch.ones_like(level) for level in levels])
     terms = learner.losses(Batch(torch.zeros(1, 3, 32, 32), quarter()), found)
     assert terms["prior"].item() == pytest.approx(5.25)
@@ -266,7 +273,7 @@ def test_all_of_the_deterministic_loss_in_numbers():
     learner = task(pretext="random")
     learner.critic = Says(0.0, 0.0)  # the sigmoid of 0 is 1/2
     levels = [torch.ones(1, 4, side, side) for side in (32, 16, 8)]
-    out = Out(torch.zeros(1, 3, 32, 32), levels, None, None)
+    out = SPNOutput(torch.zeros(1, 3, 32, 32), levels, None, None)
     found = constant(learner, out, [torch.zeros_like(level) for level in levels])
     example = Batch(torch.ones(1, 3, 32, 32), quarter())
     total = sum(term.item() for term in learner.losses(example, found).values())
@@ -279,7 +286,7 @@ def test_hinge_in_numbers():
     learner.critic = Says(0.5, -0.2)
     example = Batch(torch.ones(1, 3, 32, 32), quarter())
     z = torch.zeros(1, 2, 4, 4)
-    found = Prediction(Out(torch.zeros(2, 3, 32, 32), [], z, torch.ones_like(z)), [])
+    found = Prediction(SPNOutput(torch.zeros(2, 3, 32, 32), [], z, torch.ones_like(z)), [])
     assert learner.critic_losses(example, found)["hinge"].item() == pytest.approx(0.65)
     terms = learner.losses(example, found)
     assert terms["adversarial"].item() == pytest.approx(0.2)
@@ -298,7 +305,7 @@ def test_kl_in_both_directions(mean: float, deviation: float, code: float, paper
     for direction, expected in (("p_q", code), ("q_p", paper)):
         learner.config = learner.config.model_copy(update={"kl_direction": direction})
         z = torch.full((1, 2, 4, 4), float(mean))
-        out = Out(torch.cat([example.image] * 2), [], z, torch.full_like(z, deviation))
+        out = SPNOutput(torch.cat([example.image] * 2), [], z, torch.full_like(z, deviation))
         found = learner.losses(example, Prediction(out, []))["kl"].item()
         assert found == pytest.approx(expected, abs=1e-4)
     assert F.softplus(torch.zeros(())).item() == pytest.approx(0.6931, abs=1e-4)
@@ -309,15 +316,15 @@ def test_perceptual_and_diversity_in_numbers():
     sides = (32, 16, 8, 4, 2)
     ones = [torch.ones(1, 2, side, side) for side in sides]
     zeros = [torch.zeros_like(one) for one in ones]
-    assert perceptual(ones, zeros, form="code").item() == pytest.approx(1.46875)
-    assert perceptual(ones, zeros, form="paper").item() == pytest.approx(1)
+    assert weighted_perceptual_loss(ones, zeros, form="code").item() == pytest.approx(1.46875)
+    assert weighted_perceptual_loss(ones, zeros, form="paper").item() == pytest.approx(1)
     half = [torch.cat([0.5 * one, zero]) for one, zero in zip(ones, zeros, strict=True)]
     everywhere, same = torch.ones(1, 1, 32, 32), [torch.cat([one, one]) for one in ones]
-    assert diversity(half, everywhere, form="code").item() == pytest.approx(0.4, abs=1e-4)
-    assert diversity(half, everywhere, form="paper").item() == pytest.approx(2, abs=1e-4)
-    assert diversity(same, everywhere, form="code").item() == pytest.approx(1e5)
-    assert diversity(half, quarter(), form="code").item() == pytest.approx(0.4, abs=1e-4)
-    assert diversity(half, quarter(), form="paper").item() == pytest.approx(8, abs=1e-3)
+    assert diversity_loss(half, everywhere, form="code").item() == pytest.approx(0.4, abs=1e-4)
+    assert diversity_loss(half, everywhere, form="paper").item() == pytest.approx(2, abs=1e-4)
+    assert diversity_loss(same, everywhere, form="code").item() == pytest.approx(1e5)
+    assert diversity_loss(half, quarter(), form="code").item() == pytest.approx(0.4, abs=1e-4)
+    assert diversity_loss(half, quarter(), form="paper").item() == pytest.approx(8, abs=1e-3)
 
 
 @pytest.mark.parametrize("form", ["code", "paper"])
@@ -327,7 +334,7 @@ def test_diversity_without_a_hole_at_a_level_or_at_all(form: Any):
     dot = torch.zeros(1, 1, 32, 32)
     dot[..., 1, 1] = 1  # lost at half the size
     for mask in (dot, torch.zeros_like(dot)):
-        loss = diversity(filled, mask, form=form)
+        loss = diversity_loss(filled, mask, form=form)
         loss.backward()
         assert loss.isfinite()
         assert all(f.grad is not None and f.grad.isfinite().all() for f in filled)
@@ -343,7 +350,7 @@ def test_each_region_comes_out_normal(mean: float, deviation: float, seed: int):
     rng = torch.Generator().manual_seed(seed)
     x = mean + deviation * torch.randn(2, 3, 16, 12, generator=rng)
     region = (torch.rand(2, 1, 16, 12, generator=rng) < 0.3).float()
-    out = normalised(x, region)
+    out = normalise_regions(x, region)
     for n in range(2):
         for part in (region[n, 0] > 0, region[n, 0] == 0):
             values = out[n][:, part]
@@ -362,14 +369,14 @@ def test_region_norm_is_instance_norm_of_each_region_filled_with_its_mean(share:
         mean = (x * part).sum((2, 3), keepdim=True) / elements
         whole = F.instance_norm(x * part + mean * (1 - part), eps=1e-5)
         expected += whole * (elements / 192).sqrt()
-    torch.testing.assert_close(normalised(x, region), expected, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(normalise_regions(x, region), expected, atol=1e-4, rtol=1e-3)
 
 
 def test_both_shifts_count_everywhere():
     x, mask = torch.randn(1, 4, 8, 8), quarter(16)
     norm = BasicNorm(4)
     before = norm(x, mask)
-    torch.testing.assert_close(before, normalised(x, quarter(8)))
+    torch.testing.assert_close(before, normalise_regions(x, quarter(8)))
     with torch.no_grad():
         norm.shift[:, 0] = 1
     torch.testing.assert_close(norm(x, mask), before + 1)
@@ -380,10 +387,10 @@ def test_both_shifts_count_everywhere():
 
 def test_norms_have_their_parameters_and_learn():
     norm = LearnedNorm()
-    assert count(norm) == 198
+    assert count_parameters(norm) == 198
     norm(torch.randn(1, 5, 8, 8)).square().sum().backward()
     assert all(p.grad is not None and p.grad.any() for p in norm.parameters())
-    assert count(BasicNorm(64)) == 256
+    assert count_parameters(BasicNorm(64)) == 256
 
 
 def test_spade_of_zeros_is_instance_norm():
@@ -423,7 +430,7 @@ def test_five_draws_differ_in_the_hole_only_and_by_the_seed(tmp_path: Path):
         hole[8:40, 8:40] = 255
         Image.fromarray(hole).save(masks / f"{name}.png")
     path = tmp_path / "p.safetensors"
-    weights.write_weights(path, "spn-p", SPNP.settings.model_validate(TINY), net(SPNP))
+    weights.write_weights(path, "spn-p", SPNP.settings.model_validate(SMALL_SPN), net(SPNP))
     five = [
         f"fill {photos / 'a.png'} --mask {masks / 'a.png'} --weights {path} -n 5 --seed {seed}"
         f" -o {tmp_path / name}.png"
@@ -489,13 +496,13 @@ def published(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_priors_come_nearer_to_the_features_of_a_resnet(published: None):
-    features = pretext("resnet34")
+    features = make_pretext("resnet34")
     assert features is not None
     shapes = [t.shape[1:] for t in features(torch.rand(1, 3, 64, 64))]
     assert shapes == [(64, 32, 32), (64, 16, 16), (128, 8, 8)]
     with torch.device("meta"):
         full = SPN.build(SPN.settings())
-    assert count(SPNTask(full, SPNTask.settings()).heads) == 45_312  # pyright: ignore
+    assert count_parameters(SPNTask(full, SPNTask.settings()).heads) == 45_312  # pyright: ignore
     learner, example = task(pretext="resnet34"), batch()
     assert learner.without() == ["resnet34-pretext"]
     modules = [*learner.net.prior.parameters(), *learner.heads.parameters()]
@@ -510,7 +517,7 @@ def test_priors_come_nearer_to_the_features_of_a_resnet(published: None):
 
 
 def test_the_resnet_sees_imagenets_normalisation(published: None):
-    features = pretext("resnet34")
+    features = make_pretext("resnet34")
     assert features is not None
     image = torch.rand(1, 3, 32, 32)
     mean, std = (
@@ -522,7 +529,7 @@ def test_the_resnet_sees_imagenets_normalisation(published: None):
 
 
 def test_tresnet_has_its_parameters_and_shapes():
-    features = tresnet("random", None)
+    features = make_tresnet("random", None)
     kept = ("running_mean", "running_var", "num_batches_tracked", "kernel")
     own = [b.numel() for k, b in features.stages.named_buffers() if not k.endswith(kept)]
     assert sum(own) == 2_578_192
@@ -540,7 +547,7 @@ def test_space_to_depth_has_the_order_of_the_published_weights():
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     """A file as TResNet-L's authors publish theirs: all layers, norms with negative scales."""
-    stages = tresnet("random", None).stages
+    stages = make_tresnet("random", None).stages
     theirs: dict[str, Tensor] = {"head.fc.weight": torch.rand(2, 2)}
     for place, name in enumerate(("conv1", "layer1", "layer2")):
         for key, tensor in stages[place].named_buffers():
@@ -554,7 +561,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_tresnet_is_read_whole_and_its_scales_made_positive(file: Path):
-    features = pretext("tresnet_l", file)
+    features = make_pretext("tresnet_l", file)
     assert features is not None
     loaded = dict(features.stages.named_buffers())
     torch.testing.assert_close(loaded["0.1.1.weight"], torch.linspace(-1, 1, 76).abs() + 1e-5)
@@ -569,31 +576,31 @@ def test_a_tresnet_that_lacks_a_tensor_is_refused_by_name(file: Path, key: str):
     del theirs["model"][f"body.{key}"]
     torch.save(theirs, file)
     with pytest.raises(WeightsError, match=f"has no tensor '{key}'"):
-        pretext("tresnet_l", file)
+        make_pretext("tresnet_l", file)
 
 
 def test_pretext_models_that_are_not_there_are_refused(file: Path, tmp_path: Path):
     with pytest.raises(WeightsError, match=r"set task\.pretext_file"):
-        pretext("tresnet_l")
+        make_pretext("tresnet_l")
     with pytest.raises(WeightsError, match="there is no"):
-        pretext("tresnet_l", tmp_path / "x.pth")
+        make_pretext("tresnet_l", tmp_path / "x.pth")
     file.write_bytes(b"no checkpoint")
     with pytest.raises(WeightsError, match="cannot be read safely"):
-        pretext("tresnet_l", file)
+        make_pretext("tresnet_l", file)
     with pytest.raises(WeightsError, match="resnet34 needs"):
-        pretext("resnet34")
+        make_pretext("resnet34")
 
 
 def test_targets_are_standardised_by_the_images_seen_first():
-    scale, x = Scale(3), 5 + 2 * torch.randn(128, 3, 8, 8)
+    scale, x = TargetScale(3), 5 + 2 * torch.randn(128, 3, 8, 8)
     out = scale(x)
     torch.testing.assert_close(out.mean((0, 2, 3)), torch.zeros(3), atol=1e-4, rtol=0)
     torch.testing.assert_close(out.std((0, 2, 3), correction=0), torch.ones(3), atol=1e-4, rtol=0)
-    scale.learn(scale.sums(x))
-    scale.learn(scale.sums(x))
+    scale.count_images(scale.sum_moments(x))
+    scale.count_images(scale.sum_moments(x))
     held = scale.seen.clone()
     assert held[-1] == 256
-    scale.learn(scale.sums(x + 1))
+    scale.count_images(scale.sum_moments(x + 1))
     assert torch.equal(held, scale.seen)
     torch.testing.assert_close(scale(x + 2) - scale(x), torch.ones_like(x), atol=0.05, rtol=0)
 
@@ -663,26 +670,26 @@ def test_recipes_hold_settings_that_the_classes_take(name: str):
 
 def test_weights_of_spl_are_refused_as_those_of_spn(tmp_path: Path):
     path = tmp_path / "x.safetensors"
-    weights.write_weights(path, "spl", SPL.settings.model_validate(TINY), net(SPL))
+    weights.write_weights(path, "spl", SPL.settings.model_validate(SMALL_SPN), net(SPL))
     with pytest.raises(WeightsError, match="holds weights for 'spl', not for 'spn'"):
-        models.open_model("spn", path)
+        models.load_model(models.ModelRef("spn", str(path)))
 
 
 def test_clusters_tell_places_apart_in_the_same_colours_each_time():
     features = torch.zeros(4, 24, 32)
     features[:, :, 20:] = 3
     features += 0.01 * torch.randn(4, 24, 32, generator=torch.Generator().manual_seed(0))
-    picture = clusters(features, count=2)
+    picture = draw_clusters(features, count=2)
     assert picture.shape == (24, 32, 3)
     assert len(np.unique(picture.reshape(-1, 3), axis=0)) == 2
     assert (picture[:, :20] == [0, 0, 128]).all()  # the larger is the bluest
-    assert np.array_equal(picture, clusters(features, count=2))
+    assert np.array_equal(picture, draw_clusters(features, count=2))
 
 
 def test_explain_shows_the_pyramid(tmp_path: Path):
     Image.fromarray(np.full((40, 64, 3), 128, np.uint8)).save(tmp_path / "photo.png")
     path = tmp_path / "x.safetensors"
-    weights.write_weights(path, "spn", SPN.settings.model_validate(TINY), net(SPN))
+    weights.write_weights(path, "spn", SPN.settings.model_validate(SMALL_SPN), net(SPN))
     args = ["explain", str(tmp_path / "photo.png"), "--region", "8,8,20,16"]
     result = CliRunner().invoke(main, [*args, "--weights", str(path)])
     assert result.exit_code == 0, result.output

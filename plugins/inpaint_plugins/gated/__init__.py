@@ -1,31 +1,27 @@
 """Gated convolutions with contextual attention: DeepFill v2 (Yu et al., ICCV 2019)."""
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from __future__ import annotations
 
-from pydantic import PositiveInt
-from torch import nn
+from typing import TYPE_CHECKING
 
-from inpaint_cli.api import Architecture, Settings, Sizes
+from inpaint_cli.api import Architecture, Sizes, deferred
 
-from .model import GatedNet
-from .task import GatedTask
-
-
-class GatedSettings(Settings):
-    width: PositiveInt = 24  # channels of the first layer after gating; 4 times as many deep down
+if TYPE_CHECKING:
+    from .model import GatedNet
+    from .settings import GatedSettings
 
 
 class Gated(Architecture):
     """Two networks of gated convolutions, the second with contextual attention; SN-PatchGAN."""
 
-    settings = GatedSettings
-    task = GatedTask
-    tiny: ClassVar[Mapping[str, Any]] = {"model": {"width": 4}, "task": {"critic": 4}}
+    settings = deferred(".settings:GatedSettings")
+    task = deferred(".task:GatedTask")
     source = "Free-Form Image Inpainting with Gated Convolution, arXiv 1806.03589"
 
     @staticmethod
-    def build(settings: GatedSettings) -> nn.Module:
+    def build(settings: GatedSettings) -> GatedNet:
+        from .model import GatedNet
+
         return GatedNet(settings.width)
 
     @staticmethod

@@ -1,11 +1,11 @@
-"""A coarse and a refining network of gated convolutions, the latter with contextual attention.
+"""A coarse and a refinement network of gated convolutions, the latter with contextual attention.
 
-Yu et al., "Free-Form Image Inpainting with Gated Convolution", ICCV 2019 (DeepFill v2), with the
-attention of Yu et al., "Generative Image Inpainting with Contextual Attention", CVPR 2018. The
-branches have one layout here, where the authors' code narrows two layers of the second network.
-The papers leave open, and we choose: padding with zeros; propagation of attention along both
-axes of the picture instead of along its flattened pixels; where no patch is wholly visible,
-attention looks at those with the least of the hole.
+Yu et al., "Free-Form Image Inpainting with Gated Convolution", ICCV 2019 (DeepFill v2), section 3,
+with the attention of Yu et al., "Generative Image Inpainting with Contextual Attention", CVPR 2018.
+All branches have the same layout here; the authors' code narrows two layers of the second network.
+Not specified in the papers [choice]: padding with zeros; attention is propagated along both axes of
+the image instead of along its flattened pixels; if no patch is entirely visible, attention uses
+those with the smallest share of the hole.
 """
 
 import torch
@@ -15,8 +15,8 @@ from torch.nn import functional as F
 from inpaint_cli.api import GatedConv2d
 
 
-def encoder(width: int) -> list[nn.Module]:
-    """[N, 5, H, W] to [N, 4 width, H/4, W/4]."""
+def encoder_layers(width: int) -> list[nn.Module]:
+    """Map [N, 5, H, W] to [N, 4 width, H/4, W/4]."""
     return [
         GatedConv2d(5, width, kernel=5),
         GatedConv2d(width, 2 * width, stride=2),
@@ -27,12 +27,13 @@ def encoder(width: int) -> list[nn.Module]:
     ]
 
 
-def dilated(width: int) -> list[nn.Module]:
+def dilated_layers(width: int) -> list[nn.Module]:
+    """Widen the receptive field; [N, 4 width, h, w] keeps its shape."""
     return [GatedConv2d(4 * width, 4 * width, dilation=d) for d in (2, 4, 8, 16)]
 
 
-def decoder(width: int, inputs: int) -> list[nn.Module]:
-    """[N, inputs, H/4, W/4] to an image [N, 3, H, W] in -1..1."""
+def decoder_layers(width: int, inputs: int) -> list[nn.Module]:
+    """Map [N, inputs, H/4, W/4] to an image [N, 3, H, W] in -1..1."""
     half = max(width // 2, 1)
     return [
         GatedConv2d(inputs, 4 * width),
@@ -48,19 +49,75 @@ def decoder(width: int, inputs: int) -> list[nn.Module]:
     ]
 
 
+class ContextualAttention(nn.Module):
+    """Rebuild features from patches of visible ones (CVPR 2018, section 4.1). No parameters.
+
+    Features are compared at half their size in patches of 3 x 3, with keys of unit length; scores
+    are multiplied by 10 before the softmax; patches of 4 x 4 at full size are pasted and averaged.
+    Scores are float32 and computed for some rows of queries at a time, at most `budget` of them.
+    """
+
+    def __init__(self, budget: int = 2**24) -> None:
+        super().__init__()
+        self.budget = budget
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Rebuild `x` [N, C, H, W], whose sides are even, with its hole mask [N, 1, H, W]."""
+        with torch.autocast(x.device.type, enabled=False):
+            pairs = zip(x.float().split(1), mask.float().split(1), strict=True)
+            return torch.cat([self.rebuild_image(*pair) for pair in pairs]).to(x.dtype)
+
+    def rebuild_image(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Do so for one image [1, C, H, W]."""
+        size = x.shape[-2:]
+        small = F.interpolate(x, scale_factor=0.5)  # 1 C h w
+        h, w = small.shape[-2:]
+        queries = F.unfold(small, 3, padding=1)[0].T.view(h, w, -1)  # h w 9C
+        keys = F.normalize(queries.view(h * w, -1), dim=1, eps=1e-4)
+        share = F.avg_pool2d(F.max_pool2d(mask, 2), 3, 1, 1, count_include_pad=False).view(-1)
+        excluded = share > share.min()  # keys in the hole, unless all are
+        padded = F.pad(x, (1, 1, 1, 1), mode="replicate")  # zeros would be copied into the hole
+        patches = F.unfold(padded, 4, stride=2)[0].T  # hw 16C
+        rows = max(1, self.budget // (h * w * w) - 2)
+        built = []
+        for top in range(0, h, rows):
+            bottom = min(top + rows, h)
+            reach = slice(max(top - 1, 0), min(bottom + 1, h))  # one more row on either side
+            scores = propagate_scores((queries[reach] @ keys.T).view(-1, w, h, w))
+            scores = scores[top - reach.start :][: bottom - top].view(-1, h * w)
+            weights = (10 * scores).masked_fill(excluded, -torch.inf).softmax(1)
+            built.append(weights @ patches)
+        total = F.fold(torch.cat(built).T[None], size, 4, padding=1, stride=2)
+        cover = F.fold(x.new_ones(1, 16, h * w), size, 4, padding=1, stride=2)
+        return total / cover  # four patches cover a pixel, fewer at the border
+
+
+def propagate_scores(scores: Tensor) -> Tensor:
+    """Add to each score [h, w, H, W] those of neighbouring queries for keys with the same shift."""
+    across = scores.clone()
+    across[:, 1:, :, 1:] += scores[:, :-1, :, :-1]
+    across[:, :-1, :, :-1] += scores[:, 1:, :, 1:]
+    both = across.clone()
+    both[1:, :, 1:] += across[:-1, :, :-1]
+    both[:-1, :, :-1] += across[1:, :, 1:]
+    return both
+
+
 class GatedNet(nn.Module):
-    """Returns the refined image and the coarse one, both in 0..1."""
+    """The whole network; it returns the refined and the coarse image [N, 3, H, W] in 0..1."""
 
     def __init__(self, width: int = 24) -> None:
         super().__init__()
-        self.coarse = nn.Sequential(*encoder(width), *dilated(width), *decoder(width, 4 * width))
-        self.texture = nn.Sequential(*encoder(width), *dilated(width))
-        self.context = nn.Sequential(*encoder(width))
+        self.coarse = nn.Sequential(
+            *encoder_layers(width), *dilated_layers(width), *decoder_layers(width, 4 * width)
+        )
+        self.texture = nn.Sequential(*encoder_layers(width), *dilated_layers(width))
+        self.context = nn.Sequential(*encoder_layers(width))
         self.attention = ContextualAttention()
         self.blend = nn.Sequential(
             GatedConv2d(4 * width, 4 * width), GatedConv2d(4 * width, 4 * width)
         )
-        self.refine = nn.Sequential(*decoder(width, 8 * width))
+        self.refine = nn.Sequential(*decoder_layers(width, 8 * width))
 
     def forward(self, visible: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         known = (2 * visible - 1) * (1 - mask)
@@ -71,56 +128,3 @@ class GatedNet(nn.Module):
         context = self.blend(self.attention(context, F.max_pool2d(mask, 4)))
         refined = self.refine(torch.cat([self.texture(x), context], 1))
         return (refined + 1) / 2, (coarse + 1) / 2
-
-
-class ContextualAttention(nn.Module):
-    """Rebuild features from patches of visible ones (CVPR 2018, section 4.1). No parameters.
-
-    Features are compared at half their size by 3 x 3 patches, the keys of unit length; the softmax
-    has the factor 10; patches of 4 x 4 at full size are put in place and averaged. Scores are
-    float32 and made for a few rows of queries at a time, at most `budget` of them.
-    """
-
-    def __init__(self, budget: int = 2**24) -> None:
-        super().__init__()
-        self.budget = budget
-
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """x [N, C, H, W] with even sides and its hole mask [N, 1, H, W] to [N, C, H, W]."""
-        with torch.autocast(x.device.type, enabled=False):
-            pairs = zip(x.float().split(1), mask.float().split(1), strict=True)
-            return torch.cat([self.rebuild(*pair) for pair in pairs]).to(x.dtype)
-
-    def rebuild(self, x: Tensor, mask: Tensor) -> Tensor:
-        size = x.shape[-2:]
-        small = F.interpolate(x, scale_factor=0.5)  # 1 C h w
-        h, w = small.shape[-2:]
-        queries = F.unfold(small, 3, padding=1)[0].T.view(h, w, -1)  # h w 9C
-        keys = F.normalize(queries.view(h * w, -1), dim=1, eps=1e-4)
-        share = F.avg_pool2d(F.max_pool2d(mask, 2), 3, 1, 1, count_include_pad=False).view(-1)
-        barred = share > share.min()  # keys with pixels of the hole, unless all have some
-        framed = F.pad(x, (1, 1, 1, 1), mode="replicate")  # zeros would be copied into the hole
-        patches = F.unfold(framed, 4, stride=2)[0].T  # hw 16C
-        rows = max(1, self.budget // (h * w * w) - 2)
-        built = []
-        for top in range(0, h, rows):
-            bottom = min(top + rows, h)
-            reach = slice(max(top - 1, 0), min(bottom + 1, h))  # a row more on either side
-            scores = propagate((queries[reach] @ keys.T).view(-1, w, h, w))
-            scores = scores[top - reach.start :][: bottom - top].view(-1, h * w)
-            weights = (10 * scores).masked_fill(barred, -torch.inf).softmax(1)
-            built.append(weights @ patches)
-        total = F.fold(torch.cat(built).T[None], size, 4, padding=1, stride=2)
-        cover = F.fold(x.new_ones(1, 16, h * w), size, 4, padding=1, stride=2)
-        return total / cover  # four patches cover a pixel, fewer at the border
-
-
-def propagate(scores: Tensor) -> Tensor:
-    """Add to each score [h, w, H, W] those of neighbouring queries for keys shifted alike."""
-    across = scores.clone()
-    across[:, 1:, :, 1:] += scores[:, :-1, :, :-1]
-    across[:, :-1, :, :-1] += scores[:, 1:, :, 1:]
-    both = across.clone()
-    both[1:, :, 1:] += across[:-1, :, :-1]
-    both[:-1, :, :-1] += across[1:, :, 1:]
-    return both

@@ -1,10 +1,9 @@
-"""How the gated network learns: pixels of both its images, and a critic of the refined one."""
+"""Training of the gated network: L1 of both its images, and a critic of the refined one."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
-from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -13,7 +12,6 @@ from inpaint_cli.api import (
     Losses,
     Optimizer,
     Phase,
-    Settings,
     Stage,
     Task,
     hinge_critic,
@@ -21,17 +19,12 @@ from inpaint_cli.api import (
     sn_patchgan_critic,
 )
 
-
-class GatedTaskSettings(Settings):
-    """Weights of the losses (the paper: all 1), and the channels of the critic's first layer."""
-
-    coarse: NonNegativeFloat = 1.0
-    refined: NonNegativeFloat = 1.0
-    adversarial: NonNegativeFloat = 1.0
-    critic: PositiveInt = 64
+from .settings import GatedTaskSettings
 
 
 class GatedTask(Task):
+    """One stage, with SN-PatchGAN as critic (section 3.3 of the paper)."""
+
     settings = GatedTaskSettings
     plan: ClassVar[Mapping[str, Stage]] = {
         "fill": Stage(steps=500_000, batch=16, optimizer=Optimizer(lr=1e-4, betas=(0.5, 0.999)))
@@ -47,21 +40,21 @@ class GatedTask(Task):
             return [fill]
         return [Phase("critic", ["critic"], self.critic_losses), fill]
 
-    def judged(self, image: Tensor, batch: Batch) -> Tensor:
-        """What the critic sees: a picture whose visible pixels are the photo's, and the mask."""
+    def critic_input(self, image: Tensor, batch: Batch) -> Tensor:
+        """Paste the photo's visible pixels into `image`, and append the mask: [N, 4, H, W]."""
         return torch.cat([torch.where(batch.mask > 0, image, batch.image) * 2 - 1, batch.mask], 1)
 
-    def scores(self, judged: Tensor) -> Tensor:
-        """What the critic says; of pictures whose last convolution sees one pixel, in float32.
+    def score_images(self, images: Tensor) -> Tensor:
+        """Return the critic's scores, in float32 where its last convolution sees a single pixel.
 
-        In bf16 on a CPU, PyTorch leaves the gradient of weights that meet nothing but padding as
-        the memory happened to be.
+        There, in bf16 on a CPU, PyTorch leaves the gradient of weights that only meet padding
+        uninitialised.
         """
-        return self.critic(judged, full=min(judged.shape[-2:]) <= 32)[0]
+        return self.critic(images, full=min(images.shape[-2:]) <= 32)[0]
 
     def critic_losses(self, batch: Batch, out: Any) -> Losses:
-        pair = [self.judged(batch.image, batch), self.judged(out[0].detach(), batch)]
-        return {"hinge": hinge_critic(*self.scores(torch.cat(pair)).chunk(2))}
+        pair = [self.critic_input(batch.image, batch), self.critic_input(out[0].detach(), batch)]
+        return {"hinge": hinge_critic(*self.score_images(torch.cat(pair)).chunk(2))}
 
     def losses(self, batch: Batch, out: Any) -> Losses:
         config = self.config
@@ -71,6 +64,6 @@ class GatedTask(Task):
             "coarse": config.coarse * F.l1_loss(coarse, batch.image),
         }
         if config.adversarial:
-            scores = self.scores(self.judged(refined, batch))
+            scores = self.score_images(self.critic_input(refined, batch))
             terms["adversarial"] = config.adversarial * hinge_generator(scores)
         return terms

@@ -1,45 +1,51 @@
-"""Pictures that are alike, such as aligned faces: found in a photo, and filled as expected."""
+"""Pictures that are alike, such as aligned faces: found in a photo and completed."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from __future__ import annotations
 
-from torch import Tensor, nn
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from inpaint_cli.api import Architecture, Sizes, to_uint8
+from inpaint_cli.api import Architecture, Sizes, deferred
 
-from .model import GaussianFill, GaussianSettings
-from .task import GaussianTask
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .model import GaussianFill
+    from .settings import GaussianSettings
 
 
 class Gaussian(Architecture):
-    """What a Gaussian of aligned pictures expects, refined by a small network; seamless, soft."""
+    """A Gaussian of aligned pictures, refined by a small network: seamless, soft fills."""
 
-    settings = GaussianSettings
-    task = GaussianTask
-    tiny: ClassVar[Mapping[str, Any]] = {"model": {"side": 4, "sight": 32, "width": 4, "levels": 2}}
+    settings = deferred(".settings:GaussianSettings")
+    task = deferred(".task:GaussianTask")
     source = (
         "our own, of known parts: faces as Gaussian vectors (Turk and Pentland 1991), their "
         "conditional mean, a residual U-Net, push-pull (Gortler et al. 1996)"
     )
 
     @staticmethod
-    def build(settings: GaussianSettings) -> nn.Module:
+    def build(settings: GaussianSettings) -> GaussianFill:
+        from .model import GaussianFill
+
         return GaussianFill(settings)
 
     @staticmethod
     def sizes(settings: GaussianSettings) -> Sizes:
-        # a face is found by its surroundings; tiles might each find another one
+        # a face is found by its surroundings; separate tiles might each find a different one
         return Sizes(window=16384, context=1024, tiles=False)
 
     @staticmethod
     def explain(net: GaussianFill, visible: Tensor, mask: Tensor) -> Sequence[tuple[Any, str]]:
-        """The guess in each frame that was looked at, the likeliest first."""
+        """Show the prediction in each frame that was tried, the likeliest first."""
+        from inpaint_cli.api import to_uint8
+
         known = 1 - mask
         seen = (visible - 0.5) * known
         pictures = []
-        frames, log_odds = net.found(seen, known)
+        frames, log_odds = net.find_frames(seen, known)
         for n in log_odds.argsort(descending=True).tolist():
-            guess, inside = net.guessed(frames[n], seen, known)
+            guess, inside = net.guess_in_photo(frames[n], seen, known)
             caption = f"odds e^{log_odds[n]:.0f}: frame of {frames[n, 0]:.0%}"
             pictures.append((to_uint8(((guess + 0.5) * inside)[0]), caption))
         return pictures

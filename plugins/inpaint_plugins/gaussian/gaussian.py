@@ -1,23 +1,23 @@
-"""Small pictures as draws from a Gaussian: how likely one is, and what to expect in its hole."""
+"""A Gaussian of small pictures: the likelihood of one, and the expected content of its hole."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-COLOURS = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]])
-COLOURS /= COLOURS.norm(dim=1, keepdim=True)
-ENOUGH = 0.1  # share of visible pixels above which a cell counts as seen
-UNSEEN = 1e4  # noise variance of a cell that is not seen
-TAILS = 4.0  # degrees of freedom of the t distribution: contrast differs from photo to photo
+COLOUR_AXES = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]])
+COLOUR_AXES /= COLOUR_AXES.norm(dim=1, keepdim=True)
+SEEN_SHARE = 0.1  # share of visible pixels above which a cell counts as seen
+UNSEEN_VARIANCE = 1e4  # noise variance of a cell that is not seen
+DEGREES_OF_FREEDOM = 4.0  # of the t distribution: contrast varies between photos
 
 
 @dataclass(frozen=True)
-class Gaussian:
+class PictureGaussian:
     """Mean [3, SS] and covariance [3, SS, SS] of the colours of S x S cells, less 0.5.
 
-    Colours are taken along three axes that hardly depend on each other: brightness, red to blue,
-    green to both (Ohta, Kanade and Sakai, "Color information for region segmentation", 1980).
+    Colours are measured along three nearly independent axes: brightness, red to blue, green to both
+    (Ohta, Kanade and Sakai, "Color information for region segmentation", 1980).
     """
 
     mean: Tensor
@@ -27,27 +27,27 @@ class Gaussian:
     def side(self) -> int:
         return round(self.mean.shape[1] ** 0.5)
 
-    def smaller(self, side: int) -> "Gaussian":
-        """The Gaussian of the same pictures in fewer cells, each the mean of several."""
+    def shrink(self, side: int) -> "PictureGaussian":
+        """Return the Gaussian of the same pictures at `side` cells a side."""
         factor = self.side // side
         mean = self.mean.view(3, side, factor, side, factor).mean((2, 4))
         both = self.covariance.view(3, *(side, factor) * 4).mean((2, 4, 6, 8))
-        return Gaussian(mean.reshape(3, -1), both.reshape(3, side**2, side**2))
+        return PictureGaussian(mean.reshape(3, -1), both.reshape(3, side**2, side**2))
 
-    def expected(self, seen: Tensor, share: Tensor, noise: Tensor) -> Tensor:
-        """The pictures [N, 3, S, S] to expect given `seen` [N, 3, S, S], both less 0.5.
+    def expect_cells(self, seen: Tensor, share: Tensor, noise: Tensor) -> Tensor:
+        """Return the expected pictures [N, 3, S, S] given `seen` [N, 3, S, S], both less 0.5.
 
-        `share` [N, 1, S, S] says how much of each cell is visible; `noise` [3] is the variance of
-        a cell that is all visible. Pictures with the same visible cells are solved for at once.
+        `share` [N, 1, S, S] is the visible share of each cell; `noise` [3] is the variance of a
+        fully visible cell. Pictures with the same visible cells are solved together.
         """
-        values = along(seen)
+        values = project_colours(seen)
         weights, kind = share.flatten(1).unique(dim=0, return_inverse=True)
-        parts = [self.conditional(values[kind == n], w, noise) for n, w in enumerate(weights)]
+        parts = [self.condition_on(values[kind == n], w, noise) for n, w in enumerate(weights)]
         expected = torch.cat(parts)[kind.argsort(stable=True).argsort()]
-        return torch.einsum("ac, nas -> ncs", COLOURS.to(seen), expected).view_as(seen)
+        return torch.einsum("ac, nas -> ncs", COLOUR_AXES.to(seen), expected).view_as(seen)
 
-    def conditional(self, values: Tensor, weight: Tensor, noise: Tensor) -> Tensor:
-        """The mean [N, 3, SS] given `values` [N, 3, SS], visible as far as `weight` [SS] says.
+    def condition_on(self, values: Tensor, weight: Tensor, noise: Tensor) -> Tensor:
+        """Return the mean [N, 3, SS] given `values` [N, 3, SS] with visible shares `weight` [SS].
 
         With d = x_o - mean_o for the seen cells o it is
 
@@ -55,7 +55,7 @@ class Gaussian:
 
         (Bishop, "Pattern Recognition and Machine Learning", eq. 2.81).
         """
-        where = (weight > ENOUGH).nonzero()[:, 0]
+        where = (weight > SEEN_SHARE).nonzero()[:, 0]
         pairs = (where[:, None] * len(weight) + where).flatten()
         system = self.covariance.flatten(1).index_select(1, pairs).view(3, len(where), len(where))
         system = system + torch.diag_embed(noise[:, None] / weight[where])
@@ -66,23 +66,23 @@ class Gaussian:
         return self.mean + (self.covariance @ padded).permute(2, 0, 1)
 
     def log_likelihood(self, seen: Tensor, share: Tensor, noise: float) -> Tensor:
-        """The log density [K] of `seen` [K, 3, S, S], visible as far as `share` [K, 1, S, S] says.
+        """Return the log density [K] of `seen` [K, 3, S, S] with visible shares [K, 1, S, S].
 
-        It is a multivariate t on each axis, up to a constant that depends on which cells are seen.
+        It is a multivariate t on each axis, up to a constant that depends on the cells seen.
         """
         weight = share.flatten(1)
-        whole = weight > ENOUGH
-        variance = torch.where(whole, noise / weight.clamp(min=ENOUGH), UNSEEN)
+        whole = weight > SEEN_SHARE
+        variance = torch.where(whole, noise / weight.clamp(min=SEEN_SHARE), UNSEEN_VARIANCE)
         factor = torch.linalg.cholesky_ex(self.covariance + torch.diag_embed(variance)[:, None])[0]
-        away = ((along(seen) - self.mean) * whole[:, None])[..., None]
+        away = ((project_colours(seen) - self.mean) * whole[:, None])[..., None]
         white = torch.linalg.solve_triangular(factor, away, upper=False)[..., 0]
         volume = factor.diagonal(dim1=-2, dim2=-1).log().sum(2)
-        distance = torch.log1p(white.square().sum(2) / TAILS)
-        return -(volume + (TAILS + whole.sum(1, keepdim=True)) / 2 * distance).sum(1)
+        distance = torch.log1p(white.square().sum(2) / DEGREES_OF_FREEDOM)
+        return -(volume + (DEGREES_OF_FREEDOM + whole.sum(1, keepdim=True)) / 2 * distance).sum(1)
 
 
-class Pictures(nn.Module):
-    """The Gaussian of all pictures counted so far."""
+class PictureStatistics(nn.Module):
+    """Buffers with the Gaussian of all pictures counted so far."""
 
     mean: Tensor
     covariance: Tensor
@@ -93,12 +93,12 @@ class Pictures(nn.Module):
         self.register_buffer("mean", torch.zeros(3, side**2))
         self.register_buffer("covariance", torch.zeros(3, side**2, side**2))
 
-    def forward(self) -> Gaussian:
-        return Gaussian(self.mean, self.covariance)
+    def forward(self) -> PictureGaussian:
+        return PictureGaussian(self.mean, self.covariance)
 
 
 class Noise(nn.Module):
-    """The variance of visible cells beyond the Gaussian: the part that is learned by gradients."""
+    """The variance of visible cells that the Gaussian does not explain, learned by gradients."""
 
     def __init__(self, variance: float) -> None:
         super().__init__()
@@ -108,6 +108,6 @@ class Noise(nn.Module):
         return self.log.exp()
 
 
-def along(pictures: Tensor) -> Tensor:
-    """The colours of `pictures` [N, 3, S, S] along the axes: [N, 3, SS]."""
-    return torch.einsum("ac, ncs -> nas", COLOURS.to(pictures), pictures.flatten(2))
+def project_colours(pictures: Tensor) -> Tensor:
+    """Project the colours of `pictures` [N, 3, S, S] onto the axes: [N, 3, SS]."""
+    return torch.einsum("ac, ncs -> nas", COLOUR_AXES.to(pictures), pictures.flatten(2))

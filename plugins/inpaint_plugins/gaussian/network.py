@@ -1,4 +1,4 @@
-"""The network that learns what the Gaussian leaves: a U-Net of residual blocks on folded pixels."""
+"""The network that learns what the Gaussian cannot express: a residual U-Net on folded pixels."""
 
 from itertools import pairwise
 
@@ -6,13 +6,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-SLOPE = 0.1  # of ReLUs below 0; plain ones died, as there is little left to learn
+SLOPE = 0.1  # of leaky ReLUs; plain ones died, since the residual is small
 
 
 class ResidualBlock(nn.Module):
     """x + conv(act(norm(conv(act(norm(x)))))) (He et al., "Identity Mappings", 2016).
 
-    With a 1 x 1 convolution on x where the widths differ.
+    If the widths differ, x passes a 1 x 1 convolution.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -32,11 +32,11 @@ class ResidualBlock(nn.Module):
 
 
 class ResidualUNet(nn.Module):
-    """[N, I, H, W] to [N, O, H, W], where `multiple` divides both sides; its output is 0 at first.
+    """A map of [N, I, H, W] to [N, O, H, W], sides multiples of `multiple`; it starts as 0.
 
-    Squares of `fold` pixels a side are folded into the channels of one place (Shi et al.,
-    "Real-Time Single Image and Video Super-Resolution", 2016); each level has half as many places
-    a side as the one above and twice the channels, up to `widest`.
+    Squares of `fold` pixels a side become the channels of one place (Shi et al., "Real-Time Single
+    Image and Video Super-Resolution", 2016). Each level has half as many places a side as the one
+    above and twice the channels, up to `widest`.
     """
 
     def __init__(

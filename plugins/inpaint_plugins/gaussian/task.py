@@ -1,13 +1,12 @@
-"""How it learns: the Gaussian by counting, its noise by gradients, then the network what is left.
+"""Training: the Gaussian by counting, its noise by gradients, then the network on the residual.
 
-Mean and covariance are those of all images seen so far, in whichever process.
+Mean and covariance are those of all images so far, of all processes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
-from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
 from inpaint_cli.api import (
@@ -16,26 +15,46 @@ from inpaint_cli.api import (
     Optimizer,
     Phase,
     Schedule,
-    Settings,
     Stage,
     Task,
     l1_loss,
     log_error,
 )
 
-from .frames import anywhere, cells
-from .gaussian import Pictures, along
-from .model import GaussianFill, squared
+from .frames import random_frames, sample_cells
+from .gaussian import PictureStatistics, project_colours
+from .model import GaussianFill, pool_to_square
+from .settings import GaussianTaskSettings
 
 
-class GaussianTaskSettings(Settings):
-    fills: PositiveInt = 16  # images of a batch that the noise learns from
-    every: PositiveInt = 10  # steps of `count` between two updates of the noise
-    hole: NonNegativeFloat = 0.1  # weight of the log of the mean squared error in the hole
-    visible: NonNegativeFloat = 0.3  # weight of the mean squared error elsewhere
+class VectorSums(nn.Module):
+    """The number of vectors along three axes, their sum, and the sum of their products."""
+
+    count: Tensor
+    total: Tensor
+    products: Tensor
+
+    def __init__(self, pictures: PictureStatistics) -> None:
+        super().__init__()
+        values = pictures.side**2
+        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("total", torch.zeros(3, values, dtype=torch.float64))
+        self.register_buffer("products", torch.zeros(3, values, values, dtype=torch.float64))
+
+    def count_vectors(self, vectors: Tensor, pictures: PictureStatistics) -> None:
+        """Count `vectors` [N, 3, SS], and set `pictures` to the Gaussian of all so far."""
+        rows = vectors.double().transpose(0, 1)
+        self.count += rows.shape[1]
+        self.total += rows.sum(1)
+        self.products += rows.mT @ rows
+        mean = self.total / self.count
+        pictures.mean.copy_(mean)
+        pictures.covariance.copy_(self.products / self.count - mean[:, :, None] * mean[:, None])
 
 
 class GaussianTask(Task):
+    """Stage `count` for the Gaussian and its noise, then `learn` for the network."""
+
     net: GaussianFill
     settings = GaussianTaskSettings
     plan: ClassVar[Mapping[str, Stage]] = {
@@ -56,7 +75,7 @@ class GaussianTask(Task):
 
     def __init__(self, net: GaussianFill, settings: GaussianTaskSettings) -> None:
         super().__init__(net, settings)
-        self.taught, self.elsewhere = Moments(net.taught), Moments(net.elsewhere)
+        self.taught, self.elsewhere = VectorSums(net.taught), VectorSums(net.elsewhere)
 
     def phases(self, stage: str) -> Sequence[Phase]:
         if stage == "count":
@@ -64,13 +83,16 @@ class GaussianTask(Task):
         return [Phase("network", ["net.network"], self.losses)] if self.net.network else []
 
     def predict(self, batch: Batch) -> Tensor | None:
-        """The guess of the network; nothing is filled while counting."""
+        """Return the network's prediction; None while counting."""
         if self.stage == "count":
             return None
         return self.net(batch.visible, batch.mask, joined=False)
 
     def losses(self, batch: Batch, out: Tensor) -> Losses:
-        truth, known = squared(batch.image, out.shape[-1]), squared(1 - batch.mask, out.shape[-1])
+        truth, known = (
+            pool_to_square(batch.image, out.shape[-1]),
+            pool_to_square(1 - batch.mask, out.shape[-1]),
+        )
         hole = log_error(out, truth, 1 - known)
         visible = ((out - truth) ** 2 * known).mean()
         return {"hole": self.config.hole * hole, "visible": self.config.visible * visible}
@@ -78,7 +100,10 @@ class GaussianTask(Task):
     def noise_losses(self, batch: Batch, out: None) -> Losses:
         image, mask = batch.image[: self.config.fills], batch.mask[: self.config.fills]
         guess = self.net(image * (1 - mask), mask, joined=False)
-        truth, hidden = squared(image, guess.shape[-1]), squared(mask, guess.shape[-1])
+        truth, hidden = (
+            pool_to_square(image, guess.shape[-1]),
+            pool_to_square(mask, guess.shape[-1]),
+        )
         return {"l1": l1_loss(guess, truth, hidden, visible=0, by_area=True)}
 
     @torch.no_grad()
@@ -86,33 +111,10 @@ class GaussianTask(Task):
         if self.stage != "count":
             return
         image, net = batch.image.float() - 0.5, self.net
-        taught = squared(image, net.taught.side)
-        frames = anywhere(len(image)).to(image)
-        others = cells(squared(image, net.sight), frames, net.elsewhere.side, "reflection")
-        self.taught.add(gather(along(taught)), net.taught)
-        self.elsewhere.add(gather(along(others)), net.elsewhere)
-
-
-class Moments(nn.Module):
-    """Of vectors along three axes: their number, their sum, and the sum of their products."""
-
-    count: Tensor
-    total: Tensor
-    products: Tensor
-
-    def __init__(self, pictures: Pictures) -> None:
-        super().__init__()
-        values = pictures.side**2
-        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
-        self.register_buffer("total", torch.zeros(3, values, dtype=torch.float64))
-        self.register_buffer("products", torch.zeros(3, values, values, dtype=torch.float64))
-
-    def add(self, vectors: Tensor, pictures: Pictures) -> None:
-        """Count `vectors` [N, 3, SS], and make `pictures` the Gaussian of all counted so far."""
-        rows = vectors.double().transpose(0, 1)
-        self.count += rows.shape[1]
-        self.total += rows.sum(1)
-        self.products += rows.mT @ rows
-        mean = self.total / self.count
-        pictures.mean.copy_(mean)
-        pictures.covariance.copy_(self.products / self.count - mean[:, :, None] * mean[:, None])
+        taught = pool_to_square(image, net.taught.side)
+        frames = random_frames(len(image)).to(image)
+        others = sample_cells(
+            pool_to_square(image, net.sight), frames, net.elsewhere.side, "reflection"
+        )
+        self.taught.count_vectors(gather(project_colours(taught)), net.taught)
+        self.elsewhere.count_vectors(gather(project_colours(others)), net.elsewhere)

@@ -1,37 +1,33 @@
-"""GM-SRM: a generative memory, trained on the data first, guides the fill."""
+"""GM-SRM: a generative memory, trained first, guides the fill (Feng et al., 2021)."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from __future__ import annotations
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from inpaint_cli.api import Architecture, Sizes, to_uint8
+from inpaint_cli.api import Architecture, Sizes, deferred
 
-from .model import GMSRMNet, GMSRMSettings, Query
-from .task import GMSRMTask
+if TYPE_CHECKING:
+    from torch import Tensor
 
-PICTURES, SAMPLES = 2, 5  # by the memory alone, and fills whose differences `explain` shows
+    from .model import GMSRMNet
+    from .settings import GMSRMSettings
 
 
 class GMSRM(Architecture):
-    """Asks a generative memory, trained first, what belongs in the hole."""
+    """A generative memory, trained first, guides the fill."""
 
-    settings = GMSRMSettings
-    task = GMSRMTask
+    settings = deferred(".settings:GMSRMSettings")
+    task = deferred(".task:GMSRMTask")
     stochastic = True
-    tiny: ClassVar[Mapping[str, Any]] = {
-        "model": {"width": "tiny"},
-        "task": {"vgg": "random", "critic": 8},
-    }
     source = (
         "Generative Memory-Guided Semantic Reasoning Model for Image Inpainting, arXiv 2110.00261"
     )
 
     @staticmethod
-    def build(settings: GMSRMSettings) -> nn.Module:
+    def build(settings: GMSRMSettings) -> GMSRMNet:
+        from .model import GMSRMNet
+
         return GMSRMNet(settings)
 
     @staticmethod
@@ -40,17 +36,7 @@ class GMSRM(Architecture):
         return Sizes(multiple=step, minimum=2 * step, window=8 * step, context=step)
 
     @staticmethod
-    def explain(
-        net: GMSRMNet, visible: Tensor, mask: Tensor
-    ) -> Sequence[tuple[NDArray[np.uint8], str]]:
-        """What the memory alone makes of the photo, the fill, and where several fills differ."""
-        rows = []
-        if net.settings.memory:
-            pictures = [(net(visible, mask, Query()).image[0] + 1) / 2 for _ in range(PICTURES)]
-            rows += [(to_uint8(picture), "by the memory alone") for picture in pictures]
-        fills = torch.stack([net(visible, mask).image[0] for _ in range(SAMPLES)])
-        rows.append((to_uint8(torch.where(mask[0] > 0, fills[0], visible[0])), "filled"))
-        spread = fills.std(0).mean(0, keepdim=True) * mask[0]
-        scaled = (spread / spread.max().clamp(min=1e-6)).expand(3, -1, -1)
-        caption = f"spread of {SAMPLES} samples, up to {spread.max():.3f}"
-        return [*rows, (to_uint8(scaled), caption)]
+    def explain(net: GMSRMNet, visible: Tensor, mask: Tensor) -> Sequence[tuple[Any, str]]:
+        from .explain import explain_memory_fill
+
+        return explain_memory_fill(net, visible, mask)

@@ -1,6 +1,7 @@
-"""The generative memory: StyleGAN2's synthesis network, shown an encoder's features (figure 3).
+"""The generative memory: StyleGAN2's synthesis network with an encoder's features as input.
 
-It is given codes, features and noise by the network around it.
+Figure 3 of the paper; Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", CVPR
+2020. Codes, features and noise come from the surrounding network.
 """
 
 from collections.abc import Sequence
@@ -10,18 +11,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-Form = Literal["grouped", "scaled"]
+ModulationForm = Literal["grouped", "scaled"]
 
 
-def modulated(
-    x: Tensor, weight: Tensor, style: Tensor, *, demodulate: bool = True, form: Form | None = None
+def modulate_conv(
+    x: Tensor,
+    weight: Tensor,
+    style: Tensor,
+    *,
+    demodulate: bool = True,
+    form: ModulationForm | None = None,
 ) -> Tensor:
     """Convolve `x` [N, I, H, W] by `weight` [O, I, k, k], its inputs scaled by `style` [N, I].
 
-    Demodulated, the filters of each sample have norm 1 (StyleGAN2, eq. 1 and 3). Both forms give
-    the same: `grouped` scales the weights of each sample, `scaled` its input and its output. None
-    takes the faster one (benchmarks/gmsrm.py): `grouped` for a single picture with more numbers
-    than the weights have, which saves two passes over it.
+    Demodulation gives the filters of each sample norm 1 (StyleGAN2, eq. 1 and 3). Both forms are
+    equivalent: `grouped` scales the weights of each sample, `scaled` its input and its output. None
+    selects the faster one (benchmarks/gmsrm.py): `grouped` for a single image with more values than
+    the weights, which saves two passes over it.
     """
     (n, inputs, height, width), (outputs, _, k, _) = x.shape, weight.shape
     style = style * (inputs * k * k) ** -0.5  # equalised: a weight starts as N(0, 1)
@@ -52,6 +58,7 @@ class Modulation(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs))
 
     def style(self, code: Tensor) -> Tensor:
+        """Return the scales [N, I] of the inputs for a code [N, D]."""
         return F.linear(code * code.shape[1] ** -0.5, self.affine, self.affine_bias)
 
 
@@ -63,26 +70,26 @@ class StyledConv(Modulation):
         self.strength = nn.Parameter(torch.zeros(()))  # of the noise
 
     def forward(self, x: Tensor, code: Tensor, noise: Tensor | None) -> Tensor:
-        y = modulated(x, self.weight, self.style(code)) + self.bias[:, None, None]
+        y = modulate_conv(x, self.weight, self.style(code)) + self.bias[:, None, None]
         if noise is not None:
             y = y + self.strength * noise
         return F.leaky_relu(y, 0.2) * 2**0.5
 
 
 class ToRGB(Modulation):
-    """A picture from features, added to that of the level below; only pre-training needs it."""
+    """Features to an image, added to that of the level below; used for the memory's own images."""
 
     def __init__(self, inputs: int, code: int) -> None:
         super().__init__(inputs, 3, 1, code)
 
     def forward(self, x: Tensor, code: Tensor, below: Tensor | None) -> Tensor:
-        y = modulated(x, self.weight, self.style(code), demodulate=False)
+        y = modulate_conv(x, self.weight, self.style(code), demodulate=False)
         y = y + self.bias[:, None, None]
-        return y if below is None else y + up2(below)
+        return y if below is None else y + double_size(below)
 
 
-class Level(nn.Module):
-    """Two styled convolutions at one resolution (the lowest has one), and a picture of them."""
+class MemoryLevel(nn.Module):
+    """Two styled convolutions at one resolution (one at the lowest), and an image of them."""
 
     def __init__(self, below: int, feature: int, outputs: int, code: int, *, lowest: bool) -> None:
         super().__init__()
@@ -92,6 +99,7 @@ class Level(nn.Module):
 
     @property
     def noises(self) -> int:
+        """The number of noise maps that it takes."""
         return 1 if self.second is None else 2
 
     def forward(
@@ -101,8 +109,8 @@ class Level(nn.Module):
         return x if self.second is None else self.second(x, code, noises[1])
 
 
-class Memory(nn.Module):
-    """M of eq. 4, a level for each of the encoder's, deepest first."""
+class GenerativeMemory(nn.Module):
+    """M of eq. 4, with one level for each of the encoder's, deepest first."""
 
     steps: Tensor
 
@@ -112,18 +120,18 @@ class Memory(nn.Module):
         self.widths = tuple(widths)
         below = (widths[0], *widths)
         self.levels = nn.ModuleList(
-            Level(below[n], feature, width, code, lowest=n == 0)
+            MemoryLevel(below[n], feature, width, code, lowest=n == 0)
             for n, (feature, width) in enumerate(zip(features, widths, strict=True))
         )
-        self.register_buffer("steps", torch.zeros((), dtype=torch.long))  # it was trained for
+        self.register_buffer("steps", torch.zeros((), dtype=torch.long))  # of training so far
 
-    def level(self, n: int) -> Level:
+    def level(self, n: int) -> MemoryLevel:
         level = self.levels[n]
-        assert isinstance(level, Level)
+        assert isinstance(level, MemoryLevel)
         return level
 
-    def start(self, feature: Tensor) -> Tensor:
-        """The learned constant at the size of the deepest feature, once for each image."""
+    def start_features(self, feature: Tensor) -> Tensor:
+        """Return the learned constant at the size of the deepest feature, for each image."""
         size = feature.shape[-2:]
         constant = self.constant
         if size != constant.shape[-2:]:
@@ -131,6 +139,6 @@ class Memory(nn.Module):
         return constant.expand(len(feature), -1, -1, -1)
 
 
-def up2(x: Tensor) -> Tensor:
-    """Twice the size; except at the border, StyleGAN2's filter of 1, 3, 3, 1."""
+def double_size(x: Tensor) -> Tensor:
+    """Double both sides; equal to StyleGAN2's filter of 1, 3, 3, 1 except at the border."""
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)

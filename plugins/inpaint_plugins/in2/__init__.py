@@ -1,32 +1,30 @@
 """IN2: faces of any shape and resolution (Zhao et al., 2024)."""
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from __future__ import annotations
 
-from torch import nn
+from typing import TYPE_CHECKING
 
-from inpaint_cli.api import WHOLE_PHOTO, Architecture, Sizes
+from inpaint_cli.api import WHOLE_PHOTO, Architecture, Sizes, deferred
 
-from .model import IN2Net, IN2Settings
-from .task import IN2Task
+if TYPE_CHECKING:
+    from .model import IN2Net
+    from .settings import IN2Settings
 
 
 class IN2(Architecture):
     """Faces of any size and proportions: each pixel is a function of its place."""
 
-    settings = IN2Settings
-    task = IN2Task
-    tiny: ClassVar[Mapping[str, Any]] = {
-        "model": {"width": 8, "depth": 1, "heads": 2, "rows": 16},
-        "task": {"critic": 4, "vgg": "none"},
-    }
+    settings = deferred(".settings:IN2Settings")
+    task = deferred(".task:IN2Task")
     source = (
         "Learning Position-Aware Implicit Neural Network for Real-World Face Inpainting, "
         "arXiv 2401.10537"
     )
 
     @staticmethod
-    def build(settings: IN2Settings) -> nn.Module:
+    def build(settings: IN2Settings) -> IN2Net:
+        from .model import IN2Net
+
         return IN2Net(settings)
 
     @staticmethod

@@ -1,10 +1,10 @@
 """Neighbourhood attention: each query sees the kernel x kernel keys around it.
 
-Hassani et al., "Neighborhood Attention Transformer", CVPR 2023. Near a border the window moves
+Hassani et al., "Neighborhood Attention Transformer", CVPR 2023. Near a border the window is shifted
 inward and keeps its size. On an axis shorter than the kernel it is the whole axis [choice].
 
-Queries are taken in tiles of 8 x 8, each with the 14 x 14 keys that any of them sees, as one masked
-attention. Tiles whose masks and offsets are alike (9 patterns, 16 at most) share one bias.
+Queries are processed in tiles of 8 x 8, each as one masked attention with the 14 x 14 keys that its
+queries see. Tiles with the same masks and offsets (9 patterns, 16 at most) share one bias.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,12 +16,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-CHUNK = 128  # tiles at once: copies of keys and values are six times the map they come from
+TILES_AT_ONCE = 128  # tiles at once: copies of keys and values are six times the map they come from
 
 
 @dataclass(frozen=True)
-class Axis:
-    """The tiles along one axis that share a pattern; t tiles, of T queries and R keys each."""
+class AxisTiles:
+    """Tiles along one axis that share a pattern: t tiles of T queries and R keys each."""
 
     queries: Tensor  # t T
     keys: Tensor  # t R
@@ -29,8 +29,8 @@ class Axis:
     seen: Tensor  # T R: bool
 
 
-def axes(length: int, kernel: int, tile: int) -> list[Axis]:
-    """The tiles along an axis, grouped by pattern; the last one repeats its last query."""
+def group_tiles(length: int, kernel: int, tile: int) -> list[AxisTiles]:
+    """Group the tiles along an axis by pattern; the last tile repeats its last query."""
     k, t = min(kernel, length), min(tile, length)
     reach = min(t + k - 1, length)
     first = torch.arange(0, length, t)[:, None]
@@ -42,28 +42,28 @@ def axes(length: int, kernel: int, tile: int) -> list[Axis]:
     groups: dict[bytes, list[int]] = {}
     for n, pattern in enumerate(torch.where(seen, offsets, length)):
         groups.setdefault(pattern.numpy().tobytes(), []).append(n)
-    return [Axis(queries[g], keys[g], offsets[g[0]], seen[g[0]]) for g in groups.values()]
+    return [AxisTiles(queries[g], keys[g], offsets[g[0]], seen[g[0]]) for g in groups.values()]
 
 
 @dataclass(frozen=True)
-class Group:
-    """Tiles of a map that share a pattern, as places in the flattened map and in the table."""
+class TileGroup:
+    """Tiles of a map that share a pattern, as indices into the flattened map and the bias table."""
 
     queries: Tensor  # t T*T
     keys: Tensor  # t R*R
-    bias: Tensor  # T*T R*R: the last place of the table is that of keys out of sight
+    bias: Tensor  # T*T R*R: the table's last entry is for keys out of sight
 
 
 @lru_cache(maxsize=32)
-def tiled(
+def plan_tiles(
     height: int, width: int, kernel: int, tile: int, device: torch.device
-) -> tuple[Sequence[Group], Tensor]:
-    """The groups of a map, and each pixel's first place among their queries, laid end to end."""
+) -> tuple[Sequence[TileGroup], Tensor]:
+    """Return the groups of a map, and each pixel's first index in their concatenated queries."""
     span = 2 * kernel - 1
     groups = []
-    with torch.inference_mode(False):  # what is kept must serve training too
-        for y in axes(height, kernel, tile):
-            for x in axes(width, kernel, tile):
+    with torch.inference_mode(False):  # cached tensors are used in training too
+        for y in group_tiles(height, kernel, tile):
+            for x in group_tiles(width, kernel, tile):
                 queries, keys = (
                     (a[:, None, :, None] * width + b[None, :, None, :]).reshape(
                         len(a) * len(b), -1
@@ -74,63 +74,70 @@ def tiled(
                 place = dy[:, None, :, None] * span + dx[None, :, None, :]
                 seen = y.seen[:, None, :, None] & x.seen[None, :, None, :]
                 bias = torch.where(seen, place, span * span).reshape(queries.shape[1], -1)
-                groups.append(Group(queries.to(device), keys.to(device), bias.to(device)))
+                groups.append(TileGroup(queries.to(device), keys.to(device), bias.to(device)))
         order = torch.cat([group.queries.flatten().cpu() for group in groups])
         first = torch.empty(height * width, dtype=torch.long)
         first[order.flip(0)] = torch.arange(len(order)).flip(0)
     return groups, first.to(device)
 
 
-def neighbourhood(
+def attend_neighbourhood(
     q: Tensor, k: Tensor, v: Tensor, table: Tensor | None, *, kernel: int = 7, tile: int = 8
 ) -> Tensor:
-    """Attention of q, k, v [N, H, W, heads, d] in that shape.
+    """Return the attention of q, k, v [N, H, W, heads, d], in the same shape.
 
-    `table` [heads, 2 kernel - 1, 2 kernel - 1] is added to logits by key - query; None: nothing is.
+    `table` [heads, 2 kernel - 1, 2 kernel - 1] has the bias of logits for each key - query.
     """
     n, height, width, heads, d = q.shape
-    if table is None and min(height, width) >= kernel and q.is_cuda and (na2d := natten(kernel)):
+    if (
+        table is None
+        and min(height, width) >= kernel
+        and q.is_cuda
+        and (na2d := load_natten(kernel))
+    ):
         return na2d(q, k, v, kernel_size=(kernel, kernel))
-    groups, first = tiled(height, width, kernel, tile, q.device)
+    groups, first = plan_tiles(height, width, kernel, tile, q.device)
     table = q.new_zeros(1, (2 * kernel - 1) ** 2) if table is None else table.flatten(1).to(q)
     table = F.pad(table, (0, 1), value=-torch.inf)
     q, k, v = (x.reshape(n, height * width, heads * d) for x in (q, k, v))
 
-    def gathered(x: Tensor, places: Tensor) -> Tensor:
+    def gather_tiles(x: Tensor, places: Tensor) -> Tensor:
         x = x.index_select(1, places.flatten())
         return x.view(n * len(places), -1, heads, d).transpose(1, 2)  # N*t heads P d
 
-    done = []
+    outputs = []
     for group in groups:
         bias = table.index_select(1, group.bias.flatten()).view(1, -1, *group.bias.shape)
-        for queries, keys in zip(group.queries.split(CHUNK), group.keys.split(CHUNK), strict=True):
+        for queries, keys in zip(
+            *(places.split(TILES_AT_ONCE) for places in (group.queries, group.keys)), strict=True
+        ):
             out = F.scaled_dot_product_attention(
-                gathered(q, queries),
-                gathered(k, keys),
-                gathered(v, keys),
+                gather_tiles(q, queries),
+                gather_tiles(k, keys),
+                gather_tiles(v, keys),
                 bias.expand(n * len(queries), heads, -1, -1),
             )
-            done.append(out.transpose(1, 2).reshape(n, -1, heads * d))
-    return torch.cat(done, 1).index_select(1, first).view(n, height, width, heads, d)
+            outputs.append(out.transpose(1, 2).reshape(n, -1, heads * d))
+    return torch.cat(outputs, 1).index_select(1, first).view(n, height, width, heads, d)
 
 
 @lru_cache
-def natten(kernel: int) -> Callable[..., Tensor] | None:
-    """The kernels of the `natten` package, where it has them and they agree with ours."""
+def load_natten(kernel: int) -> Callable[..., Tensor] | None:
+    """Return the CUDA kernel of the `natten` package, if it has one and it matches ours."""
     try:
         import natten as package  # pyright: ignore[reportMissingImports]
     except ImportError:
         return None
     if not getattr(package, "HAS_LIBNATTEN", False):
         return None
-    return package.na2d if agrees(package.na2d, kernel, torch.device("cuda")) else None
+    return package.na2d if matches_ours(package.na2d, kernel, torch.device("cuda")) else None
 
 
-def agrees(na2d: Any, kernel: int, device: torch.device) -> bool:
-    """Whether `na2d` gives on a small map what a CPU gives here."""
+def matches_ours(na2d: Any, kernel: int, device: torch.device) -> bool:
+    """Return whether `na2d` gives the same on a small map as our code on a CPU."""
     x = torch.randn(3, 1, 2 * kernel + 1, kernel, 2, 32, generator=torch.Generator().manual_seed(0))
     q, k, v = x
-    expected = neighbourhood(q, k, v, None, kernel=kernel)
+    expected = attend_neighbourhood(q, k, v, None, kernel=kernel)
     found = na2d(*x.to(device), kernel_size=(kernel, kernel)).to(expected)
     return torch.allclose(found, expected, atol=1e-3)
 
@@ -153,5 +160,5 @@ class NeighbourhoodAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         n, height, width, c = x.shape
         q, k, v = self.qkv(x).view(n, height, width, 3, self.heads, c // self.heads).unbind(3)
-        out = neighbourhood(q, k, v, self.table, kernel=self.kernel, tile=self.tile)
+        out = attend_neighbourhood(q, k, v, self.table, kernel=self.kernel, tile=self.tile)
         return self.join(out.reshape(n, height, width, c))

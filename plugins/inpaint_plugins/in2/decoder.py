@@ -1,44 +1,42 @@
-"""The decoder: pixels as a function of where they lie between features.
+"""The decoder: pixels as a function of their place between features (section 4.2 of the paper).
 
 After Chen et al., "Learning Continuous Image Representation with Local Implicit Image Function",
-CVPR 2021. Output sample i of a layer lies at u = (i + 0.5) step - 0.5 in feature pixels; with the
-step 1/2 of the encoder, whatever the size, nothing drifts against the picture ("anchored").
+CVPR 2021. Output sample i of a layer is at u = (i + 0.5) step - 0.5 in feature pixels; with the
+encoder's step of 1/2 at every size, nothing drifts relative to the image ("anchored").
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-Form = Literal["implicit", "bilinear"]
-Grid = Literal["anchored", "normalised"]
+from .settings import Coordinates, Interpolation
 
 
 @dataclass(frozen=True)
-class Sampling:
-    """Along one axis, for each output sample the two features it lies between."""
+class AxisSampling:
+    """The two features next to each output sample along one axis."""
 
     step: float  # feature pixels from sample to sample: the paper's cell (eq. 3)
     near: Sequence[Tensor]  # twice [n]: which feature
-    offset: Sequence[Tensor]  # twice [n]: from it to the sample, in feature pixels
-    weight: Sequence[Tensor]  # twice [n]: of that feature, by the area across; the two sum to 1
+    offset: Sequence[Tensor]  # twice [n]: from that feature to the sample, in feature pixels
+    weight: Sequence[Tensor]  # twice [n]: of that feature, by the opposite area; the two sum to 1
 
-    def rows(self, some: slice) -> "Sampling":
-        """The samples `some` only."""
+    def select(self, some: slice) -> "AxisSampling":
+        """Return the samples `some` only."""
         parts = ([t[some] for t in ts] for ts in (self.near, self.offset, self.weight))
-        return Sampling(self.step, *parts)
+        return AxisSampling(self.step, *parts)
 
 
-def sampling(features: int, samples: int, step: float, device: torch.device) -> Sampling:
-    """Where `samples` lie between `features`; computed in float64, stored in float32."""
+def sample_axis(features: int, samples: int, step: float, device: torch.device) -> AxisSampling:
+    """Locate `samples` between `features`; computed in float64, stored in float32."""
     u = (torch.arange(samples, dtype=torch.float64) + 0.5) * step - 0.5
     floor = u.floor()
     near = [(floor + corner).clamp(0, features - 1) for corner in (0, 1)]
-    return Sampling(
+    return AxisSampling(
         step,
         [i.long().to(device) for i in near],
         [(u - i).float().to(device) for i in near],
@@ -50,12 +48,18 @@ class INRB(nn.Module):
     """Implicit neural representation block: a feature map at another size.
 
     A sample is the sum over its four nearest features l of w_l GELU(A_l + U rho_l), rho_l the
-    offset (eq. 2), through an MLP that is also told the cell (eq. 4). A is a 3 x 3 convolution at
-    the features' own size. In `bilinear` form it is the sum of w_l A_l: for comparison.
+    offset (eq. 2), followed by an MLP that also takes the cell (eq. 4). A is a 3 x 3 convolution at
+    the features' own size. The `bilinear` form, for comparison, is the sum of w_l A_l.
     """
 
     def __init__(
-        self, inputs: int, hidden: int, outputs: int, *, form: Form = "implicit", rows: int = 64
+        self,
+        inputs: int,
+        hidden: int,
+        outputs: int,
+        *,
+        form: Interpolation = "implicit",
+        rows: int = 64,
     ) -> None:
         super().__init__()
         self.form, self.rows = form, rows
@@ -71,49 +75,54 @@ class INRB(nn.Module):
         step: tuple[float, float],
         head: nn.Module | None = None,
     ) -> Tensor:
-        """Features [N, C, h, w] to [N, outputs, *size], through `head` if there is one.
+        """Map features [N, C, h, w] to [N, outputs, *size], then apply `head` if given.
 
-        Everything but the convolution is pointwise: rows are made in blocks, so that no
-        hidden layer ever has the full size. In training, what is inside a block is computed twice.
+        Everything but the convolution is pointwise and computed for some rows at a time, so no
+        hidden layer ever has the full size. In training, hidden layers are computed twice.
         """
         x = F.pad(x, (1, 1, 1, 1), mode="replicate")
         x = a = self.features(x).permute(0, 2, 3, 1)  # N h w hidden; its input may be freed
         sides = zip(a.shape[1:3], size, step, strict=True)
-        y, x_ = (sampling(n, samples, s, a.device) for n, samples, s in sides)
+        y, x_ = (sample_axis(n, samples, s, a.device) for n, samples, s in sides)
         parts = [slice(top, top + self.rows) for top in range(0, size[0], self.rows)]
         if torch.is_grad_enabled():
             blocks = [
-                self.learning(a, y.rows(some), x_, head, once=len(parts) == 1) for some in parts
+                self.compute_with_gradient(a, y.select(some), x_, head, once=len(parts) == 1)
+                for some in parts
             ]
             return torch.cat(blocks, 1).permute(0, 3, 1, 2)
         out = None
         for some in parts:
-            block = self.block(a, y.rows(some), x_, head)
-            if out is None:  # blocks that are kept one by one would leave memory full of holes
+            block = self.compute_rows(a, y.select(some), x_, head)
+            if out is None:  # separate blocks would fragment memory
                 out = block.new_empty(len(x), *size, block.shape[-1])
             out[:, some] = block
         assert out is not None
         return out.permute(0, 3, 1, 2)
 
-    def learning(
-        self, a: Tensor, y: Sampling, x: Sampling, head: nn.Module | None, *, once: bool
+    def compute_with_gradient(
+        self, a: Tensor, y: AxisSampling, x: AxisSampling, head: nn.Module | None, *, once: bool
     ) -> Tensor:
-        """`block` with gradients, for which what is inside is kept if `once`, else made again."""
+        """Call `compute_rows` with gradients; hidden layers are kept if `once`, else recomputed."""
         if once:
-            return self.block(a, y, x, head)
-        return checkpoint(self.block, a, y, x, head, use_reentrant=False, preserve_rng_state=False)
+            return self.compute_rows(a, y, x, head)
+        return checkpoint(
+            self.compute_rows, a, y, x, head, use_reentrant=False, preserve_rng_state=False
+        )
 
-    def block(self, a: Tensor, y: Sampling, x: Sampling, head: nn.Module | None) -> Tensor:
-        """Some rows [N, rows, W, outputs]."""
-        features = self.ensemble(a, y, x)
+    def compute_rows(
+        self, a: Tensor, y: AxisSampling, x: AxisSampling, head: nn.Module | None
+    ) -> Tensor:
+        """Return the rows `y` [N, rows, W, outputs]."""
+        features = self.interpolate_features(a, y, x)
         cell = features.new_tensor([y.step, x.step])
-        hidden = features.shape[-1]  # the cell is one for all: its share joins the bias
+        hidden = features.shape[-1]  # the cell is constant: its term joins the bias
         bias = self.first.bias + self.first.weight[:, hidden:] @ cell.to(self.first.weight)
         out = self.last(F.gelu(F.linear(features, self.first.weight[:, :hidden], bias)))
         return out if head is None else head(out)
 
-    def ensemble(self, a: Tensor, y: Sampling, x: Sampling) -> Tensor:
-        """Eq. 2 at rows `y` and columns `x` of features [N, h, w, C]."""
+    def interpolate_features(self, a: Tensor, y: AxisSampling, x: AxisSampling) -> Tensor:
+        """Evaluate eq. 2 at rows `y` and columns `x` of features [N, h, w, C]."""
         total = None
         for i in (0, 1):
             rows = a.index_select(1, y.near[i])  # N rows w C
@@ -130,9 +139,9 @@ class INRB(nn.Module):
 
 
 class Pyramid(nn.Module):
-    """One INRB a level, each at twice the size of the one before (section 4.2.3), and the head.
+    """One INRB a level, each at twice the size of the one before (section 4.2.3), and a head.
 
-    Without the pyramid one layer goes to the full size, as narrow as the last one [choice].
+    Without the pyramid, one layer as narrow as the last goes to the full size [choice].
     """
 
     def __init__(
@@ -140,8 +149,8 @@ class Pyramid(nn.Module):
         widths: Sequence[int],  # of the features, then of each level up
         *,
         pyramid: bool = True,
-        form: Form = "implicit",
-        grid: Grid = "anchored",
+        form: Interpolation = "implicit",
+        grid: Coordinates = "anchored",
         rows: int = 64,
     ) -> None:
         super().__init__()
@@ -149,11 +158,11 @@ class Pyramid(nn.Module):
         layers = list(steps) if pyramid else [(widths[0], widths[-1], widths[-1])]
         self.layers = nn.ModuleList(INRB(*c, form=form, rows=rows) for c in layers)
         self.step = 0.5 if pyramid else 0.5 ** len(widths)
-        self.grid: Grid = grid
+        self.grid: Coordinates = grid
         self.head = nn.Linear(widths[-1], 3)
 
     def forward(self, x: Tensor, sizes: Sequence[tuple[int, int]]) -> Tensor:
-        """Features [N, C, h, w] by way of `sizes` to a picture [N, 3, *sizes[-1]] in 0..1."""
+        """Map features [N, C, h, w] through `sizes` to an image [N, 3, *sizes[-1]] in 0..1."""
         for n, layer in enumerate(self.layers):
             height, width = x.shape[-2:]
             last = n == len(self.layers) - 1

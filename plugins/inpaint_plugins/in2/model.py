@@ -1,50 +1,25 @@
 """The network of IN2: an encoder, an attention body, and a decoder that is a function of place.
 
 Zhao, Yang and Fu, "Learning Position-Aware Implicit Neural Network for Real-World Face
-Inpainting", arXiv 2401.10537. No code was published; what the paper leaves open and is decided
-here is marked [choice]. The defaults have 15,491,483 parameters (paper: 15.5 M). Table 7 has four
-steps: `dpb`, `attention` and `pyramid` are its last three; the first is how the data is cropped.
+Inpainting", arXiv 2401.10537, section 4. No code was published; what the paper leaves open is
+marked [choice]. The defaults have 15,491,483 parameters (paper: 15.5 M). The settings `dpb`,
+`attention` and `pyramid` are the last three of the four steps of table 7; the first is how the data
+is cropped.
 """
 
 from itertools import pairwise
-from typing import Annotated, Literal
 
 import torch
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from inpaint_cli.api import FFCBlock, Settings
+from inpaint_cli.api import FFCBlock
 
 from .attention import NeighbourhoodAttention
-from .decoder import Form, Grid, Pyramid
+from .decoder import Pyramid
+from .settings import IN2Settings
 
-SMALLEST = 9  # pixels a side: Fourier convolutions mirror features, of which 1 is too few
-
-
-class IN2Settings(Settings):
-    """The defaults are the paper's network; `rows` and `tile` change memory and speed only."""
-
-    width: PositiveInt = 64  # channels after the first halving, doubled at the next two
-    dpb: bool = True  # False: an encoder like LaMa's, enlarged (table 7)
-    attention: bool = True  # False: Fourier convolutions in its place (table 7)
-    pyramid: bool = True  # False: a decoder of one layer (table 7)
-    fourier_blocks: NonNegativeInt = 1  # in each block of the encoder
-    ratio: Annotated[float, Field(gt=0, lt=1)] = 0.75  # share of channels that are global
-    downsampling: Literal[3, 4] = 4  # kernel of the strided convolutions
-    groups: PositiveInt = 2
-    depth: PositiveInt = 4  # attention blocks in a group
-    heads: PositiveInt = 8
-    kernel: PositiveInt = 7  # of neighbourhood attention
-    bias: bool = True  # of relative positions; only without it can `natten` be used
-    mlp: PositiveInt = 4  # hidden channels of the body's MLPs, as a multiple of its own
-    alpha: NonNegativeFloat = 0.03  # weight of channel attention in the body (eq. 1)
-    residual: bool = True  # around attention, as in HAT; eq. 1 has none
-    compress: PositiveInt = 2  # by which channel attention divides its channels
-    form: Form = "implicit"
-    grid: Grid = "anchored"  # normalised: literal coordinates, which drift at odd sizes
-    rows: PositiveInt = 32  # of the picture that the decoder makes at a time
-    tile: PositiveInt = 8  # queries a side in a tile of neighbourhood attention
+LEAST_SIDE = 9  # pixels: Fourier convolutions mirror features, which takes 2 or more
 
 
 class ChannelAttention(nn.Module):
@@ -53,7 +28,7 @@ class ChannelAttention(nn.Module):
     def __init__(self, channels: int, *, compress: int = 2) -> None:
         super().__init__()
         inner = max(channels // compress, 1)
-        squeezed = max(8, channels // 30)  # [choice] HAT's 2 for 64 channels may both be dead ReLUs
+        squeezed = max(8, channels // 30)  # [choice] HAT's 2 for 64 channels may both be dead
         self.convs = nn.Sequential(
             nn.Conv2d(channels, inner, 3, padding=1),
             nn.GELU(),
@@ -73,10 +48,10 @@ class ChannelAttention(nn.Module):
 
 
 class Halving(nn.Module):
-    """A strided convolution whose output o is centred on (o + 0.5) 2 pixels, at odd sizes too.
+    """A strided convolution whose output o is centred at (o + 0.5) 2 pixels, also at odd sizes.
 
-    An odd size gets one more mirrored column at its end [choice], so nothing drifts with the size;
-    the 3 x 3 kernel is off by half a pixel, always.
+    An odd size is padded by one more mirrored column at its end [choice], so that nothing drifts
+    with the size; the 3 x 3 kernel is always off by half a pixel.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
@@ -108,13 +83,15 @@ class DPB(nn.Module):
 
 
 class PlainBlock(nn.Sequential):
-    """What LaMa's encoder has in place of a DPB, enlarged by two convolutions [choice]."""
+    """A layer of LaMa's encoder in place of a DPB, enlarged by two convolutions [choice]."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(Halving(inputs, outputs, 3), Convolution(outputs), Convolution(outputs))
+        super().__init__(Halving(inputs, outputs, 3), ConvLayer(outputs), ConvLayer(outputs))
 
 
-class Convolution(nn.Sequential):
+class ConvLayer(nn.Sequential):
+    """A 3 x 3 convolution that mirrors at borders, batch norm and ReLU."""
+
     def __init__(self, channels: int) -> None:
         super().__init__(
             nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=False),
@@ -155,8 +132,8 @@ class NHAB(nn.Module):
         return x + self.mlp(self.norm(x))
 
 
-class Group(nn.Module):
-    """Blocks and a convolution, around which the input goes (HAT's residual group)."""
+class ResidualGroup(nn.Module):
+    """x + convolution(blocks(x)): HAT's residual group."""
 
     def __init__(self, channels: int, settings: IN2Settings) -> None:
         super().__init__()
@@ -176,7 +153,7 @@ class Group(nn.Module):
 
 
 class IN2Net(nn.Module):
-    """Any height and width from 9 on; visible pixels come back as they are."""
+    """The whole network, for sides of at least 9 pixels; visible pixels are returned unchanged."""
 
     def __init__(self, settings: IN2Settings) -> None:
         super().__init__()
@@ -186,7 +163,9 @@ class IN2Net(nn.Module):
         self.encoder = nn.ModuleList(
             DPB(*step, settings) if settings.dpb else PlainBlock(*step) for step in steps
         )
-        self.body = nn.Sequential(*(Group(widths[-1], settings) for _ in range(settings.groups)))
+        self.body = nn.Sequential(
+            *(ResidualGroup(widths[-1], settings) for _ in range(settings.groups))
+        )
         self.decoder = Pyramid(
             widths[::-1],
             pyramid=settings.pyramid,
@@ -195,15 +174,17 @@ class IN2Net(nn.Module):
             rows=settings.rows,
         )
         for module in self.modules():
-            if isinstance(module, nn.Linear):  # as NAT begins
+            if isinstance(module, nn.Linear):  # as in NAT
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 
     def forward(self, visible: Tensor, mask: Tensor) -> Tensor:
         height, width = visible.shape[-2:]
-        if min(height, width) < SMALLEST:
-            raise ValueError(f"{height} x {width} pixels; IN2 takes {SMALLEST} a side and more")
+        if min(height, width) < LEAST_SIDE:
+            raise ValueError(
+                f"IN2 needs sides of at least {LEAST_SIDE} pixels, not {height} x {width}"
+            )
         hole = mask > 0
         x = torch.cat([torch.where(hole, 0, visible), mask], 1)  # N 4 H W: NaN cannot leak
         sizes = []

@@ -1,15 +1,14 @@
-"""How IN2 learns: a critic with R1, the features it sees, and those of VGG-19.
+"""Training of IN2: a critic with R1, feature matching, and features of VGG-19.
 
-The critic is not described in the paper; EdgeConnect's is CoordFill's, which IN2 follows [choice].
-The paper lists R1 among the generator's losses (eq. 9), where its gradient is zero: it is the
-critic's here.
+The paper does not describe its critic; EdgeConnect's is used by CoordFill, which IN2 follows
+[choice]. The paper lists R1 among the generator's losses (eq. 9), where its gradient is zero; here
+it is a loss of the critic.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import torch
-from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
 from inpaint_cli.api import (
@@ -18,10 +17,8 @@ from inpaint_cli.api import (
     Optimizer,
     Phase,
     Schedule,
-    Settings,
     Stage,
     Task,
-    VGGSource,
     edgeconnect_critic,
     feature_matching,
     l1_loss,
@@ -32,24 +29,16 @@ from inpaint_cli.api import (
     source_label,
 )
 
+from .settings import IN2TaskSettings
+
 EPOCH = 4667  # steps: 28,000 faces, 3 on each of two GPUs
 
 
-class IN2TaskSettings(Settings):
-    """Weights of the losses, the critic's size, and where VGG-19 comes from ("none": no term)."""
-
-    adversarial: NonNegativeFloat = 1.0
-    perceptual: NonNegativeFloat = 10.0
-    feature_matching: NonNegativeFloat = 0.1
-    r1: NonNegativeFloat = 10.0
-    pixels: NonNegativeFloat = 0.0  # L1 in the hole; the paper has none
-    critic: PositiveInt = 64  # channels of its first layer
-    vgg: VGGSource = "imagenet"
-
-
 class IN2Task(Task):
+    """One stage of 100 epochs, with a warm-up of 15 (section 5.1)."""
+
     settings = IN2TaskSettings
-    plan: ClassVar[Mapping[str, Stage]] = {  # section 5.1: 100 epochs, 15 of them rising
+    plan: ClassVar[Mapping[str, Stage]] = {
         "fill": Stage(
             steps=100 * EPOCH,
             batch=6,
@@ -67,7 +56,7 @@ class IN2Task(Task):
 
     @property
     def adversarial(self) -> bool:
-        """Whether there is anything for a critic to say."""
+        """True if the critic is used."""
         return self.config.adversarial > 0 or self.config.feature_matching > 0
 
     def phases(self, stage: str) -> Sequence[Phase]:
@@ -79,7 +68,7 @@ class IN2Task(Task):
         return source_label(self.config.vgg)
 
     def critic_losses(self, batch: Batch, out: Tensor) -> Losses:
-        """Eq. 6, and R1 of mean logits: a sum over patches would drown all else [choice]."""
+        """Eq. 6, and R1 of mean logits: a sum over patches would dominate all terms [choice]."""
         image = batch.image.detach().requires_grad_()
         real, _ = self.critic(2 * image - 1, full=True)
         fake, _ = self.critic(2 * out.detach() - 1)

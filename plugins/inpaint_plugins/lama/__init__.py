@@ -1,30 +1,32 @@
 """LaMa: large holes by fast Fourier convolutions (Suvorov et al., WACV 2022)."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING
 
-from torch import Tensor, nn
+from inpaint_cli.api import Architecture, Sizes, deferred
 
-from inpaint_cli.api import Architecture, Converted, Sizes
+if TYPE_CHECKING:
+    from torch import Tensor
 
-from .convert import convert
-from .model import FourierNet, LaMaSettings
-from .task import LaMaTask
+    from inpaint_cli.api import Converted
+
+    from .model import FourierNet
+    from .settings import LaMaSettings
 
 
 class LaMa(Architecture):
     """Fourier convolutions see the whole picture at once: strong on large holes and textures."""
 
-    settings = LaMaSettings
-    task = LaMaTask
-    tiny: ClassVar[Mapping[str, Any]] = {
-        "model": {"width": 4, "blocks": 1, "downsamplings": 2},
-        "task": {"critic": 4, "critic_layers": 2, "vgg": "none"},
-    }
+    settings = deferred(".settings:LaMaSettings")
+    task = deferred(".task:LaMaTask")
     source = "Resolution-robust Large Mask Inpainting with Fourier Convolutions, arXiv 2109.07161"
 
     @staticmethod
-    def build(settings: LaMaSettings) -> nn.Module:
+    def build(settings: LaMaSettings) -> FourierNet:
+        from .model import FourierNet
+
         return FourierNet(settings)
 
     @staticmethod
@@ -34,4 +36,6 @@ class LaMa(Architecture):
 
     @staticmethod
     def convert(tensors: Mapping[str, Tensor]) -> Converted | None:
-        return convert(tensors)
+        from .convert import convert_generator
+
+        return convert_generator(tensors)

@@ -1,14 +1,14 @@
-"""How LaMa learns: a critic with R1, its features, visible pixels, and a perceptual loss.
+"""Training of LaMa: a critic with R1, feature matching, visible pixels and a perceptual loss.
 
-The paper's perceptual loss is on a dilated ResNet-50 trained for segmentation, whose weights are
-seldom at hand; VGG-16 stands in for it here [choice], with a weight of its own scale.
+Suvorov et al., WACV 2022, section 2.2. The paper's perceptual loss uses a dilated ResNet-50 trained
+for segmentation, whose weights are rarely available; VGG-16 takes its place [choice], with a weight
+to match its scale.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
-from pydantic import NonNegativeFloat, PositiveInt
 from torch import nn
 
 from inpaint_cli.api import (
@@ -16,10 +16,8 @@ from inpaint_cli.api import (
     Losses,
     Optimizer,
     Phase,
-    Settings,
     Stage,
     Task,
-    VGGSource,
     feature_matching,
     l1_loss,
     logistic_critic,
@@ -30,22 +28,12 @@ from inpaint_cli.api import (
     source_label,
 )
 
-
-class LaMaTaskSettings(Settings):
-    """Weights of the losses, the critic's size, and where VGG-16 comes from ("none": no term)."""
-
-    visible: NonNegativeFloat = 10.0
-    hole: NonNegativeFloat = 0.0  # the paper: pixels of the hole are not compared
-    adversarial: NonNegativeFloat = 10.0
-    feature_matching: NonNegativeFloat = 100.0
-    perceptual: NonNegativeFloat = 1.0
-    r1: NonNegativeFloat = 0.001
-    critic: PositiveInt = 64  # channels of its first layer
-    critic_layers: PositiveInt = 4  # strided ones
-    vgg: VGGSource = "imagenet"
+from .settings import LaMaTaskSettings
 
 
 class LaMaTask(Task):
+    """One stage; the critic has an optimiser of its own."""
+
     settings = LaMaTaskSettings
     plan: ClassVar[Mapping[str, Stage]] = {
         "fill": Stage(

@@ -1,48 +1,39 @@
-"""MDRNets: faces filled coarse to fine, by regions and a memory for each of them (ShowFace, 2022).
+"""MDRNets: faces filled coarse to fine, by regions and a memory for each (ShowFace, BMVC 2022)."""
 
-Made from the paper's printed text only; its supplement is not available. What the text leaves open
-is decided in the modules, where it says [choice].
-"""
+from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
+from inpaint_cli.api import WHOLE_PHOTO, Architecture, Sizes, deferred
 
-from inpaint_cli.api import WHOLE_PHOTO, Architecture, Sizes
+if TYPE_CHECKING:
+    from torch import Tensor
 
-from .explain import explain
-from .model import MDRNet, MDRNetSettings
-from .task import MDRNetsTask
+    from .model import MDRNet
+    from .settings import MDRNetSettings
 
 
 class MDRNets(Architecture):
     """Faces, coarse to fine: partial convolutions, then regions refined from a memory."""
 
-    settings = MDRNetSettings
-    task = MDRNetsTask
-    tiny: ClassVar[Mapping[str, Any]] = {
-        "model": {
-            "levels": 3,
-            "coarse_width": 4,
-            "width": 4,
-            "parser": "template",
-            "slots": 2,
-            "enough": 1,
-        },
-        "task": {"vgg": "none", "critic": 4, "recon": 4},
-    }
+    settings = deferred(".settings:MDRNetSettings")
+    task = deferred(".task:MDRNetsTask")
     source = "ShowFace: Coordinated Face Inpainting with MDRNets, BMVC 2022, arXiv 2204.02824"
 
     @staticmethod
     def build(settings: MDRNetSettings) -> MDRNet:
+        from .model import MDRNet
+
         return MDRNet(settings)
 
     @staticmethod
     def sizes(settings: MDRNetSettings) -> Sizes:
-        # regions are found in the whole face, and lie where it has them: the network pads
+        # regions are found in the whole face, at its own size: the network itself pads
         return Sizes(window=2048, context=WHOLE_PHOTO, tiles=False)
 
     @staticmethod
     def explain(net: MDRNet, visible: Tensor, mask: Tensor) -> Sequence[tuple[Any, str]]:
-        return explain(net, visible, mask)
+        from .explain import explain_region_fill
+
+        return explain_region_fill(net, visible, mask)

@@ -1,4 +1,4 @@
-"""What the memory holds and reads, as pictures: regions, and the slots that answer for each."""
+"""Pictures of a fill: the coarse face, its regions, and the memory slots read for each."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ from torch import Tensor
 from inpaint_cli.api import to_uint8
 
 from .model import MDRNet
-from .regions import names
+from .regions import region_names
 
-COLOURS = np.array(
+REGION_COLOURS = np.array(
     [
         *[(90, 90, 90), (240, 200, 170), (120, 70, 30), (60, 120, 220), (20, 200, 200)],
         *[(230, 120, 90), (250, 220, 60), (250, 150, 60), (210, 40, 60), (200, 160, 130)],
@@ -23,31 +23,33 @@ COLOURS = np.array(
 
 
 @torch.inference_mode()
-def explain(net: MDRNet, visible: Tensor, mask: Tensor) -> list[tuple[Any, str]]:
-    """Pictures of the first image: the coarse face, its regions, the memory's answers."""
-    trace = net.trace(visible[:1], mask[:1])
+def explain_region_fill(net: MDRNet, visible: Tensor, mask: Tensor) -> list[tuple[Any, str]]:
+    """Show the coarse face, its regions and the memory's slot weights for the first image."""
+    trace = net.fill_traced(visible[:1], mask[:1])
     coarse = to_uint8(trace.coarse[0])
     height, width = coarse.shape[:2]
     regions = trace.regions[0].cpu().numpy().repeat(4, 0)[:height].repeat(4, 1)[:, :width]
-    tinted = (coarse * 0.45 + COLOURS[regions] * 0.55).astype(np.uint8)
+    tinted = (coarse * 0.45 + REGION_COLOURS[regions] * 0.55).astype(np.uint8)
     how = "by a fixed template (no face parser)" if net.settings.parser == "template" else "parsed"
     pictures: list[tuple[Any, str]] = [(coarse, "coarse face"), (tinted, f"regions, {how}")]
     if trace.weights is not None:
         weights, present = trace.weights[0].cpu(), trace.present[0].cpu()
-        pictures.append((chart(net, weights, present), "weight of each memory slot, by region"))
+        pictures.append(
+            (draw_slot_chart(net, weights, present), "weight of each memory slot, by region")
+        )
     filled = torch.where(mask[0] > 0, trace.image[0], visible[0])
     return [*pictures, (to_uint8(filled), "filled")]
 
 
-def chart(net: MDRNet, weights: Tensor, present: Tensor) -> Image.Image:
-    """A row for each region, a column for each slot, the bluer the more of the row's range."""
+def draw_slot_chart(net: MDRNet, weights: Tensor, present: Tensor) -> Image.Image:
+    """Draw a row for each region and a column for each slot, bluer for a higher weight."""
     line, left, cell = 22, 150, 24
-    regions = names(net.settings.merge)
+    regions = region_names(net.settings.merge)
     page = Image.new("RGB", (left + cell * weights.shape[1] + 8, line * len(regions) + 8), "white")
     draw, font = ImageDraw.Draw(page), ImageFont.load_default(12)
     for row, name in enumerate(regions):
         y = 4 + row * line
-        draw.rectangle((4, y + 4, 16, y + 16), tuple(COLOURS[row].tolist()))
+        draw.rectangle((4, y + 4, 16, y + 16), tuple(REGION_COLOURS[row].tolist()))
         draw.text((22, y + 3), name, "black" if present[row] else "gray", font)
         filled = net.memory.filled[row].cpu()
         low, high = weights[row].min().item(), weights[row].max().item()

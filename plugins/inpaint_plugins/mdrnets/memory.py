@@ -1,6 +1,6 @@
-"""The disentangled memory: for each region of a face, some vectors seen, updated and read.
+"""The disentangled memory (DMM, eq. 1 to 5 of the paper): some style vectors for each region.
 
-What is averaged and compared is float32 whatever the precision around it.
+Averages and similarities are computed in float32, also under autocast.
 """
 
 import torch
@@ -9,11 +9,13 @@ from torch import Tensor, distributed, nn
 from torch.nn import functional as F
 
 
-def pool(features: Tensor, regions: Tensor, weight: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The mean feature of each region, and how many cells it has.
+def pool_regions(
+    features: Tensor, regions: Tensor, weight: Tensor, count: int
+) -> tuple[Tensor, Tensor]:
+    """Return the mean feature of each region [N, count, C], and its number of cells [N, count].
 
-    Features [N, C, h, w], regions [N, h, w] and weights of 0 or 1 [N, 1, h, w] give
-    [N, count, C] and [N, count]. A region without a cell has the mean 0.
+    `features` are [N, C, h, w], `regions` [N, h, w], `weight` [N, 1, h, w] is 0 or 1. A region
+    without a cell has the mean 0.
     """
     with torch.autocast(features.device.type, enabled=False):
         member = F.one_hot(regions.flatten(1), count).float() * weight.flatten(2).mT  # N hw R
@@ -22,22 +24,22 @@ def pool(features: Tensor, regions: Tensor, weight: Tensor, count: int) -> tuple
         return sums / cells.clamp(min=1)[..., None], cells
 
 
-def spread(vectors: Tensor, regions: Tensor) -> Tensor:
-    """The vector [N, R, C] of each cell's region: [N, C, h, w]."""
+def spread_to_cells(vectors: Tensor, regions: Tensor) -> Tensor:
+    """Give each cell of `regions` [N, h, w] its region's vector [N, R, C]: [N, C, h, w]."""
     n, _, channels = vectors.shape
     index = regions.flatten(1)[:, None].expand(-1, channels, -1)
     return vectors.mT.gather(2, index).view(n, channels, *regions.shape[1:])
 
 
-class Memory(nn.Module):
-    """`slots` vectors for each of `regions`, in buffers; no gradient reaches them.
+class RegionMemory(nn.Module):
+    """`slots` vectors for each of `regions`, in buffers without gradient.
 
-    Each step of a training updates it once, as in the paper; evaluation leaves it as it is.
+    It is updated once in each training step, as in the paper, and is constant in evaluation.
     """
 
     entries: Tensor  # R m C
     filled: Tensor  # R m, bool
-    hits: Tensor  # R m, how many vectors each has taken in
+    hits: Tensor  # R m, number of vectors stored in each
 
     def __init__(
         self,
@@ -50,20 +52,20 @@ class Memory(nn.Module):
     ) -> None:
         super().__init__()
         self.momentum, self.temperature = momentum, temperature
-        self.parts: list[list[Tensor]] = []  # of a step that is not over
+        self.parts: list[list[Tensor]] = []  # of an accumulated step that is not complete
         self.register_buffer("entries", torch.zeros(regions, slots, channels))
         self.register_buffer("filled", torch.zeros(regions, slots, dtype=torch.bool))
         self.register_buffer("hits", torch.zeros(regions, slots, dtype=torch.long))
 
     def similarity(self, query: Tensor) -> Tensor:
-        """Eq. 1: cosines [N, R, m] of the queries [N, R, C] to every slot of their region."""
+        """Return cosines [N, R, m] of queries [N, R, C] and slots of their region (eq. 1)."""
         with torch.autocast(query.device.type, enabled=False):
             return F.cosine_similarity(query.float()[:, :, None], self.entries[None], -1, 1e-8)
 
     def forward(self, query: Tensor) -> tuple[Tensor, Tensor]:
-        """Eq. 4 and 5: what the memory answers [N, R, C], and the weights of slots [N, R, m].
+        """Read the memory: answers [N, R, C] and weights of slots [N, R, m] (eq. 4 and 5).
 
-        [choice] A region whose memory is empty answers with the query itself.
+        [choice] If a region's memory is empty, the answer is the query itself.
         """
         scores = self.similarity(query) / self.temperature
         some = self.filled.any(1)[:, None]  # R 1
@@ -73,17 +75,17 @@ class Memory(nn.Module):
         return torch.where(some, answer, query.float()), weights
 
     @torch.no_grad()
-    def update(self, query: Tensor, value: Tensor, valid: Tensor) -> None:
-        """Eq. 2 and 3, once for the whole batch: of all processes, at the last part of a step.
+    def update_slots(self, query: Tensor, value: Tensor, valid: Tensor) -> None:
+        """Update the slots (eq. 2 and 3), once a step for the whole batch of all processes.
 
-        What belongs to parts that are accumulated is kept until then.
+        With gradient accumulation, the tensors are collected until the last part of the step.
 
-        [choice] Nothing depends on the order of samples: slots are assigned by the memory as it
-        was, and each moves towards the mean of the values assigned to it. While a region has
-        empty slots, values are stored there as they come, and those left over are dropped: if slots
-        began at random, a few would win everything.
+        [choice] The result does not depend on the order of samples: slots are assigned by the
+        memory before the update, and each moves towards the mean of its values. As long as a region
+        has empty slots, values fill them in turn and surplus values are dropped; with random
+        initial slots, a few would take all values.
         """
-        self.parts.append([gathered(t.detach().float()) for t in (query, value, valid)])
+        self.parts.append([gather_processes(t.detach().float()) for t in (query, value, valid)])
         if not GradientState().sync_gradients:
             return
         query, value, valid = map(torch.cat, zip(*self.parts, strict=True))
@@ -104,8 +106,8 @@ class Memory(nn.Module):
         self.hits = self.hits + count
 
 
-def gathered(tensor: Tensor) -> Tensor:
-    """The tensors of all processes below each other, in their order, without gradient."""
+def gather_processes(tensor: Tensor) -> Tensor:
+    """Concatenate the tensors of all processes in their order, without gradient."""
     if not (distributed.is_available() and distributed.is_initialized()):
         return tensor
     parts = [torch.empty_like(tensor) for _ in range(distributed.get_world_size())]

@@ -1,52 +1,54 @@
-"""The network: a coarse face, its regions, what a memory holds of each, and a refinement by them.
+"""The network: a coarse face, its regions, a memory of each region, and a refinement.
 
-ShowFace (BMVC 2022). With M the hole and X the visible pixels: R = coarse(X), P = X outside the
-hole and clip(R) in it; regions S of P; style features F_s of P; per region the means Q (of all
-cells) and V (of known cells), Q answered by the memory as Qhat; F = Qhat_S in the hole, V_S
-elsewhere; F_f = F after masked correlation; Y = refined(P, M | F_f).
+ShowFace (BMVC 2022, section 3), implemented from the paper's main text; its supplement is not
+available, and what the text leaves open is marked [choice]. With M the hole and X the visible
+pixels: R = coarse(X); P = X outside the hole and clip(R) in it; S are the regions of P, F_s its
+style features; for each region, Q is the mean over all cells and V over known cells, Qhat the
+memory's answer to Q; F = Qhat_S in the hole and V_S elsewhere; F_f is F after masked correlation;
+Y = refinement(P, M | F_f).
 """
 
 import math
 from typing import Literal, NamedTuple
 
 import torch
-from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from inpaint_cli.api import GatedConv2d, InpaintError, PartialUNet, Settings, Share, SpadeBlock
+from inpaint_cli.api import GatedConv2d, InpaintError, PartialUNet, SpadeBlock
 
-from .memory import Memory, pool, spread
-from .regions import REGIONS, BiSeNet, Merge, Parser, Template
+from .memory import RegionMemory, pool_regions, spread_to_cells
+from .regions import REGION_COUNT, BiSeNet, FaceParser, FaceTemplate
+from .settings import MDRNetSettings
 
-CHUNK = 64 * 2**20  # bytes of the correlations that inference holds at once
-MOST = 1024  # patches that training correlates: their gradients keep all correlations
+CORRELATION_BYTES = 64 * 2**20  # of correlations that inference holds at once
+MOST_PATCHES = 1024  # that training correlates: gradients keep all correlations
 
 
-class MDRNetSettings(Settings):
-    """`mrem` and `dmm` off are the ablations of the paper's Table 2."""
+def shrink_hole(mask: Tensor) -> Tensor:
+    """Reduce the hole to a quarter of its size: a cell is known only if all of its pixels are."""
+    return F.max_pool2d(mask, 4)
 
-    levels: PositiveInt = 7  # of the coarse U-Net
-    coarse_width: PositiveInt = 64
-    width: PositiveInt = 64  # of the refinement; its features have 4 times as many channels
-    parser: Literal["bisenet", "template"] = "bisenet"
-    classes: Literal[14, 19] = 14  # that the parser tells apart
-    merge: Merge = "A"  # of 19 classes into 14: A joins the lips, B the jewellery to ear and neck
-    parser_size: PositiveInt = 512  # pixels a side at which the parser looks
-    parser_width: PositiveInt = 64
-    dmm: bool = True  # the memory
-    slots: PositiveInt = 10  # of it, for each region
-    momentum: Share = 0.99
-    temperature: PositiveFloat = 1.0
-    enough: PositiveInt = 4  # known cells from which a mean is worth remembering
-    query: Literal["region", "hole"] = "region"  # what Q is the mean of
-    mrem: bool = True  # broadcast to regions, and masked correlation
-    patch: PositiveInt = 4  # cells a side of what is correlated
-    keys: Literal["all", "known"] = "all"  # which patches may be attended to
+
+def mirror_to_multiple(image: Tensor, step: int) -> Tensor:
+    """Mirror `image` [..., H, W] at its right and bottom to multiples of `step`."""
+    for dim in (-2, -1):
+        side = image.shape[dim]
+        if extra := -side % step:
+            turn = max(2 * side - 2, 1)
+            index = torch.arange(side + extra, device=image.device) % turn
+            image = image.index_select(dim, torch.minimum(index, turn - index))
+    return image
+
+
+def shrink_regions(regions: Tensor) -> Tensor:
+    """Reduce regions [N, H, W] to a quarter of their size."""
+    small = F.interpolate(regions[:, None].float(), scale_factor=0.25)  # nearest
+    return small[:, 0].long()
 
 
 class StyleEncoder(nn.Module):
-    """F_s in -1..1 [N, 4w, H/4, W/4] of a picture in 0..1; layers as SEAN's [choice]."""
+    """F_s [N, 4w, H/4, W/4] in -1..1 of an image in 0..1; layers as in SEAN [choice]."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -64,11 +66,11 @@ class StyleEncoder(nn.Module):
 
 
 class Correlation(nn.Module):
-    """MCM: patches of the hole become mixtures of patches like them.
+    """MCM: to patches of the hole, mixtures of similar patches are added.
 
-    [choice] The third branch is F itself, the similarities are scaled and go through a softmax,
-    patches do not overlap. Inference holds `CHUNK` bytes of similarities at once, whatever the
-    size; training refuses more than `MOST` patches.
+    [choice] The third branch is F itself; similarities are scaled and go through a softmax; patches
+    do not overlap. Inference holds `CORRELATION_BYTES` of similarities at once; training refuses
+    more than `MOST_PATCHES`.
     """
 
     def __init__(self, channels: int, *, patch: int, keys: Literal["all", "known"]) -> None:
@@ -78,39 +80,47 @@ class Correlation(nn.Module):
         self.phi = nn.Conv2d(channels, channels // 4, 1)
 
     def forward(self, x: Tensor, hole: Tensor) -> Tensor:
-        """F [N, C, h, w] and its hole [N, 1, h, w] to F_f, which is F outside the hole."""
+        """Map F [N, C, h, w] with its hole [N, 1, h, w] to F_f, which is F outside the hole."""
         p, (height, width) = self.patch, x.shape[-2:]
         extra = (0, -width % p, 0, -height % p)
         whole, gone = F.pad(x, extra), F.pad(hole, extra)
-        query, key, value = (self.patches(f(whole)) for f in (self.theta, self.phi, nn.Identity()))
+        query, key, value = (
+            self.cut_patches(f(whole)) for f in (self.theta, self.phi, nn.Identity())
+        )
         count = query.shape[1]
-        if torch.is_grad_enabled() and count > MOST:
+        if torch.is_grad_enabled() and count > MOST_PATCHES:
+            side = math.ceil(p * (count / MOST_PATCHES) ** 0.5)
             raise InpaintError(
-                f"training would correlate {count} patches, more than {MOST}; set model.patch "
-                f"to {math.ceil(p * (count / MOST) ** 0.5)} or train on smaller images"
+                f"training would correlate {count} patches, more than {MOST_PATCHES}; set "
+                f"model.patch to {side} or train on smaller images"
             )
-        barred = None
+        excluded = None
         if self.keys == "known":
             known = F.max_pool2d(gone, p).flatten(1)[:, None] == 0  # N 1 patches
-            barred = ~known & known.any(-1, keepdim=True)
-        rows = max(CHUNK // (4 * count * len(x)), 1)
-        mixed = [self.weights(q, key, barred) @ value for q in query.split(rows, 1)]
+            excluded = ~known & known.any(-1, keepdim=True)
+        rows = max(CORRELATION_BYTES // (4 * count * len(x)), 1)
+        mixed = [self.attention_weights(q, key, excluded) @ value for q in query.split(rows, 1)]
         size = whole.shape[-2:]
         update = F.fold(torch.cat(mixed, 1).mT, size, p, stride=p)[..., :height, :width]
         return torch.where(hole > 0, x + update, x)
 
-    def patches(self, x: Tensor) -> Tensor:
-        return F.unfold(x, self.patch, stride=self.patch).mT  # N patches C*p*p
+    def cut_patches(self, x: Tensor) -> Tensor:
+        """Cut [N, C, h, w] into patches [N, patches, C * patch * patch]."""
+        return F.unfold(x, self.patch, stride=self.patch).mT
 
-    def weights(self, query: Tensor, key: Tensor, barred: Tensor | None = None) -> Tensor:
-        """Phi [N, queries, patches], whose rows sum to 1."""
+    def attention_weights(
+        self, query: Tensor, key: Tensor, excluded: Tensor | None = None
+    ) -> Tensor:
+        """Return Phi [N, queries, patches], whose rows sum to 1."""
         similarity = query @ key.mT / query.shape[-1] ** 0.5
-        if barred is not None:
-            similarity = similarity.masked_fill(barred, -torch.inf)
+        if excluded is not None:
+            similarity = similarity.masked_fill(excluded, -torch.inf)
         return similarity.softmax(-1)
 
 
 class GatedBlock(nn.Module):
+    """x + two gated convolutions, the first of them dilated."""
+
     def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
         self.first = GatedConv2d(channels, channels, dilation=dilation)
@@ -121,7 +131,7 @@ class GatedBlock(nn.Module):
 
 
 class Refinement(nn.Module):
-    """GRN: gated convolutions of P and the hole, guided by SPADE to what belongs where [choice]."""
+    """GRN: gated convolutions of P and the hole, conditioned through SPADE [choice]."""
 
     def __init__(self, width: int, condition: int) -> None:
         super().__init__()
@@ -141,7 +151,7 @@ class Refinement(nn.Module):
         self.image = nn.Conv2d(w, 3, 3, padding=1)
 
     def forward(self, coarse: Tensor, mask: Tensor, condition: Tensor) -> Tensor:
-        """Y [N, 3, H, W] in 0..1 of P, the hole and the condition [N, C, H/4, W/4]."""
+        """Return Y [N, 3, H, W] in 0..1 from P, the hole and the condition [N, C, H/4, W/4]."""
         x = self.encoder(torch.cat([2 * coarse - 1, mask], 1))
         for block in self.blocks[:-1]:
             x = block(x, condition)
@@ -151,7 +161,7 @@ class Refinement(nn.Module):
 
 
 class Trace(NamedTuple):
-    """What a picture went through on its way."""
+    """A fill and its intermediate results."""
 
     image: Tensor  # Y
     coarse: Tensor  # P
@@ -161,99 +171,79 @@ class Trace(NamedTuple):
 
 
 class MDRNet(nn.Module):
-    """Y in 0..1; or a part of the way to it, for the stages that train that part."""
+    """The whole network; its parts can be run alone by the stages that train them."""
 
     def __init__(self, settings: MDRNetSettings) -> None:
         super().__init__()
         s, channels = settings, 4 * settings.width
         self.settings = s
-        self.step = 2 ** max(s.levels, 3)  # of the sides that its layers take
+        self.step = 2 ** max(s.levels, 3)  # sides are padded to multiples of it
         self.coarse = PartialUNet(s.levels, s.coarse_width)
-        self.parser: Parser
+        self.parser: FaceParser
         if s.parser == "template":
-            self.parser = Template(s.merge)
+            self.parser = FaceTemplate(s.merge)
         else:
             self.parser = BiSeNet(s.classes, s.merge, size=s.parser_size, width=s.parser_width)
         self.style = StyleEncoder(s.width)
         if s.dmm:
-            self.memory = Memory(
-                REGIONS, s.slots, channels, momentum=s.momentum, temperature=s.temperature
+            self.memory = RegionMemory(
+                REGION_COUNT, s.slots, channels, momentum=s.momentum, temperature=s.temperature
             )
         if s.mrem:
             self.correlation = Correlation(channels, patch=s.patch, keys=s.keys)
         self.refinement = Refinement(s.width, channels)
 
-    def refines(self) -> list[str]:
-        """The parts that learn together once the coarse network and the parser have."""
+    def parts_to_refine(self) -> list[str]:
+        """List the submodules trained together, after the coarse network and the parser."""
         parts = {"style": True, "memory": self.settings.dmm, "correlation": self.settings.mrem}
         return [*(part for part, there in parts.items() if there), "refinement"]
 
     def forward(
         self, visible: Tensor, mask: Tensor, part: Literal["all", "coarse", "parser"] = "all"
     ) -> Tensor | tuple[Tensor | None, ...]:
-        """Y and the way to it; for a part, R or what the parser gives."""
+        """Return a `Trace`; for a part, R or the output of the parser."""
         if part == "coarse":
             height, width = mask.shape[-2:]
-            padded = (mirrored(x, self.step) for x in (visible, mask))
+            padded = (mirror_to_multiple(x, self.step) for x in (visible, mask))
             return self.coarse(*padded)[..., :height, :width]
         if part == "parser":
             return self.parser(visible)
-        return self.trace(visible, mask)
+        return self.fill_traced(visible, mask)
 
-    def trace(self, visible: Tensor, mask: Tensor) -> Trace:
-        """Of any size: it is continued by its mirror, and so are the regions of what it shows."""
+    def fill_traced(self, visible: Tensor, mask: Tensor) -> Trace:
+        """Fill an image of any size, mirrored to multiples of `step` like its regions."""
         height, width = mask.shape[-2:]
-        visible, mask = (mirrored(x, self.step) for x in (visible, mask))
-        with torch.no_grad():  # frozen wherever the rest learns
+        visible, mask = (mirror_to_multiple(x, self.step) for x in (visible, mask))
+        with torch.no_grad():  # frozen when the rest is trained
             coarse = torch.where(mask > 0, self.coarse(visible, mask).float().clamp(0, 1), visible)
-            regions = self.parser.regions(coarse[..., :height, :width])
-            regions = at_grid(mirrored(regions, self.step))
+            regions = self.parser.parse_regions(coarse[..., :height, :width])
+            regions = shrink_regions(mirror_to_multiple(regions, self.step))
         features = self.style(coarse)  # N C H/4 W/4
-        hole = grid_hole(mask)
-        condition, present, weights = self.condition(features, regions, hole)
+        hole = shrink_hole(mask)
+        condition, present, weights = self.make_condition(features, regions, hole)
         image = self.refinement(coarse, mask, condition)
         image, coarse = image[..., :height, :width], coarse[..., :height, :width]
         regions = regions[:, : -(-height // 4), : -(-width // 4)]
         return Trace(image, coarse, regions, present, weights)
 
-    def condition(
+    def make_condition(
         self, features: Tensor, regions: Tensor, hole: Tensor
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """F_f, or what an ablation has in its place; which regions there are; slots read."""
+        """Return F_f (or its replacement in an ablation), the regions present, and slot weights."""
         s = self.settings
         everything = torch.ones_like(hole)
         asked = hole if s.query == "hole" else everything
-        query, _ = pool(features, regions, asked, REGIONS)
-        value, known = pool(features, regions, 1 - hole, REGIONS)
-        _, cells = pool(hole, regions, everything, REGIONS)
+        query, _ = pool_regions(features, regions, asked, REGION_COUNT)
+        value, known = pool_regions(features, regions, 1 - hole, REGION_COUNT)
+        _, cells = pool_regions(hole, regions, everything, REGION_COUNT)
         answer, weights = query, None
         if s.dmm:
             if self.memory.training:
-                self.memory.update(query, value, known >= s.enough)
+                self.memory.update_slots(query, value, known >= s.enough)
             answer, weights = self.memory(query)
         elif not s.mrem:
             return features, cells > 0, None
-        fused = torch.where(hole > 0, spread(answer, regions), spread(value, regions))
+        fused = torch.where(
+            hole > 0, spread_to_cells(answer, regions), spread_to_cells(value, regions)
+        )
         return (self.correlation(fused, hole) if s.mrem else fused), cells > 0, weights
-
-
-def grid_hole(mask: Tensor) -> Tensor:
-    """The hole at a quarter of the size: a cell is known only where all of its pixels are."""
-    return F.max_pool2d(mask, 4)
-
-
-def mirrored(image: Tensor, step: int) -> Tensor:
-    """`image` [..., H, W] continued to the right and below to multiples of `step`."""
-    for dim in (-2, -1):
-        side = image.shape[dim]
-        if extra := -side % step:
-            turn = max(2 * side - 2, 1)
-            index = torch.arange(side + extra, device=image.device) % turn
-            image = image.index_select(dim, torch.minimum(index, turn - index))
-    return image
-
-
-def at_grid(regions: Tensor) -> Tensor:
-    """Regions [N, H, W] at a quarter of the size."""
-    small = F.interpolate(regions[:, None].float(), scale_factor=0.25)  # nearest
-    return small[:, 0].long()

@@ -1,16 +1,18 @@
-"""The reconstruction network, whose inner features say how regions go together, and its loss."""
+"""The reconstruction network, and InCo2, a loss on its features."""
 
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from .memory import pool
-from .model import mirrored
-from .regions import REGIONS
+from .memory import pool_regions
+from .model import mirror_to_multiple
+from .regions import REGION_COUNT
 
 
 class ResBlock(nn.Module):
+    """x + two convolutions with instance norm."""
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.convs = nn.Sequential(
@@ -26,7 +28,7 @@ class ResBlock(nn.Module):
 
 
 class Reconstruction(nn.Module):
-    """An autoencoder of whole pictures, without skips; layers as EdgeConnect's [choice]."""
+    """An autoencoder of complete images without skips; layers as in EdgeConnect [choice]."""
 
     trained: Tensor
 
@@ -53,22 +55,25 @@ class Reconstruction(nn.Module):
             nn.Sigmoid(),
         )
         self.register_buffer("trained", torch.tensor(False))
-        self.register_load_state_dict_pre_hook(assumed)
+        self.register_load_state_dict_pre_hook(assume_trained)
 
     def forward(self, image: Tensor) -> Tensor:
         height, width = image.shape[-2:]
-        return self.decoder(self.features(mirrored(image, 4)))[..., :height, :width]
+        return self.decoder(self.encode_features(mirror_to_multiple(image, 4)))[
+            ..., :height, :width
+        ]
 
-    def features(self, image: Tensor) -> Tensor:
+    def encode_features(self, image: Tensor) -> Tensor:
+        """Return the middle features [N, 4 width, H/4, W/4] of an image in 0..1."""
         return self.encoder(2 * image - 1)
 
 
-def assumed(_: nn.Module, state: dict[str, Tensor], prefix: str, *rest: object) -> None:
-    """Take the network of a state that does not tell for trained."""
+def assume_trained(_: nn.Module, state: dict[str, Tensor], prefix: str, *rest: object) -> None:
+    """Assume a trained network if the state, of an older version, does not say."""
     state.setdefault(f"{prefix}trained", torch.tensor(True))
 
 
-def inco2(
+def inco2_loss(
     filled: Tensor,
     truth: Tensor,
     regions: Tensor,
@@ -76,17 +81,17 @@ def inco2(
     *,
     reduction: Literal["mean", "sum"] = "mean",
 ) -> Tensor:
-    """Eq. 6 to 8: regions in the hole go with each other, and with known ones, as in the truth.
+    """Compare the correlations of regions in the hole, and with known regions (eq. 6 to 8).
 
-    Features A(O) and A(I) [N, C, h, w] by the regions [N, h, w] of the truth for both [choice:
-    the loss is 0 exactly where they are equal], hole [N, 1, h, w]. mean: products are divided by
-    C and averaged over the pairs of regions that there are, none giving 0 [choice]; sum: as
-    printed.
+    `filled` and `truth` are features A(O) and A(I) [N, C, h, w], `regions` [N, h, w] are those of
+    the truth for both [choice: so the loss is 0 if and only if they match], `hole` is [N, 1, h, w].
+    With "mean", products are divided by C and averaged over the pairs of regions present, or 0 if
+    there are none [choice]; "sum" is as printed.
     """
-    inside, there = pool(filled, regions, hole, REGIONS)
-    outside, around = pool(filled, regions, 1 - hole, REGIONS)
-    true_inside, _ = pool(truth, regions, hole, REGIONS)
-    true_outside, _ = pool(truth, regions, 1 - hole, REGIONS)
+    inside, there = pool_regions(filled, regions, hole, REGION_COUNT)
+    outside, around = pool_regions(filled, regions, 1 - hole, REGION_COUNT)
+    true_inside, _ = pool_regions(truth, regions, hole, REGION_COUNT)
+    true_outside, _ = pool_regions(truth, regions, 1 - hole, REGION_COUNT)
     total = filled.new_zeros((), dtype=torch.float32)
     for ours, theirs, second in (
         (inside @ inside.mT, true_inside @ true_inside.mT, there),

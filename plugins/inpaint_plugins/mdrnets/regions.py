@@ -1,13 +1,12 @@
-"""Face parsing: which of 14 regions each pixel belongs to, by a network or by a fixed map.
+"""Face parsing: the region, of 14, of each pixel, from a network or a fixed map.
 
-BiSeNet (Yu et al., ECCV 2018) on a ResNet-18, whose stride-8 features stand for the spatial path,
-in the layout and with the names of the public face checkpoint. It has 19 regions; [choice] they
-are merged into 14 by one of two groupings.
+BiSeNet (Yu et al., ECCV 2018) on a ResNet-18, whose stride-8 features replace the spatial path,
+with the layout and names of the public face checkpoint. That has 19 regions; they are merged into
+14 by one of two groupings [choice].
 """
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,12 +14,11 @@ from torch.nn import functional as F
 
 from inpaint_cli.api import WeightsError
 
-Merge = Literal["A", "B"]
-Order = Literal["bisenet", "celebamask-hq", "fasseg"]
+from .settings import ClassOrder, RegionMerge
 
-REGIONS = 14
-CROP = 448 / 512  # of the side of a picture: what BiSeNet is trained on
-ORDERS: dict[Order, tuple[str, ...]] = {  # what the numbers in label maps mean
+REGION_COUNT = 14
+CROP_SHARE = 448 / 512  # of an image's side, on which BiSeNet is trained
+CLASS_ORDERS: dict[ClassOrder, tuple[str, ...]] = {  # class names by their number in label maps
     "bisenet": (
         *("background", "skin", "left brow", "right brow", "left eye", "right eye", "glasses"),
         *("left ear", "right ear", "earring", "nose", "mouth", "upper lip", "lower lip"),
@@ -33,11 +31,11 @@ ORDERS: dict[Order, tuple[str, ...]] = {  # what the numbers in label maps mean
     ),
     "fasseg": ("background", "skin", "hair", "left eye", "nose", "mouth"),  # both eyes
 }
-MERGED: dict[Merge, tuple[int, ...]] = {  # of BiSeNet's order
+MERGED_REGIONS: dict[RegionMerge, tuple[int, ...]] = {  # region of each class in BiSeNet's order
     "A": (0, 1, 2, 2, 3, 3, 4, 5, 5, 6, 7, 8, 8, 8, 9, 10, 11, 12, 13),
     "B": (0, 1, 2, 2, 3, 3, 4, 5, 5, 5, 6, 7, 8, 9, 10, 10, 11, 12, 13),
 }
-ELLIPSES = {  # of a face aligned as in CelebA-HQ: centre x, y and radii, in shares of the sides
+FACE_ELLIPSES = {  # centre x, y and radii in shares of the sides, aligned as in CelebA-HQ
     "skin": [(0.5, 0.56, 0.28, 0.36)],
     "hair": [(0.5, 0.45, 0.40, 0.45)],
     "left ear": [(0.21, 0.56, 0.04, 0.09), (0.79, 0.56, 0.04, 0.09)],
@@ -45,47 +43,47 @@ ELLIPSES = {  # of a face aligned as in CelebA-HQ: centre x, y and radii, in sha
     "nose": [(0.5, 0.60, 0.065, 0.075)],
     "mouth": [(0.5, 0.75, 0.11, 0.04)],
 }
-BOXES = {  # centre x, y and half sides
+FACE_BOXES = {  # centre x, y and half sides
     "cloth": [(0.5, 0.97, 0.5, 0.06)],
     "neck": [(0.5, 0.90, 0.16, 0.06)],
     "left brow": [(0.375, 0.405, 0.075, 0.018), (0.625, 0.405, 0.075, 0.018)],
 }
-DRAWN = ("hair", "cloth", "neck", "left ear", "skin", "left brow", "left eye", "nose", "mouth")
+DRAW_ORDER = ("hair", "cloth", "neck", "left ear", "skin", "left brow", "left eye", "nose", "mouth")
 
 
-def lookup(order: Order, merge: Merge) -> Tensor:
-    """The region of each class of `order`: by name, never by number."""
-    numbers = [ORDERS["bisenet"].index(name) for name in ORDERS[order]]
-    return torch.tensor([MERGED[merge][number] for number in numbers])
+def region_lookup(order: ClassOrder, merge: RegionMerge) -> Tensor:
+    """Return the region of each class of `order`, matched by name."""
+    numbers = [CLASS_ORDERS["bisenet"].index(name) for name in CLASS_ORDERS[order]]
+    return torch.tensor([MERGED_REGIONS[merge][number] for number in numbers])
 
 
-def names(merge: Merge) -> list[str]:
-    """What the 14 regions are called."""
-    words = [name.removeprefix("left ").removeprefix("right ") for name in ORDERS["bisenet"]]
-    return [words[MERGED[merge].index(region)] for region in range(REGIONS)]
+def region_names(merge: RegionMerge) -> list[str]:
+    """Return the names of the 14 regions."""
+    words = [name.removeprefix("left ").removeprefix("right ") for name in CLASS_ORDERS["bisenet"]]
+    return [words[MERGED_REGIONS[merge].index(region)] for region in range(REGION_COUNT)]
 
 
-class Template(nn.Module):
-    """No parser: one map of an aligned face, whatever the picture shows.
+class FaceTemplate(nn.Module):
+    """A fixed map of an aligned face in place of a parser, the same for every image.
 
-    For use where no parser's weights are available; runs, weights and tables say so. A region that
-    the map leaves out (glasses, jewellery, hats) stays empty.
+    It is for use without weights of a parser; names of runs and captions say so. Regions that are
+    not on the map (glasses, jewellery, hats) stay empty.
     """
 
-    def __init__(self, merge: Merge) -> None:
+    def __init__(self, merge: RegionMerge) -> None:
         super().__init__()
-        self.lookup = dict(zip(ORDERS["bisenet"], MERGED[merge], strict=True))
+        self.lookup = dict(zip(CLASS_ORDERS["bisenet"], MERGED_REGIONS[merge], strict=True))
 
-    def regions(self, image: Tensor) -> Tensor:
-        """The region of each pixel of `image` [N, 3, H, W]: [N, H, W], always the same."""
+    def parse_regions(self, image: Tensor) -> Tensor:
+        """Return the region of each pixel of `image` [N, 3, H, W]: [N, H, W]."""
         n, _, height, width = image.shape
         y = ((torch.arange(height, device=image.device) + 0.5) / height)[:, None]
         x = ((torch.arange(width, device=image.device) + 0.5) / width)[None]
         drawn = torch.zeros(height, width, dtype=torch.long, device=image.device)
-        for name in DRAWN:
-            for cx, cy, rx, ry in ELLIPSES.get(name, []):
+        for name in DRAW_ORDER:
+            for cx, cy, rx, ry in FACE_ELLIPSES.get(name, []):
                 drawn[((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2 <= 1] = self.lookup[name]
-            for cx, cy, hx, hy in BOXES.get(name, []):
+            for cx, cy, hx, hy in FACE_BOXES.get(name, []):
                 drawn[((x - cx).abs() <= hx) & ((y - cy).abs() <= hy)] = self.lookup[name]
         return drawn.expand(n, -1, -1)
 
@@ -142,8 +140,8 @@ class ResNet18(nn.Module):
         return features[1:]
 
 
-class Attention(nn.Module):
-    """ARM: channels weighted by what the whole picture shows."""
+class AttentionRefinement(nn.Module):
+    """ARM: channels weighted by their means over the image."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -157,11 +155,13 @@ class Attention(nn.Module):
 
 
 class ContextPath(nn.Module):
+    """The backbone, with global context added to its coarse features."""
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.resnet = ResNet18(width)
-        self.arm16 = Attention(4 * width, 2 * width)
-        self.arm32 = Attention(8 * width, 2 * width)
+        self.arm16 = AttentionRefinement(4 * width, 2 * width)
+        self.arm32 = AttentionRefinement(8 * width, 2 * width)
         self.conv_head32 = ConvBlock(2 * width, 2 * width)
         self.conv_head16 = ConvBlock(2 * width, 2 * width)
         self.conv_avg = ConvBlock(8 * width, 2 * width, 1)
@@ -175,8 +175,8 @@ class ContextPath(nn.Module):
         return at8, self.conv_head16(up16), up32  # N 2w H/8, N 2w H/8, N 2w H/16
 
 
-class Fusion(nn.Module):
-    """FFM: both paths as one, its channels weighted and added."""
+class FeatureFusion(nn.Module):
+    """FFM: both paths joined, then channels weighted and added."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -190,7 +190,9 @@ class Fusion(nn.Module):
         return x * torch.sigmoid(weight) + x
 
 
-class Head(nn.Module):
+class ClassHead(nn.Module):
+    """Features to logits of classes."""
+
     def __init__(self, inputs: int, hidden: int, classes: int) -> None:
         super().__init__()
         self.conv = ConvBlock(inputs, hidden)
@@ -200,68 +202,74 @@ class Head(nn.Module):
         return self.conv_out(self.conv(x))
 
 
-class Auxiliary(nn.Module):
-    """The two heads that only training has."""
+class AuxiliaryHeads(nn.Module):
+    """The two heads that are used only in training."""
 
     def __init__(self, classes: int, width: int) -> None:
         super().__init__()
-        self.conv_out16 = Head(2 * width, width, classes)
-        self.conv_out32 = Head(2 * width, width, classes)
+        self.conv_out16 = ClassHead(2 * width, width, classes)
+        self.conv_out32 = ClassHead(2 * width, width, classes)
 
     def forward(self, at8: Tensor, at16: Tensor) -> tuple[Tensor, Tensor]:
         return self.conv_out16(at8), self.conv_out32(at16)
 
 
 class BiSeNet(nn.Module):
-    """Images are RGB in 0..1, and brought to `size` pixels a side; in training they are crops."""
+    """The parser. Images are RGB in 0..1, resized to `size` pixels a side; in training, crops."""
 
     mean: Tensor
     std: Tensor
     lookup: Tensor
 
-    def __init__(self, classes: int, merge: Merge, *, size: int = 512, width: int = 64) -> None:
+    def __init__(
+        self, classes: int, merge: RegionMerge, *, size: int = 512, width: int = 64
+    ) -> None:
         super().__init__()
         self.size, self.classes = size, classes
         self.cp = ContextPath(width)
-        self.ffm = Fusion(width)
-        self.conv_out = Head(4 * width, 4 * width, classes)
+        self.ffm = FeatureFusion(width)
+        self.conv_out = ClassHead(4 * width, 4 * width, classes)
         for name, of in (("mean", (0.485, 0.456, 0.406)), ("std", (0.229, 0.224, 0.225))):
             self.register_buffer(name, torch.tensor(of).view(3, 1, 1), persistent=False)
-        merged = lookup("bisenet", merge) if classes != REGIONS else torch.arange(REGIONS)
+        merged = (
+            region_lookup("bisenet", merge)
+            if classes != REGION_COUNT
+            else torch.arange(REGION_COUNT)
+        )
         self.register_buffer("lookup", merged, persistent=False)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits of all classes at a stride of 8, and what the two auxiliary heads read."""
-        side = round(CROP * self.size) if self.training else self.size
+        """Return logits of all classes at stride 8, and the inputs of the auxiliary heads."""
+        side = round(CROP_SHARE * self.size) if self.training else self.size
         x = F.interpolate(image, (side, side), mode="bilinear", align_corners=False, antialias=True)
         spatial, at8, at16 = self.cp((x - self.mean) / self.std)
         return self.conv_out(self.ffm(spatial, at8)), at8, at16
 
-    def scores(self, image: Tensor) -> Tensor:
-        """Logits of the 14 regions [N, 14, H, W]; a group's is the log of its summed exponents."""
+    def region_logits(self, image: Tensor) -> Tensor:
+        """Return logits of the regions [N, 14, H, W]; merged classes are added as probabilities."""
         logits = self(image)[0].float()
-        if self.classes != REGIONS:
-            groups = [logits[:, self.lookup == region] for region in range(REGIONS)]
+        if self.classes != REGION_COUNT:
+            groups = [logits[:, self.lookup == region] for region in range(REGION_COUNT)]
             logits = torch.stack([group.logsumexp(1) for group in groups], 1)
         return F.interpolate(logits, image.shape[-2:], mode="bilinear", align_corners=True)
 
     @torch.no_grad()
-    def regions(self, image: Tensor) -> Tensor:
-        """The region of each pixel of `image` [N, 3, H, W]: [N, H, W]."""
-        return self.scores(image).argmax(1)
+    def parse_regions(self, image: Tensor) -> Tensor:
+        """Return the region of each pixel of `image` [N, 3, H, W]: [N, H, W]."""
+        return self.region_logits(image).argmax(1)
 
-    def load(self, path: Path) -> None:
-        """Take over a public checkpoint. Raises `WeightsError` where it is for something else."""
+    def load_checkpoint(self, path: Path) -> None:
+        """Load a public checkpoint. Raises `WeightsError` if it does not fit."""
         try:
             tensors: dict[str, Tensor] = torch.load(path, "cpu", weights_only=True)
             count = tensors["conv_out.conv_out.weight"].shape[0]
-        except Exception as error:  # torch raises nearly anything on a file that is not its own
+        except Exception as error:  # torch raises many types on foreign files
             raise WeightsError(
                 f"{path} is not a checkpoint of a BiSeNet face parser; give the public one"
             ) from error
         if count != self.classes:
             raise WeightsError(
-                f"{path} tells {count} classes apart, but the parser has {self.classes}; set "
+                f"{path} has {count} classes, but the parser has {self.classes}; set "
                 f"architectures.mdrnets.model.classes={count}, or give another file"
             )
         own = self.state_dict()
@@ -274,14 +282,14 @@ class BiSeNet(nn.Module):
         self.load_state_dict({key: tensors[key] for key in own})
 
 
-Parser = BiSeNet | Template
+FaceParser = BiSeNet | FaceTemplate
 
 
-def ohem(logits: Sequence[Tensor], truth: Tensor) -> Tensor:
-    """The sum over heads of the mean cross-entropy of hard pixels (Shrivastava et al., CVPR 2016).
+def ohem_loss(logits: Sequence[Tensor], truth: Tensor) -> Tensor:
+    """Sum over heads the mean cross-entropy of hard pixels (Shrivastava et al., CVPR 2016).
 
     Hard pixels are those whose class has a probability below 0.7, and at least 1/16 of all. Logits
-    [N, C, h, w] are brought to the size of `truth` [N, H, W].
+    [N, C, h, w] are resized to `truth` [N, H, W].
     """
     total = logits[0].new_zeros(())
     for each in logits:

@@ -1,4 +1,4 @@
-"""How the U-Net of partial convolutions learns: stage `fill`, then `finetune`."""
+"""Training of the U-Net of partial convolutions: stage `fill`, then `finetune`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -19,7 +19,11 @@ from inpaint_cli.api import (
 
 
 class PConvTask(Task):
-    """`finetune` freezes the encoder's batch norm, whose statistics include the zeros in holes."""
+    """Two stages with the same losses.
+
+    `finetune` freezes the encoder's batch norms, whose statistics include the zeros of holes
+    (section 4 of the paper).
+    """
 
     net: PartialUNet
     settings = IrregularWeights
@@ -35,7 +39,7 @@ class PConvTask(Task):
     def phases(self, stage: str) -> Sequence[Phase]:
         trains = ["net"]
         if stage == "finetune":
-            trains = [f"net.{part}" for part in self.net.finetuned()]
+            trains = [f"net.{part}" for part in self.net.parts_to_finetune()]
         return [Phase("fill", trains, self.losses)]
 
     def without(self) -> Sequence[str]:

@@ -1,8 +1,8 @@
 """The tensors of a TorchScript archive, without its program.
 
-`torch.jit.load` runs the archive's own `__setstate__`; here nothing that comes from the file is
-called. An archive is a zip whose `data.pkl` names modules as classes below `__torch__`: they are
-read as plain holders of attributes.
+`torch.jit.load` runs the archive's own `__setstate__`; here nothing from the file is called. An
+archive is a zip whose `data.pkl` names modules as classes below `__torch__`; they are read as plain
+containers of attributes.
 """
 
 import pickle
@@ -15,7 +15,7 @@ from zipfile import BadZipFile, ZipFile, is_zipfile
 import torch
 from torch import Tensor
 
-DTYPES = {
+STORAGE_DTYPES = {
     "FloatStorage": torch.float32,
     "DoubleStorage": torch.float64,
     "HalfStorage": torch.float16,
@@ -26,14 +26,16 @@ DTYPES = {
 }
 
 
-class Module:
-    """Stands for a module of the archive: attributes and no behaviour."""
+class ArchiveModule:
+    """A module of the archive: attributes without behaviour."""
 
     def __setstate__(self, attributes: dict[str, Any]) -> None:
         self.attributes = attributes
 
 
-class Reader(pickle.Unpickler):
+class ArchiveReader(pickle.Unpickler):
+    """Unpickles `data.pkl` below the folder `root` of an archive; other classes are refused."""
+
     def __init__(self, archive: ZipFile, root: PurePosixPath) -> None:
         super().__init__(archive.open(str(root / "data.pkl")))
         self.archive = archive
@@ -41,11 +43,11 @@ class Reader(pickle.Unpickler):
 
     def find_class(self, module_name: str, global_name: str) -> Any:
         if module_name.startswith("__torch__"):
-            return Module
-        if module_name == "torch" and global_name in DTYPES:
-            return DTYPES[global_name]
+            return ArchiveModule
+        if module_name == "torch" and global_name in STORAGE_DTYPES:
+            return STORAGE_DTYPES[global_name]
         if (module_name, global_name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return tensor
+            return rebuild_tensor
         if (module_name, global_name) == ("collections", "OrderedDict"):
             return OrderedDict
         if module_name == "torch.jit._pickle":  # typed lists and dictionaries
@@ -62,32 +64,34 @@ class Reader(pickle.Unpickler):
         )
 
 
-def tensor(
+def rebuild_tensor(
     storage: Tensor, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: object
 ) -> Tensor:
+    """Return a copy of the part of `storage` that a tensor refers to."""
     return storage.as_strided(size, stride, offset).clone()
 
 
 def is_torchscript(path: Path) -> bool:
-    """Whether the file at `path` is an archive with a program in it."""
+    """Return whether the file at `path` is an archive with a program in it."""
     if not is_zipfile(path):
         return False
     with ZipFile(path) as archive:
         return any("/code/" in name for name in archive.namelist())
 
 
-def tensors(path: Path) -> dict[str, Tensor]:
-    """Every tensor of the archive at `path`, named by its way through the modules."""
+def read_archive(path: Path) -> dict[str, Tensor]:
+    """Read the tensors of the archive at `path`, by names such as "model.conv.weight"."""
     with ZipFile(path) as archive:
         tables = [PurePosixPath(n) for n in archive.namelist() if n.endswith("/data.pkl")]
         if not tables:
             raise BadZipFile("it has a program but no tensors")
-        return dict(named(Reader(archive, tables[0].parent).load(), ""))
+        return dict(list_tensors(ArchiveReader(archive, tables[0].parent).load(), ""))
 
 
-def named(holder: Any, prefix: str) -> Iterator[tuple[str, Tensor]]:
+def list_tensors(holder: Any, prefix: str) -> Iterator[tuple[str, Tensor]]:
+    """Yield the tensors of a module and its submodules, with their names after `prefix`."""
     if isinstance(holder, Tensor):
         yield prefix.removesuffix("."), holder
-    elif isinstance(holder, Module):
+    elif isinstance(holder, ArchiveModule):
         for name, value in holder.attributes.items():
-            yield from named(value, f"{prefix}{name}.")
+            yield from list_tensors(value, f"{prefix}{name}.")

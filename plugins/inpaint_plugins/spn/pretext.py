@@ -1,14 +1,14 @@
-"""Pretext models: frozen networks whose features of the whole picture the priors are to learn.
+"""Pretext models: frozen classifiers whose features of the whole image the priors learn.
 
-Each gives three maps [N, C, h, w], fine to coarse, of an RGB image in 0..1 at any size. Their
-weights are buffers that no state holds. TResNet-L (Ridnik et al., WACV 2021) trained on
-OpenImages with the asymmetric loss is the paper's; torchvision's ResNets are easier to come by.
-Features of different models are not comparable, nor are results learned from them.
+Each returns three maps [N, C, h, w], fine to coarse, of an RGB image in 0..1 of any size. Weights
+are buffers outside the state dict. The paper uses TResNet-L (Ridnik et al., WACV 2021) trained on
+OpenImages with the asymmetric loss; torchvision's ResNets are easier to obtain. Results trained
+with different models are not comparable.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,11 +17,74 @@ from torchvision import models
 
 from inpaint_cli.api import WeightsError, load_backbone
 
-Pretext = Literal["tresnet_l", "resnet34", "resnet50", "random", "none"]
+from .settings import PretextName
+
+
+def conv_norm(
+    inputs: int, outputs: int, kernel: int, *, slope: float | None = None
+) -> nn.Sequential:
+    """Make a convolution with batch norm, and a leaky ReLU if it has a `slope`."""
+    conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
+    layers = nn.Sequential(conv, nn.BatchNorm2d(outputs))
+    return layers if slope is None else layers.append(nn.LeakyReLU(slope))
+
+
+class SpaceToDepth(nn.Module):
+    """Squares of 4 x 4 pixels to channels: [N, 48, H/4, W/4], channel (4 dy + dx) 3 + c."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, c, h, w = x.shape
+        x = x.view(n, c, h // 4, 4, w // 4, 4).permute(0, 3, 5, 1, 2, 4)
+        return x.reshape(n, 16 * c, h // 4, w // 4)
+
+
+class BlurPool(nn.Module):
+    """Blur by [1, 2, 1] x [1, 2, 1] / 16, then half the size."""
+
+    kernel: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        row = torch.tensor([0.25, 0.5, 0.25])
+        self.register_buffer("kernel", row[:, None] * row, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        channels = x.shape[1]
+        kernel = self.kernel.expand(channels, 1, 3, 3)
+        return F.conv2d(F.pad(x, (1, 1, 1, 1), "reflect"), kernel, stride=2, groups=channels)
+
+
+class SqueezeExcite(nn.Module):
+    """Squeeze and excitation: channels weighted by a function of all channels' means."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.fc1, self.fc2 = nn.Conv2d(channels, 64, 1), nn.Conv2d(64, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.sigmoid(self.fc2(F.relu(self.fc1(x.mean((2, 3), keepdim=True)))))
+
+
+class TResBlock(nn.Module):
+    """TResNet's basic block."""
+
+    def __init__(self, inputs: int, outputs: int, *, stride: int = 1) -> None:
+        super().__init__()
+        self.conv1 = conv_norm(inputs, outputs, 3, slope=1e-3)
+        self.downsample = nn.Sequential()
+        if stride == 2:
+            self.conv1 = nn.Sequential(self.conv1, BlurPool())
+            self.downsample.append(nn.AvgPool2d(2, ceil_mode=True, count_include_pad=False))
+            self.downsample.append(conv_norm(inputs, outputs, 1))
+        self.conv2 = conv_norm(outputs, outputs, 3)
+        self.se = SqueezeExcite(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.se(self.conv2(self.conv1(x))) + self.downsample(x))
 
 
 class PretextFeatures(nn.Module):
-    """Three stages, each of which works on what the one before gives; always in eval mode."""
+    """Three stages in sequence, always in eval mode; the output of each is returned."""
 
     mean: Tensor
     std: Tensor
@@ -40,36 +103,36 @@ class PretextFeatures(nn.Module):
         self.stages = nn.ModuleList(stages)
         for key, values in (("mean", mean), ("std", std)):
             self.register_buffer(key, torch.tensor(values).view(3, 1, 1), persistent=False)
-        freeze(self.stages.eval())
+        freeze_weights(self.stages.eval())
 
     @torch.no_grad()
     def forward(self, image: Tensor) -> list[Tensor]:
         x = (image - self.mean) / self.std
-        found = []
+        features = []
         for stage in self.stages:
             x = stage(x)
-            found.append(x)
-        return found
+            features.append(x)
+        return features
 
     def train(self, mode: bool = True) -> "PretextFeatures":
         return super().train(False)
 
 
-def pretext(name: Pretext, file: Path | None = None) -> PretextFeatures | None:
-    """The model called `name`; None for "none". `file` is for tresnet_l.
+def make_pretext(name: PretextName, file: Path | None = None) -> PretextFeatures | None:
+    """Make the model `name`; None for "none". `file` has the weights of tresnet_l.
 
-    "random" is TResNet-L as it begins, the same each time. Raises `WeightsError` where published
+    "random" is TResNet-L with random weights from a fixed seed. Raises `WeightsError` if published
     weights are missing or incomplete.
     """
     if name == "none":
         return None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return tresnet(name, file) if name in ("tresnet_l", "random") else resnet(name)
+        return make_tresnet(name, file) if name in ("tresnet_l", "random") else make_resnet(name)
 
 
-def resnet(name: str) -> PretextFeatures:
-    """Stem, first and second layer of a ResNet of torchvision: 1/2, 1/4 and 1/8 of the size."""
+def make_resnet(name: str) -> PretextFeatures:
+    """Return stem, first and second layer of torchvision's ResNet, at 1/2, 1/4 and 1/8."""
     net: Any = models.get_model(name, weights=None)
     net.load_state_dict(load_backbone(name))
     wide = net.layer1[-1].bn2.num_features * (4 if name == "resnet50" else 1)
@@ -86,10 +149,10 @@ def resnet(name: str) -> PretextFeatures:
     )
 
 
-def tresnet(name: str, file: Path | None) -> PretextFeatures:
-    """Stem, first and second layer of TResNet-L: 1/4, 1/4 and 1/8 of the size."""
+def make_tresnet(name: str, file: Path | None) -> PretextFeatures:
+    """Return stem, first and second layer of TResNet-L, at 1/4, 1/4 and 1/8."""
     layers: dict[str, nn.Module] = {  # named as in the published files
-        "conv1": normed(48, 76, 3, slope=1e-2),
+        "conv1": conv_norm(48, 76, 3, slope=1e-2),
         "layer1": nn.Sequential(*(TResBlock(76, 76) for _ in range(4))),
         "layer2": nn.Sequential(
             TResBlock(76, 152, stride=2), *(TResBlock(152, 152) for _ in range(4))
@@ -101,85 +164,25 @@ def tresnet(name: str, file: Path | None) -> PretextFeatures:
                 "pretext tresnet_l needs its weights: set task.pretext_file to the file of"
                 " TResNet-L trained on OpenImages, or task.pretext to resnet34"
             )
-        load(nn.ModuleDict(layers), file)
+        load_tresnet(nn.ModuleDict(layers), file)
     stem = nn.Sequential(SpaceToDepth(), layers["conv1"])
     return PretextFeatures(name, [stem, layers["layer1"], layers["layer2"]], (76, 76, 152))
 
 
-class SpaceToDepth(nn.Module):
-    """[N, 3, H, W] to [N, 48, H/4, W/4], channel (4 dy + dx) 3 + c."""
+def load_tresnet(layers: nn.ModuleDict, file: Path) -> None:
+    """Load a published file of TResNet-L. Raises `WeightsError`, which names a missing tensor.
 
-    def forward(self, x: Tensor) -> Tensor:
-        n, c, h, w = x.shape
-        x = x.view(n, c, h // 4, 4, w // 4, 4).permute(0, 3, 5, 1, 2, 4)
-        return x.reshape(n, 16 * c, h // 4, w // 4)
-
-
-class Blur(nn.Module):
-    """Half the size after [1, 2, 1] x [1, 2, 1] / 16."""
-
-    kernel: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        row = torch.tensor([0.25, 0.5, 0.25])
-        self.register_buffer("kernel", row[:, None] * row, persistent=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        channels = x.shape[1]
-        kernel = self.kernel.expand(channels, 1, 3, 3)
-        return F.conv2d(F.pad(x, (1, 1, 1, 1), "reflect"), kernel, stride=2, groups=channels)
-
-
-class Squeeze(nn.Module):
-    """Each channel scaled by what the means of all channels say of it."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.fc1, self.fc2 = nn.Conv2d(channels, 64, 1), nn.Conv2d(64, channels, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x * torch.sigmoid(self.fc2(F.relu(self.fc1(x.mean((2, 3), keepdim=True)))))
-
-
-class TResBlock(nn.Module):
-    """TResNet's basic block."""
-
-    def __init__(self, inputs: int, outputs: int, *, stride: int = 1) -> None:
-        super().__init__()
-        self.conv1 = normed(inputs, outputs, 3, slope=1e-3)
-        self.downsample = nn.Sequential()
-        if stride == 2:
-            self.conv1 = nn.Sequential(self.conv1, Blur())
-            self.downsample.append(nn.AvgPool2d(2, ceil_mode=True, count_include_pad=False))
-            self.downsample.append(normed(inputs, outputs, 1))
-        self.conv2 = normed(outputs, outputs, 3)
-        self.se = Squeeze(outputs)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.se(self.conv2(self.conv1(x))) + self.downsample(x))
-
-
-def normed(inputs: int, outputs: int, kernel: int, *, slope: float | None = None) -> nn.Sequential:
-    conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
-    layers = nn.Sequential(conv, nn.BatchNorm2d(outputs))
-    return layers if slope is None else layers.append(nn.LeakyReLU(slope))
-
-
-def load(layers: nn.ModuleDict, file: Path) -> None:
-    """Load a published file of TResNet-L; `WeightsError` names what is missing.
-
-    Its norms were trained in place with the scale |weight| + 1e-5, which ours hold as such.
+    Its in-place norms have the scale |weight| + 1e-5, which is stored as our weight.
     """
     try:
-        found = torch.load(file, "cpu", weights_only=True)
+        checkpoint = torch.load(file, "cpu", weights_only=True)
     except FileNotFoundError as error:
         raise WeightsError(f"there is no {file}; correct task.pretext_file") from error
     except Exception as error:  # whatever unpickling may raise
         raise WeightsError(f"{file} cannot be read safely as a checkpoint; get it again") from error
-    while isinstance(inner := found.get("state_dict", found.get("model")), Mapping):
-        found = inner
-    theirs = {key.removeprefix("module.").removeprefix("body."): t for key, t in found.items()}
+    while isinstance(inner := checkpoint.get("state_dict", checkpoint.get("model")), Mapping):
+        checkpoint = inner
+    theirs = {key.removeprefix("module.").removeprefix("body."): t for key, t in checkpoint.items()}
     norms = {name for name, m in layers.named_modules() if isinstance(m, nn.BatchNorm2d)}
     state = {}
     for key, own in layers.state_dict().items():
@@ -197,8 +200,8 @@ def load(layers: nn.ModuleDict, file: Path) -> None:
     layers.load_state_dict(state)
 
 
-def freeze(net: nn.Module) -> None:
-    """Turn all parameters into buffers that no state holds."""
+def freeze_weights(net: nn.Module) -> None:
+    """Turn all parameters into buffers outside the state dict."""
     for module in net.modules():
         for name, parameter in [*module.named_parameters(recurse=False)]:
             delattr(module, name)

@@ -1,25 +1,26 @@
 """Region normalisation: each of two regions of a feature map to mean 0 and deviation 1.
 
-Yu et al., "Region Normalization for Image Inpainting", AAAI 2020, in the form that SPL's image
-branch has: the norms take the hole from the mask (`BasicNorm`) or find it themselves
-(`LearnedNorm`). A region without elements is as good as one that holds zeros.
+Yu et al., "Region Normalization for Image Inpainting", AAAI 2020, as in SPL's image branch: the
+region is the hole of the mask (`BasicNorm`) or predicted from features (`LearnedNorm`). A region
+without elements is treated as one of zeros.
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-EPS = 1e-5
+NORM_EPSILON = 1e-5
 
 
-def normalised(
+def normalise_regions(
     x: Tensor, region: Tensor, scale: Tensor | None = None, shift: Tensor | None = None
 ) -> Tensor:
-    """`x` [N, C, H, W] with its elements where `region` [N, 1, H, W] is 1 and 0 each normalised.
+    """Normalise `x` [N, C, H, W] where `region` [N, 1, H, W] is 1 and where it is 0.
 
-    `scale` [C, 2] is multiplied into both regions' results, `shift` [C, 1, 1] is added everywhere.
-    Equal to filling the other region with the mean, instance norm over the whole map and a factor
-    sqrt(n / H W) for a region of n elements, in two passes; in float32 also under autocast.
+    The results are multiplied by `scale` [C, 2], one column a region; `shift` [C, 1, 1] is added
+    everywhere. For a region of n elements this equals filling the other region with the mean,
+    instance norm over the whole map and a factor sqrt(n / H W). It takes two passes, in float32
+    also under autocast.
     """
     with torch.autocast(x.device.type, enabled=False):
         flat = x.float().flatten(2)  # N C P
@@ -28,7 +29,7 @@ def normalised(
         mean = flat @ both.mT / count  # N C 2
         centred = flat - mean @ both
         variance = centred.square() @ both.mT / count
-        factor = (variance + EPS * flat.shape[2] / count).rsqrt()
+        factor = (variance + NORM_EPSILON * flat.shape[2] / count).rsqrt()
         if scale is not None:
             factor = factor * scale
         out = (centred * (factor @ both)).view(x.shape)
@@ -36,23 +37,23 @@ def normalised(
 
 
 class BasicNorm(nn.Module):
-    """Region norm by the hole mask, with a scale and a shift a region.
+    """Region norm by the hole mask, with a scale and a shift for each region.
 
     Both shifts are added everywhere, as in the authors' code.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.scale = nn.Parameter(torch.zeros(channels, 2))  # beyond 1; of the hole, of the rest
+        self.scale = nn.Parameter(torch.zeros(channels, 2))  # minus 1; of the hole, of the rest
         self.shift = nn.Parameter(torch.zeros(channels, 2))
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         region = F.interpolate(mask, x.shape[-2:])
-        return normalised(x, region, 1 + self.scale, self.shift.sum(1)[:, None, None])
+        return normalise_regions(x, region, 1 + self.scale, self.shift.sum(1)[:, None, None])
 
 
 class LearnedNorm(nn.Module):
-    """Region norm by regions seen in the features: where their attention reaches 0.8."""
+    """Region norm by a region predicted from features: where their attention reaches 0.8."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,4 +64,4 @@ class LearnedNorm(nn.Module):
         pooled = torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], 1)
         s = torch.sigmoid(self.attention(pooled))
         scale, shift = self.scale_shift(s).chunk(2, 1)
-        return normalised(x, (s.detach() >= 0.8).to(x.dtype)) * (1 + scale) + shift
+        return normalise_regions(x, (s.detach() >= 0.8).to(x.dtype)) * (1 + scale) + shift

@@ -1,17 +1,15 @@
-"""How SPN learns: priors from a pretext model, pictures from pixels and a critic.
+"""Training of SPN: priors from a pretext model, images from pixels and a critic.
 
-Equation and table numbers are of the paper. Where the authors' code differs from it, `code` forms
-are the defaults and the paper's can be chosen. The pretext model is shown the batch's image at
-twice its size, since the files at their original size are not at hand here [choice].
+Equation and table numbers are the paper's. Where the authors' code differs, its form is the default
+and the paper's can be selected. The pretext model sees the batch's images at twice their size, in
+place of the files at their original size [choice].
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -22,10 +20,8 @@ from inpaint_cli.api import (
     Optimizer,
     Phase,
     Schedule,
-    Settings,
     Stage,
     Task,
-    VGGSource,
     edgeconnect_critic,
     feature_matching,
     hinge_critic,
@@ -37,41 +33,97 @@ from inpaint_cli.api import (
     source_label,
 )
 
-from .model import Out, SemanticPriorNet
-from .pretext import Pretext, pretext
+from .model import SemanticPriorNet, SPNOutput
+from .pretext import make_pretext
+from .settings import LossForm, SPNPTaskSettings, SPNTaskSettings
 
-SEEN = 256  # images from which the statistics of targets are taken
+SCALE_IMAGES = 256  # images from which the statistics of targets are taken
 
 
-class SPNTaskSettings(Settings):
-    """Weights of the losses, their forms, and the pretext model."""
+class Heads(nn.ModuleList):
+    """A 1 x 1 convolution for each level, from prior to pretext channels, used only in training."""
 
-    pretext: Pretext = "resnet34"
-    pretext_file: Path | None = None  # of tresnet_l
-    target_norm: Literal["auto", "channel", "none"] = "auto"  # auto: none for tresnet_l
-    prior: NonNegativeFloat = 1.0
-    alpha: NonNegativeFloat = 3.0  # extra weight of the hole in the loss of the priors
-    image: NonNegativeFloat = 10.0
-    delta: NonNegativeFloat = 2.0  # extra weight of the hole in the loss of pixels; the paper: 4
-    adversarial: NonNegativeFloat = 1.0
-    gan: Literal["bce", "hinge"] = "bce"
-    critic: PositiveInt = 64  # channels of its first layer
+    def __init__(self, levels: Sequence[tuple[int, int]]) -> None:
+        super().__init__(nn.Conv2d(prior, known, 1) for prior, known in levels)
+
+    def forward(self, priors: Sequence[Tensor]) -> list[Tensor]:
+        return [head(prior) for head, prior in zip(self, priors, strict=True)]
+
+
+class TargetScale(nn.Module):
+    """Each channel of targets to mean 0 and deviation 1, by statistics of the first images.
+
+    Until there are enough of them, those of the current batch are added.
+    """
+
+    seen: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("seen", torch.zeros(2 * channels + 2))  # see `sum_moments`
+
+    def sum_moments(self, target: Tensor) -> Tensor:
+        """Sum each channel's mean and mean square over images; append their number, twice."""
+        x = target.float()
+        images = x.new_full((2,), len(x))
+        return torch.cat([x.mean((2, 3)).sum(0), x.square().mean((2, 3)).sum(0), images])
+
+    def count_images(self, sums: Tensor) -> None:
+        """Add `sums` of `sum_moments`, unless enough images were counted."""
+        self.seen += sums * (self.seen[-1] < SCALE_IMAGES)
+
+    def forward(self, target: Tensor) -> Tensor:
+        seen = self.seen + self.sum_moments(target) * (self.seen[-1] < SCALE_IMAGES)
+        mean, square = (seen[:-2] / seen[-1]).view(2, -1, 1, 1)
+        return (target - mean) * (square - mean.square()).clamp(min=1e-6).rsqrt()
+
+
+def repeat_samples(x: Tensor, samples: int) -> Tensor:
+    """Repeat the batch `x` once for each sample; a single one is not copied."""
+    return x if samples == 1 else x.repeat(samples, 1, 1, 1)
+
+
+def weighted_perceptual_loss(
+    filled: Sequence[Tensor], truth: Sequence[Tensor], *, form: LossForm
+) -> Tensor:
+    """Sum over layers of w mean |V(filled) - V(truth)|: w = 1/32, 1/16, 1/8, 1/4, 1, or 1/5."""
+    weights = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1) if form == "code" else (1 / len(filled),) * 5
+    pairs = zip(weights, filled, truth, strict=True)
+    return torch.stack([w * F.l1_loss(a, b) for w, a, b in pairs]).sum()
+
+
+def diversity_loss(filled: Sequence[Tensor], mask: Tensor, *, form: LossForm) -> Tensor:
+    """Similarity of two draws in the hole, from features of the first and of the second draws.
+
+    With d = mean |V(first) M - V(second) M| of a layer: 1 / (sum of d / mean M + 1e-5), or the
+    paper's mean of 1 / (d + 1e-5). Layers without a hole pixel are left out; without any it is 0.
+    """
+    distances = []
+    for features in filled:
+        first, second = features.chunk(2)
+        hole = F.interpolate(mask, features.shape[-2:])
+        area, d = hole.mean(), ((first - second).abs() * hole).mean()
+        distances.append((d / area.clamp(min=1e-8) if form == "code" else d, area > 0))
+    d, known = (torch.stack(values) for values in zip(*distances, strict=True))
+    if form == "code":
+        return known.any() / (d.sum() + 1e-5)
+    return (known / (d + 1e-5)).sum() / known.sum().clamp(min=1)
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the network gave, and what its priors should have been, where they are learning."""
+    """The network's output, and the targets of its priors where they are trained."""
 
-    net: Out
+    net: SPNOutput
     targets: Sequence[Tensor]
 
 
 class SPNTask(Task):
-    """`finish` goes without the loss of the priors (the authors' last epochs).
+    """Stage `fill`, then `finish` without the loss of the priors (the authors' last epochs).
 
-    The heads that turn priors into features of the pretext model hold still there, as under Adam
-    without momentum; the optimisers begin anew: Adam with beta 0.9 forgets its past in twenty
-    steps anyway [choice].
+    The heads from priors to features of the pretext model have no gradient in `finish` and are
+    frozen, to the same effect as Adam without momentum. Its optimisers start without state; with a
+    beta of 0.9, Adam would forget it in twenty steps [choice].
     """
 
     net: SemanticPriorNet
@@ -86,13 +138,15 @@ class SPNTask(Task):
         ),
         "finish": Stage(steps=27_930, batch=8, optimizer=Optimizer(lr=1e-5, betas=(0.0, 0.9))),
     }
-    samples: ClassVar[int] = 1  # pictures of each image
+    samples: ClassVar[int] = 1  # fills of each image
 
     def __init__(self, net: SemanticPriorNet, settings: SPNTaskSettings) -> None:
         super().__init__(net, settings)
         norm: Literal["spectral", "instance"] = "spectral" if self.samples == 1 else "instance"
         self.critic = edgeconnect_critic(width=settings.critic, norm=norm)
-        self.pretext = pretext(settings.pretext, settings.pretext_file) if settings.prior else None
+        self.pretext = (
+            make_pretext(settings.pretext, settings.pretext_file) if settings.prior else None
+        )
         self.heads = self.scales = None
         if self.pretext is not None:
             width, known = net.settings.width, self.pretext.channels
@@ -100,7 +154,7 @@ class SPNTask(Task):
             self.heads = Heads(levels if net.settings.pyramid else levels[-1:])
             norm_of = {"auto": settings.pretext != "tresnet_l", "channel": True, "none": False}
             if norm_of[settings.target_norm]:
-                self.scales = nn.ModuleList(Scale(c) for c in known[-len(self.heads) :])
+                self.scales = nn.ModuleList(TargetScale(c) for c in known[-len(self.heads) :])
 
     def phases(self, stage: str) -> Sequence[Phase]:
         critic = [Phase("critic", ["critic"], self.critic_losses)] if self.adversarial else []
@@ -114,17 +168,17 @@ class SPNTask(Task):
 
     @property
     def adversarial(self) -> bool:
-        """Whether there is anything for a critic to say."""
+        """True if the critic is used."""
         return self.config.adversarial > 0
 
     def predict(self, batch: Batch) -> Prediction:
         out = self.net(batch.visible, batch.mask, self.samples)
         learning = self.heads is not None and self.stage == "fill"
-        return Prediction(out, self.targets(batch.image, out) if learning else [])
+        return Prediction(out, self.make_targets(batch.image, out) if learning else [])
 
     @torch.no_grad()
-    def targets(self, image: Tensor, out: Out) -> Sequence[Tensor]:
-        """The pretext model's features in the sizes of the priors (eq. 1), one of each image."""
+    def make_targets(self, image: Tensor, out: SPNOutput) -> Sequence[Tensor]:
+        """Return the pretext model's features of each image in the sizes of the priors (eq. 1)."""
         assert self.pretext is not None
         large = F.interpolate(image, scale_factor=2, mode="bilinear", align_corners=False)
         priors = out.priors
@@ -132,7 +186,7 @@ class SPNTask(Task):
         return [F.interpolate(t, s.shape[-2:]) for t, s in zip(known, priors, strict=True)]
 
     def critic_losses(self, batch: Batch, out: Prediction) -> Losses:
-        """Half of the two-sided loss, as the authors' code has it."""
+        """Half of the sum for real and fake, as in the authors' code."""
         real, _ = self.critic(batch.image)
         fake, _ = self.critic(out.net.image.detach())
         loss = logistic_critic if self.config.gan == "bce" else hinge_critic
@@ -141,14 +195,14 @@ class SPNTask(Task):
     def losses(self, batch: Batch, out: Prediction) -> Losses:
         """Eq. 12: priors, pixels, critic."""
         config = self.config
-        truth, mask = (repeated(t, self.samples) for t in (batch.image, batch.mask))
+        truth, mask = (repeat_samples(t, self.samples) for t in (batch.image, batch.mask))
         terms = {"image": config.image * l1_loss(out.net.image, truth, mask, hole=1 + config.delta)}
         if out.targets:
             terms["prior"] = config.prior * self.prior_loss(mask, out)
-        for n, target in enumerate(reversed(out.targets)):  # their scale is that of the loss
+        for n, target in enumerate(reversed(out.targets)):  # logged: the scale of their loss
             terms[f"target_{3 - n}"] = target.abs().mean()
         if self.adversarial:
-            terms |= self.critics_view(batch, out.net.image)
+            terms |= self.generator_losses(batch, out.net.image)
         return terms
 
     def prior_loss(self, mask: Tensor, out: Prediction) -> Tensor:
@@ -160,38 +214,24 @@ class SPNTask(Task):
             targets = [scale(t) for scale, t in zip(self.scales, targets, strict=True)]
         for guess, target in zip(guesses, targets, strict=True):
             hole = F.interpolate(mask, guess.shape[-2:])
-            target = repeated(target, self.samples)
+            target = repeat_samples(target, self.samples)
             total = total + l1_loss(guess, target, hole, hole=1 + self.config.alpha)
         return total
 
-    def critics_view(self, batch: Batch, image: Tensor) -> dict[str, Tensor]:
+    def generator_losses(self, batch: Batch, image: Tensor) -> dict[str, Tensor]:
+        """Return the losses that the critic gives the generator."""
         fake, _ = self.critic(image)
         generator = logistic_generator if self.config.gan == "bce" else hinge_generator
         return {"adversarial": self.config.adversarial * generator(fake)}
 
     def after(self, batch: Batch, out: Prediction, gather: Callable[[Tensor], Tensor]) -> None:
         for scale, target in zip(self.scales or (), out.targets, strict=False):
-            assert isinstance(scale, Scale)
-            scale.learn(gather(scale.sums(target)[None]).sum(0))
-
-
-class SPNPTaskSettings(SPNTaskSettings):
-    """Weights and forms of what the probabilistic network learns besides."""
-
-    gan: Literal["bce", "hinge"] = "hinge"
-    feature_matching: NonNegativeFloat = 10.0
-    perceptual: NonNegativeFloat = 10.0
-    perceptual_form: Literal["code", "paper"] = "code"  # layers weigh 1/32 .. 1, or 1/5 each
-    diversity: NonNegativeFloat = 1.0
-    diversity_form: Literal["code", "paper"] = "code"  # one reciprocal, or the mean of each layer's
-    kl: NonNegativeFloat = 0.05
-    kl_direction: Literal["p_q", "q_p"] = "p_q"  # KL(N(0, 1) || q), or the paper's KL(q || N(0, 1))
-    vgg: VGGSource = "imagenet"
-    vgg_normalise: bool = False  # take off ImageNet's mean and deviation first
+            assert isinstance(scale, TargetScale)
+            scale.count_images(gather(scale.sum_moments(target)[None]).sum(0))
 
 
 class SPNPTask(SPNTask):
-    """Two draws of each image, all of which learn; they are to differ inside the hole."""
+    """The same with two draws of each image, which are to differ in the hole."""
 
     settings = SPNPTaskSettings
     plan: ClassVar[Mapping[str, Stage]] = {  # CelebA-HQ: 60 and 10 epochs of 3,375 steps
@@ -216,7 +256,7 @@ class SPNPTask(SPNTask):
         return super().adversarial or self.config.feature_matching > 0
 
     def losses(self, batch: Batch, out: Prediction) -> Losses:
-        """Eq. 13: besides, the divergence of z, and features of VGG-19."""
+        """Eq. 13: also the divergence of z, and features of VGG-19."""
         config, net = self.config, out.net
         assert net.mean is not None
         assert net.deviation is not None
@@ -228,89 +268,22 @@ class SPNPTask(SPNTask):
         if self.vgg is not None:
             filled = self.vgg(net.image)
             with torch.no_grad():
-                true = [repeated(t, self.samples) for t in self.vgg(batch.image)]
-            distance = perceptual(filled, true, form=config.perceptual_form)
+                true = [repeat_samples(t, self.samples) for t in self.vgg(batch.image)]
+            distance = weighted_perceptual_loss(filled, true, form=config.perceptual_form)
             terms["perceptual"] = config.perceptual * distance
-            alike = diversity(filled, batch.mask, form=config.diversity_form)
+            alike = diversity_loss(filled, batch.mask, form=config.diversity_form)
             terms["diversity"] = config.diversity * alike
         return terms
 
-    def critics_view(self, batch: Batch, image: Tensor) -> dict[str, Tensor]:
+    def generator_losses(self, batch: Batch, image: Tensor) -> dict[str, Tensor]:
         fake, features = self.critic(image)
         with torch.no_grad():
             _, true = self.critic(batch.image)
-        matched = feature_matching(features[1:], [repeated(t, self.samples) for t in true[1:]])
+        matched = feature_matching(
+            features[1:], [repeat_samples(t, self.samples) for t in true[1:]]
+        )
         generator = logistic_generator if self.config.gan == "bce" else hinge_generator
         return {
             "adversarial": self.config.adversarial * generator(fake),
             "feature_matching": self.config.feature_matching * matched,
         }
-
-
-class Heads(nn.ModuleList):
-    """A 1 x 1 convolution a level, from prior to pretext channels; only training needs them."""
-
-    def __init__(self, levels: Sequence[tuple[int, int]]) -> None:
-        super().__init__(nn.Conv2d(prior, known, 1) for prior, known in levels)
-
-    def forward(self, priors: Sequence[Tensor]) -> list[Tensor]:
-        return [head(prior) for head, prior in zip(self, priors, strict=True)]
-
-
-class Scale(nn.Module):
-    """Each channel of targets to mean 0 and deviation 1, by the first images that are seen.
-
-    As long as it learns, those of the present batch count as well.
-    """
-
-    seen: Tensor
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.register_buffer("seen", torch.zeros(2 * channels + 2))  # as `sums` gives it
-
-    def sums(self, target: Tensor) -> Tensor:
-        """Sums over images of each channel's mean and mean square; the number of images, twice."""
-        x = target.float()
-        images = x.new_full((2,), len(x))
-        return torch.cat([x.mean((2, 3)).sum(0), x.square().mean((2, 3)).sum(0), images])
-
-    def learn(self, sums: Tensor) -> None:
-        self.seen += sums * (self.seen[-1] < SEEN)
-
-    def forward(self, target: Tensor) -> Tensor:
-        seen = self.seen + self.sums(target) * (self.seen[-1] < SEEN)
-        mean, square = (seen[:-2] / seen[-1]).view(2, -1, 1, 1)
-        return (target - mean) * (square - mean.square()).clamp(min=1e-6).rsqrt()
-
-
-def repeated(x: Tensor, samples: int) -> Tensor:
-    """`x` once for each sample, end to end; not copied for a single one."""
-    return x if samples == 1 else x.repeat(samples, 1, 1, 1)
-
-
-def perceptual(
-    filled: Sequence[Tensor], truth: Sequence[Tensor], *, form: Literal["code", "paper"]
-) -> Tensor:
-    """sum over layers of w mean |V(filled) - V(truth)|: w = 1/32, 1/16, 1/8, 1/4, 1 or 1/5."""
-    weights = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1) if form == "code" else (1 / len(filled),) * 5
-    pairs = zip(weights, filled, truth, strict=True)
-    return torch.stack([w * F.l1_loss(a, b) for w, a, b in pairs]).sum()
-
-
-def diversity(filled: Sequence[Tensor], mask: Tensor, *, form: Literal["code", "paper"]) -> Tensor:
-    """How alike two draws are in the hole, from features of the first and of the second draws.
-
-    With d = mean |V(first) M - V(second) M| of a layer: 1 / (sum of d / mean M + 1e-5), or the
-    paper's mean of 1 / (d + 1e-5). Layers without a hole pixel count nothing; without any it is 0.
-    """
-    distances = []
-    for features in filled:
-        first, second = features.chunk(2)
-        hole = F.interpolate(mask, features.shape[-2:])
-        area, d = hole.mean(), ((first - second).abs() * hole).mean()
-        distances.append((d / area.clamp(min=1e-8) if form == "code" else d, area > 0))
-    d, known = (torch.stack(values) for values in zip(*distances, strict=True))
-    if form == "code":
-        return known.any() / (d.sum() + 1e-5)
-    return (known / (d + 1e-5)).sum() / known.sum().clamp(min=1)

@@ -1,0 +1,34 @@
+"""Settings that make the built-in architectures quick to test: {model, task} of a recipe."""
+
+from typing import Any
+
+SPN = {"width": 8, "blocks": 1, "dense_blocks": 1}
+
+SMALL: dict[str, dict[str, dict[str, Any]]] = {
+    "gated": {"model": {"width": 4}, "task": {"critic": 4}},
+    "gaussian": {"model": {"side": 4, "sight": 32, "width": 4, "levels": 2}},
+    "gmsrm": {"model": {"width": "tiny"}, "task": {"vgg": "random", "critic": 8}},
+    "in2": {
+        "model": {"width": 8, "depth": 1, "heads": 2, "rows": 16},
+        "task": {"critic": 4, "vgg": "none"},
+    },
+    "lama": {
+        "model": {"width": 4, "blocks": 1, "downsamplings": 2},
+        "task": {"critic": 4, "critic_layers": 2, "vgg": "none"},
+    },
+    "mdrnets": {
+        "model": {
+            "levels": 3,
+            "coarse_width": 4,
+            "width": 4,
+            "parser": "template",
+            "slots": 2,
+            "enough": 1,
+        },
+        "task": {"vgg": "none", "critic": 4, "recon": 4},
+    },
+    "pconv": {"model": {"levels": 3, "width": 4}, "task": {"vgg": "none"}},
+    "spl": {"model": SPN, "task": {"pretext": "random", "critic": 8}},
+    "spn": {"model": SPN, "task": {"pretext": "random", "critic": 8}},
+    "spn-p": {"model": SPN, "task": {"pretext": "random", "critic": 8, "vgg": "random"}},
+}
