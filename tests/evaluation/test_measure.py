@@ -19,7 +19,7 @@ from places import SUPPORT
 
 from inpaint_cli.api.metrics import Features
 from inpaint_cli.evaluation import measure, protocols, results, samples
-from inpaint_plugins.metrics.frechet import frechet
+from inpaint_plugins.metrics.frechet import frechet_distance
 from inpaint_plugins.metrics.perceptual import LPIPS
 from inpaint_plugins.metrics.pixels import L1
 
@@ -54,7 +54,7 @@ def test_scores_by_bin_with_counts(tmp_path):
         for x in (*filled, *truth)
     ]
     rows = torch.stack(pooled).flatten(1).numpy()
-    expected = frechet(Features(rows, np.arange(5)), Features(rows, np.arange(5, 10)))
+    expected = frechet_distance(Features(rows, np.arange(5)), Features(rows, np.arange(5, 10)))
     assert result.table["colours"]["all"].value == pytest.approx(expected, rel=1e-5)
     assert math.isnan(result.table["colours"]["[0, 5)"].value)
 

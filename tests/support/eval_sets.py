@@ -12,7 +12,7 @@ from skimage import data
 from inpaint_cli.api.metrics import Features
 from inpaint_cli.evaluation import measure, protocols, samples
 from inpaint_cli.recipe.schema import Named
-from inpaint_plugins.metrics.frechet import frechet
+from inpaint_plugins.metrics.frechet import frechet_distance
 from inpaint_plugins.metrics.inception import InceptionMetric
 from inpaint_plugins.metrics.pixels import L1, PSNR
 from inpaint_plugins.metrics.ssim import SSIM
@@ -35,7 +35,7 @@ class Colours(InceptionMetric):
         return torch.nn.functional.adaptive_avg_pool2d(images.float(), 2).flatten(1)
 
     def distance(self, filled: Features, truth: Features):
-        return frechet(filled, truth) if len(filled) > 1 else math.nan
+        return frechet_distance(filled, truth) if len(filled) > 1 else math.nan
 
 
 def plan(**changes):
