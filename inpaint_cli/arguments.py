@@ -35,7 +35,7 @@ def check_arguments(function: Callable[Parameters, Returned]) -> Callable[Parame
     inpaint_cli.errors.ArgumentError: pixels: should be a valid integer, not 'wide'
     """
     checked: Callable[..., Returned] = validate_call(
-        config=ConfigDict(arbitrary_types_allowed=True)
+        config=ConfigDict(arbitrary_types_allowed=True, validate_default=True)
     )(function)
 
     @wraps(function)

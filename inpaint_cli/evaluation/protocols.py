@@ -55,7 +55,7 @@ def in_column(column: str, ratio: float, shape: str) -> bool:
 
 
 Interval = Annotated[str, AfterValidator(check_interval)]
-Shape = Annotated[str, Field(pattern=r"^[1-9]\d*x[1-9]\d*$")]  # "768x1024", height x width
+ShapeText = Annotated[str, Field(pattern=r"^[1-9]\d*x[1-9]\d*$")]  # "768x1024", height x width
 
 
 class PublishedTable(Settings):
@@ -77,7 +77,7 @@ class Protocol(Settings):
     size: PositiveInt | None = Field(
         default=None, description="Pixels a side of every image; null: as it is."
     )
-    shapes: tuple[Shape, ...] = Field(
+    shapes: tuple[ShapeText, ...] = Field(
         default=(),
         description="Shapes HEIGHTxWIDTH: a model fills the centre of each photo in each of them.",
     )

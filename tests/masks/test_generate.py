@@ -14,12 +14,18 @@ from PIL import Image
 
 from inpaint_cli.api.masks import hole_areas, on_border
 from inpaint_cli.cli import main
-from inpaint_cli.errors import DataError, RecipeError
-from inpaint_cli.masks.generate import generate_masks, list_generators, number_orders, rebuild_masks
+from inpaint_cli.errors import ArgumentError, DataError, RecipeError
+from inpaint_cli.masks.generate import (
+    draw_set,
+    generate_masks,
+    list_mask_kinds,
+    number_orders,
+    rebuild_masks,
+)
 from inpaint_cli.masks.manifest import read_manifest
 from inpaint_cli.recipe.plugins import make_generator
 
-BUILT_IN = [row["kind"] for row in list_generators() if row["kind"] != "files"]
+BUILT_IN = [row["kind"] for row in list_mask_kinds() if row["kind"] != "files"]
 
 
 def drawn(kind: str, size: tuple[int, int] = (256, 256), count: int = 200, **settings):
@@ -85,13 +91,13 @@ def test_every_family_can_be_held_to_a_ratio(kind):
 @pytest.mark.parametrize(
     ("kind", "given", "says"),
     [
-        ("half", {"ratio": (0.6, 0.7)}, "take 'irregular'"),
+        ("half", {"ratio": (0.6, 0.7)}, "use 'irregular'"),
         ("center", {"border": True}, "border=true"),
         ("irregular", {"ratio": (0.9, 1.0), "border": False}, "away from the border"),
         ("irregular", {"ratio": (0, 0.0001)}, "wider ratio"),
     ],
 )
-def test_what_cannot_be_drawn_is_said_in_a_sentence(kind, given, says):
+def test_what_cannot_be_drawn_is_an_error_with_advice(kind, given, says):
     with pytest.raises(DataError, match=says):
         make_generator(kind, **given).draw(16, 16, np.random.default_rng(0))
 
@@ -209,7 +215,7 @@ def test_wrong_settings_are_named(kind, override, says):
 
 
 def test_masks_from_a_folder_and_from_a_zip_are_the_same(tmp_path):
-    generate_masks(
+    draw_set(
         number_orders([make_generator("boxes")], 5, (20, 30), seed=3),
         [make_generator("boxes")],
         tmp_path / "a",
@@ -225,8 +231,8 @@ def test_masks_from_a_folder_and_from_a_zip_are_the_same(tmp_path):
 def test_no_masks_to_draw_from(tmp_path):
     (tmp_path / "bad.zip").write_text("no zip")
     for name, says in (
-        (".", "no pictures"),
-        ("nix", "check the name"),
+        (".", "no image files"),
+        ("nix", "does not exist"),
         ("bad.zip", "not a whole zip"),
     ):
         with pytest.raises(DataError, match=says):
@@ -246,11 +252,11 @@ def test_a_manifest_rebuilds_its_masks_whatever_the_number_of_workers(tmp_path):
         make_generator("mixture", ratio=(0.3, 0.4)),
     ]
     orders = number_orders(masks, 20, (48, 64), seed=7)
-    entries = generate_masks(orders, masks, tmp_path / "one")
-    generate_masks(orders, masks, tmp_path / "two", workers=2)
-    again, differ = rebuild_masks(tmp_path / "one" / "masks.jsonl", tmp_path / "three")
-    assert not differ
-    assert again == entries
+    entries = draw_set(orders, masks, tmp_path / "one")
+    draw_set(orders, masks, tmp_path / "two", workers=2)
+    again = rebuild_masks(tmp_path / "one" / "masks.jsonl", tmp_path / "three")
+    assert not again.differing
+    assert again.entries == entries
     assert contents(tmp_path / "one") == contents(tmp_path / "two") == contents(tmp_path / "three")
     for entry in entries:
         with Image.open(tmp_path / "one" / entry.file) as image:
@@ -260,8 +266,8 @@ def test_a_manifest_rebuilds_its_masks_whatever_the_number_of_workers(tmp_path):
 
 def test_a_mask_does_not_depend_on_the_others(tmp_path):
     masks = [make_generator("irregular")]
-    many = generate_masks(number_orders(masks, 8, (32, 32), seed=7), masks, tmp_path / "many")
-    few = generate_masks(number_orders(masks, 3, (32, 32), seed=7), masks, tmp_path / "few")
+    many = draw_set(number_orders(masks, 8, (32, 32), seed=7), masks, tmp_path / "many")
+    few = draw_set(number_orders(masks, 3, (32, 32), seed=7), masks, tmp_path / "few")
     assert many[:3] == few
     assert len({entry.sha256 for entry in many}) == 8
 
@@ -274,7 +280,7 @@ def test_a_mask_that_comes_out_differently_is_named(tmp_path):
     manifest.write_text("\n".join([*rest, json.dumps(changed)]))
     result = run("masks", "rebuild", manifest, "-o", tmp_path / "again")
     assert result.exit_code == 1
-    assert "1 of 3 masks differ from the manifest (00002.png)" in result.stderr
+    assert "1 of 3 masks differ from the manifest (00002.png); install" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -290,7 +296,7 @@ def test_a_mask_that_comes_out_differently_is_named(tmp_path):
 )
 def test_a_hostile_manifest_is_refused(tmp_path, change, says):
     masks = [make_generator("center")]
-    generate_masks(number_orders(masks, 1, (8, 8), seed=0), masks, tmp_path / "m")
+    draw_set(number_orders(masks, 1, (8, 8), seed=0), masks, tmp_path / "m")
     manifest = tmp_path / "m" / "masks.jsonl"
     header, entry = manifest.read_text().splitlines()
     manifest.write_text(header + "\n" + json.dumps(json.loads(entry) | change))
@@ -301,7 +307,7 @@ def test_a_hostile_manifest_is_refused(tmp_path, change, says):
 
 def test_an_interrupted_set_leaves_no_strays_and_the_manifest_of_the_last(tmp_path, monkeypatch):
     masks = [make_generator("center")]
-    generate_masks(number_orders(masks, 1, (9, 9), seed=0), masks, tmp_path / "m")
+    draw_set(number_orders(masks, 1, (9, 9), seed=0), masks, tmp_path / "m")
     manifest = contents(tmp_path / "m")["masks.jsonl"]
     before = Path.replace
 
@@ -312,9 +318,7 @@ def test_an_interrupted_set_leaves_no_strays_and_the_manifest_of_the_last(tmp_pa
 
     monkeypatch.setattr(Path, "replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        generate_masks(
-            number_orders(masks, 5, (8, 8), seed=0), masks, tmp_path / "m", overwrite=True
-        )
+        draw_set(number_orders(masks, 5, (8, 8), seed=0), masks, tmp_path / "m", overwrite=True)
     assert contents(tmp_path / "m") == {"masks.jsonl": manifest}
 
 
@@ -369,7 +373,7 @@ def test_one_mask_for_each_photo_upright_with_its_tree(tmp_path):
     assert "two photos for the mask a.png" in result.stderr
 
 
-def test_a_folder_with_files_is_left_alone_unless_told(tmp_path):
+def test_a_folder_with_files_is_left_alone_without_overwrite(tmp_path):
     out = tmp_path / "m"
     assert run("masks", "gen", "--count", 5, "--size", 32, "-o", out).exit_code == 0
     (out / "own.txt").write_text("mine")
@@ -385,19 +389,20 @@ def test_a_folder_with_files_is_left_alone_unless_told(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (["--ratio", "60-40"], 2, "write 40-60"),
-        (["--ratio", "0-0"], 2, "between 0 and 100"),
-        (["--ratio", "50-150"], 2, "between 0 and 100"),
-        (["--ratio", "half"], 2, "write percents as in 40-60"),
-        (["--ratio", "nan-nan"], 2, "between 0 and 100"),
-        (["--size", "0"], 2, "write 256 or WIDTHxHEIGHT"),
-        (["--size", "1x2x3"], 2, "write 256 or WIDTHxHEIGHT"),
+        (["--ratio", "60-40"], 2, "did you mean 40-60?"),
+        (["--ratio", "0-0"], 2, "0 to 100"),
+        (["--ratio", "50-150"], 2, "0 to 100"),
+        (["--ratio", "half"], 2, "write LOW-HIGH in percent: 40-60"),
+        (["--ratio", "nan-nan"], 2, "0 to 100"),
+        (["--size", "0"], 2, "write 256, or WIDTHxHEIGHT"),
+        (["--size", "1x2x3"], 2, "write 256, or WIDTHxHEIGHT"),
         (["--bins", "1-10,5"], 2, "'5' is not a ratio"),
-        (["--bins", "1-10", "--ratio", "1-10"], 2, "--bins replaces --ratio"),
+        (["--bins", "1-10", "--ratio", "1-10"], 2, "--ratio: cannot be combined with bins"),
         (["--per-bin", "3"], 2, "--per-bin needs --bins"),
-        (["--images", ".", "--count", "3"], 2, "one mask a photo"),
+        (["--bins", "1-10", "--count", "3"], 2, "use --per-bin"),
+        (["--images", ".", "--count", "3"], 2, "--count: cannot be combined with images"),
         (["nothing"], 1, "no mask named 'nothing'"),
-        (["half", "--ratio", "60-70"], 1, "take 'irregular'"),
+        (["half", "--ratio", "60-70"], 1, "use 'irregular'"),
         (["-o", "file/below"], 1, "cannot be written"),
         (["-o", "file"], 1, "is a file"),
     ],
@@ -416,3 +421,52 @@ def test_kinds_are_listed_with_their_settings():
     assert "lama-thick" in run("masks", "kinds").stdout
     (row,) = json.loads(run("masks", "kinds", "boxes", "--json").stdout)
     assert row["settings"] == {"count": [1, 4], "side": [0.1, 0.5]}
+    assert row["descriptions"].keys() == row["settings"].keys()
+    assert row["descriptions"]["count"] in run("masks", "kinds", "boxes").stdout
+
+
+@pytest.mark.parametrize("row", list_mask_kinds(), ids=lambda row: row["kind"])
+def test_every_setting_of_a_generator_has_a_description(row):
+    assert row["summary"].endswith(".")
+    assert all(row["descriptions"].values())
+
+
+# from Python
+
+
+def test_python_draws_what_the_command_draws(tmp_path):
+    masks = generate_masks(
+        "boxes", tmp_path / "a", count=3, size=(32, 48), settings={"count": [1, 2]}, seed=5
+    )
+    command = ["masks", "gen", "boxes", "--count", 3, "--size", "48x32", "--seed", 5]
+    result = run(*command, "--set", "count=[1, 2]", "-o", tmp_path / "b")
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    assert masks.manifest == tmp_path / "a/masks.jsonl"
+    assert result.stderr == masks.summary.replace(str(tmp_path / "a"), str(tmp_path / "b")) + "\n"
+    texts = generate_masks("boxes", tmp_path / "c", count=3, size=32, settings=["count=[1, 2]"])
+    assert len(texts.entries) == 3
+    assert "identical" in rebuild_masks(str(masks.manifest), tmp_path / "d").summary
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"kind": 3}, "kind: should be a valid string, not 3"),
+        ({"count": 0}, "count: should be greater than 0"),
+        ({"output": 3}, "output: should be a path"),
+        ({"ratio": 0.4}, "ratio: should be a valid tuple"),
+        ({"ratio": (0.1, 0.2), "bins": [(0.1, 0.2)]}, "ratio: cannot be combined with bins"),
+        ({"images": ".", "count": 3}, "count: cannot be combined with images"),
+        ({"images": ".", "output": "."}, "output: the masks would overwrite"),
+    ],
+)
+def test_wrong_arguments_are_refused_by_name(tmp_path, monkeypatch, arguments, says):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ArgumentError, match=says):
+        generate_masks(**arguments)
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_ratio_among_the_settings_counts(tmp_path):
+    masks = generate_masks(output=tmp_path, count=4, size=32, settings={"ratio": (0.5, 0.6)})
+    assert all(0.5 < entry.ratio <= 0.6 for entry in masks.entries)
