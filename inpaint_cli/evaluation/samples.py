@@ -53,7 +53,7 @@ class EvalSamples(ABC):
     @property
     @abstractmethod
     def masked(self) -> bool:
-        """Whether any sample has a hole."""
+        """True if any sample has a hole."""
 
     @abstractmethod
     def __getitem__(self, n: int) -> EvalSample:
@@ -191,7 +191,7 @@ class ModelResults(EvalSamples):
 
     @property
     def per_photo(self) -> int:
-        """How many samples are made of one photo and mask."""
+        """The number of samples of each photo and mask."""
         return max(len(self.protocol.shapes), 1)
 
     def __getitem__(self, n: int) -> EvalSample:

@@ -63,7 +63,7 @@ class ScoreComparison:
 
     @property
     def notes(self) -> list[str]:
-        """How to read the table, as sentences."""
+        """Sentences that explain the table."""
         return [
             f"paired over {self.images} images; better: the 95 % interval of the difference does"
             " not contain 0"

@@ -34,7 +34,7 @@ NOISE_SHARE = 0.001  # with less than this it is as good as black and white
 
 @dataclass(frozen=True)
 class MaskStats:
-    """What a mask looks like; shares are 0 to 1."""
+    """Statistics of a mask; shares are 0 to 1."""
 
     name: str
     height: int
@@ -56,7 +56,7 @@ class MaskStats:
 
     @property
     def gray(self) -> bool:
-        """Whether it is more like a photo than a mask."""
+        """True if it is more like a photo than a mask."""
         return self.between > GRAY_SHARE
 
 
@@ -84,7 +84,7 @@ class MaskReport:
 
     @property
     def problems(self) -> list[Finding]:
-        """The findings because of which a fill would fail or come out wrong."""
+        """The findings that make a fill fail or come out wrong."""
         return [finding for finding in self.findings if finding.problem]
 
     @property

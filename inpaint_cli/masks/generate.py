@@ -64,7 +64,7 @@ class RebuiltSet(MaskSet):
 
     @property
     def summary(self) -> str:
-        """Whether the masks are the same, as a sentence."""
+        """A sentence that says if the masks are the same."""
         count = count_text(len(self.entries), "mask")
         if not self.differing:
             return f"{count}, identical to the manifest"
@@ -130,8 +130,7 @@ def generate_masks(
 
     Raises `ArgumentError`, or `DataError` where masks cannot be drawn or written.
 
-    >>> masks = generate_masks("irregular", "masks", ratio=(0.4, 0.6))  # doctest: +SKIP
-    >>> masks.entries[0].ratio  # doctest: +SKIP
+    >>> generate_masks("irregular", "masks", ratio=(0.4, 0.6)).entries[0].ratio  # doctest: +SKIP
     """
     if bins and ratio:
         raise ArgumentError("ratio", "cannot be combined with bins")

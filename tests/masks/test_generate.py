@@ -161,7 +161,7 @@ def test_masks_lean_to_no_side(kind, size):
 @pytest.mark.parametrize("size", [(1, 1), (3, 40), (300, 20)])
 def test_every_family_draws_at_odd_sizes(kind, size):
     if kind in {"irregular", "pconv", "mixture"} and size == (1, 1):
-        pytest.skip("no pixel count lies within their ratios")
+        pytest.skip("no pixel count is within their ratios")
     for mask in drawn(kind, size, 5):
         assert mask.shape == size
         assert mask.dtype == np.bool_
