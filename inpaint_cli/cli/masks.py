@@ -8,7 +8,7 @@ from .types import json_option, notify, overwrite_option, print_json
 PATH = click.Path(path_type=Path)
 MASKS_PATH = click.Path(exists=True, path_type=Path)
 workers_option = click.option(
-    "--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes."
+    "--workers", type=click.IntRange(1), default=1, show_default=True, help="Number of processes."
 )
 
 
@@ -88,7 +88,9 @@ def masks_command() -> None:
     show_default=True,
     help="The same seed gives the same masks.",
 )
-@click.option("-o", "--output", type=PATH, default="masks", show_default=True, help="Folder.")
+@click.option(
+    "-o", "--output", type=PATH, default="masks", show_default=True, help="Folder of the set."
+)
 @click.option(
     "--set",
     "settings",
@@ -106,8 +108,10 @@ def masks_command() -> None:
     "--per-bin", type=click.IntRange(1), help="Number of masks for each of --bins.  [default: 100]"
 )
 @workers_option
-@overwrite_option
-@click.option("--sheet", type=PATH, help="Write a contact sheet of some masks to this file.")
+@click.option("--overwrite", is_flag=True, help="Replace an earlier set in the folder, and SHEET.")
+@click.option(
+    "--sheet", type=PATH, metavar="SHEET", help="Write a contact sheet of some masks to this file."
+)
 def gen_command(
     kind: str, bins: Any, per_bin: int | None, count: int | None, **options: Any
 ) -> None:
@@ -175,9 +179,9 @@ def check_command(ctx: click.Context, path: Path, as_json: bool, **options: Any)
 
 @masks_command.command()
 @click.argument("manifest", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("-o", "--output", type=PATH, required=True, help="Folder.")
+@click.option("-o", "--output", type=PATH, required=True, help="Folder of the set.")
 @workers_option
-@overwrite_option
+@click.option("--overwrite", is_flag=True, help="Replace an earlier set in the folder.")
 @click.pass_context
 def rebuild_command(ctx: click.Context, manifest: Path, **options: Any) -> None:
     """Draw the masks of a manifest again, bit for bit.
