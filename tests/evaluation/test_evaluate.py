@@ -12,6 +12,7 @@ from inpaint_cli.cli import main
 from inpaint_cli.errors import ArgumentError
 from inpaint_cli.evaluation import protocols
 from inpaint_cli.evaluation.evaluate import evaluate
+from inpaint_cli.models.choose import load_model
 
 
 def invoke(*args, code=0):
@@ -144,9 +145,20 @@ def test_python_gets_what_the_command_prints(tmp_path):
     assert result.to_dict()["notes"] == result.notes
 
 
+def test_a_loaded_model_serves_as_well_as_its_name(tmp_path):
+    _, truth, masks = folders(tmp_path, count=2)
+    by_name, loaded = (
+        evaluate(model=model, data=truth, masks=masks, features="none")
+        for model in ("telea", load_model("telea"))
+    )
+    assert by_name.to_dict() == loaded.to_dict()
+    assert by_name.title == loaded.title == "telea"
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
+        ({"model": 3, "data": "d"}, "model: should be .*, not 3"),
         ({"results": 1, "truth": "t"}, r"results: should be a path \(str or Path\), not 1"),
         ({"results": "r", "truth": "t", "features": "some"}, "features: should be 'published'"),
         ({"results": "r", "truth": "t", "seed": -1}, "seed: should be greater than or equal to 0"),

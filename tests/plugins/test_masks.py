@@ -183,7 +183,9 @@ def test_masks_from_a_folder_and_from_a_zip_are_the_same(tmp_path):
     with ZipFile(tmp_path / "a.zip", "w") as archive:
         for file in (tmp_path / "a").glob("*.png"):
             archive.write(file, file.name)
-    folder, packed = (draw_many("files", (40, 60), 10, path=tmp_path / name) for name in ("a", "a.zip"))
+    folder, packed = (
+        draw_many("files", (40, 60), 10, path=tmp_path / name) for name in ("a", "a.zip")
+    )
     assert np.array_equal(folder, packed)
     assert len({mask.tobytes() for mask in folder}) > 3
 
