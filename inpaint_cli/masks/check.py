@@ -168,8 +168,10 @@ def inspect_masks(
     Raises `DataError` where there is no image file, or `InpaintError` where `sheet` exists,
     unless `overwrite`.
 
-    >>> report = inspect_masks("masks", "photos")  # doctest: +SKIP
-    >>> print(report.text)  # doctest: +SKIP
+    >>> from tempfile import mkdtemp
+    >>> from inpaint_cli.masks.generate import generate_masks
+    >>> inspect_masks(generate_masks("boxes", mkdtemp(), count=2).folder).verdict
+    'no problems'
     """
     path, images = Path(path), Path(images) if images else None
     if sheet:

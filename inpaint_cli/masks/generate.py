@@ -120,20 +120,23 @@ def generate_masks(
 ) -> MaskSet:
     """Draw a set of masks into the folder `output`: 1-bit PNGs, white in the hole, and a manifest.
 
-    `kind` is a generator (see `list_mask_kinds`), `settings` are its settings, as a mapping or as
-    texts "KEY=VALUE". `count` masks (100 by default) of `size` pixels, one number or (height,
-    width), are drawn; or one for each photo below the folder `images`, with its size and name.
-    `ratio` (low, high) bounds hole area / image area, 0 to 1; with `bins` there are `count` masks
-    for each of these ratios. `border` is whether the hole touches the edge of the image. The same
-    `seed` gives the same masks, with any number of `workers` (processes). `overwrite` replaces an
-    earlier set. `sheet` is a file for a contact sheet of some masks.
-
+    `kind` is a generator (see `list_mask_kinds`) with `settings`, a mapping or texts "KEY=VALUE".
+    `count` masks (by default 100) of `size` pixels, one number or (height, width), are drawn; or
+    one for each photo below `images`, with its size and name. `ratio` (low, high) bounds hole area
+    / image area; with `bins` there are `count` masks for each of several ratios. `border`: the hole
+    touches the edge of the image, or not. The same `seed` gives the same masks with any number of
+    `workers` (processes). `overwrite` replaces an earlier set. `sheet` is a contact sheet to write.
     Raises `ArgumentError`, or `DataError` where masks cannot be drawn or written.
 
-    >>> generate_masks("irregular", "masks", ratio=(0.4, 0.6)).entries[0].ratio  # doctest: +SKIP
+    >>> from tempfile import mkdtemp
+    >>> masks = generate_masks("irregular", mkdtemp(), count=2, ratio=(0.4, 0.6))
+    >>> [0.4 < entry.ratio <= 0.6 for entry in masks.entries]
+    [True, True]
     """
     if bins and ratio:
         raise ArgumentError("ratio", "cannot be combined with bins")
+    if images and count:
+        raise ArgumentError("count", "cannot be combined with images: each photo gets one mask")
     check_targets(output, images, sheet, overwrite)
     overrides, values = ((), settings) if isinstance(settings, Mapping) else (settings, {})
     generators = [
@@ -143,15 +146,12 @@ def generate_masks(
     if images is None:
         shape = (size, size) if isinstance(size, int) else size
         orders = number_orders(generators, count or 100, shape, seed=seed)
-    elif count is None:
-        orders = match_orders(generators, Path(images), seed=seed)
     else:
-        raise ArgumentError("count", "cannot be combined with images: each photo gets one mask")
-    folder = Path(output)
-    entries = draw_set(orders, generators, folder, workers=workers, overwrite=overwrite)
+        orders = match_orders(generators, Path(images), seed=seed)
+    entries = draw_set(orders, generators, Path(output), workers=workers, overwrite=overwrite)
     if sheet:
-        write_mask_sheet(entries, folder, Path(sheet))
-    return MaskSet(folder, entries)
+        write_mask_sheet(entries, Path(output), Path(sheet))
+    return MaskSet(Path(output), entries)
 
 
 @check_arguments
@@ -163,8 +163,10 @@ def rebuild_masks(
     The result names the masks that differ from the manifest. Raises `DataError` where the manifest
     is damaged, or `output` has files in it, unless `overwrite`.
 
-    >>> rebuild_masks("masks/masks.jsonl", "again").differing  # doctest: +SKIP
-    []
+    >>> from tempfile import mkdtemp
+    >>> manifest = generate_masks(output=mkdtemp(), count=2).manifest
+    >>> rebuild_masks(manifest, mkdtemp()).summary
+    '2 masks, identical to the manifest'
     """
     path, folder = Path(manifest), Path(output)
     header, entries = read_manifest(path)
