@@ -27,6 +27,7 @@ from inpaint_cli.api.metrics import ImageMetric
 from inpaint_cli.api.tensors import to_uint8
 from inpaint_cli.evaluation import protocols
 from inpaint_cli.evaluation.samples import model_results
+from inpaint_cli.models.choose import ModelRef
 from inpaint_cli.reports import contact_sheet as sheets
 from inpaint_plugins.metrics.pixels import L1, PSNR
 from inpaint_plugins.metrics.ssim import SSIM
@@ -51,14 +52,13 @@ def scored(model: str | None, weights: str | None, data: Path) -> tuple[list[dic
     """Every case's scores, and some pictures."""
     protocol = protocols.read_protocol("house", features="none").protocol
     cases = model_results(
-        model,
-        weights,
+        ModelRef(model, weights),
         data / "faces-test",
         data / "masks",
-        (),
+        None,
         protocol.model_copy(update={"size": 256, "bins": tuple(BINS), "per_bin": True}),
         seed=0,
-        device=torch.device("cpu"),
+        device="cpu",
     )
     rows, shown = [], []
     count = len(cases.names)

@@ -287,14 +287,13 @@ class Bench:
         chosen = self.study.variants[variant]
         resize = dict(zip(chosen.options[::2], chosen.options[1::2], strict=True)).get("--resize")
         return model_results(
-            None,
-            str(self.weights(chosen.training)),
+            self.weights(chosen.training),
             self.data / self.study.tests[test].photos,
             self.masks(test),
-            (),
+            None,
             protocols.read_protocol(str(self.protocol(test, **more)), features="none").protocol,
             seed=0,
-            device=torch.device("cpu"),
+            device="cpu",
             resize=int(resize) if resize else None,
         )
 

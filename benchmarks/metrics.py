@@ -17,7 +17,7 @@ from table import paired, record
 from inpaint_cli.api.metrics import Features
 from inpaint_cli.runtime.devices import keep_freed_memory
 from inpaint_plugins.metrics import inception
-from inpaint_plugins.metrics.frechet import frechet
+from inpaint_plugins.metrics.frechet import frechet_distance
 from inpaint_plugins.metrics.pixels import PSNR
 from inpaint_plugins.metrics.ssim import SSIM
 
@@ -82,7 +82,7 @@ def fid() -> list[str]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             ours, theirs = paired(
-                lambda: results.append(frechet(*ours_in)),  # noqa: B023
+                lambda: results.append(frechet_distance(*ours_in)),  # noqa: B023
                 lambda: results.append(peer()),  # noqa: B023
                 rounds=1,
             )
@@ -95,20 +95,23 @@ def fid() -> list[str]:
 def features() -> list[str]:
     from pytorch_fid import inception as theirs_module
 
-    net = inception.randomised(inception.layers())
+    net = inception.randomise(inception.inception_layers())
     state = net.state_dict()
     theirs_module.load_state_dict_from_url = lambda url, progress: state
     theirs_net = theirs_module.InceptionV3().eval()
-    ours_net = inception.network("random")
+    ours_net = inception.inception_network("random")
     truth, filled = pictures()
     images = torch.from_numpy(np.stack([truth, filled] * 8)).permute(0, 3, 1, 2).float() / 255
     with torch.inference_mode():
         ours, theirs = paired(
-            lambda: inception.extract(ours_net, images), lambda: theirs_net(images), rounds=2
+            lambda: inception.inception_features(ours_net, images),
+            lambda: theirs_net(images),
+            rounds=2,
         )
         expected = theirs_net(images)[0].flatten(1)
         gap = float(
-            (inception.extract(ours_net, images) - expected).abs().max() / expected.abs().max()
+            (inception.inception_features(ours_net, images) - expected).abs().max()
+            / expected.abs().max()
         )
     return [line("Inception features, against pytorch-fid", ours, theirs, len(images), gap)]
 

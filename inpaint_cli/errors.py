@@ -1,6 +1,7 @@
 """Errors a user can act on. The command line prints them in a line; everything else is a bug.
 
 InpaintError
+├── ArgumentError    an argument of a function, or an option of a command, cannot be used
 ├── PluginError      a plugin is unknown, ambiguous or broken
 ├── RecipeError      a recipe is wrong, at a line
 ├── WeightsError     a weights file is missing, damaged or for something else
@@ -15,6 +16,17 @@ from collections.abc import Iterable
 
 class InpaintError(Exception):
     """Base of every error that is the user's to fix: one sentence, what, where, what to do."""
+
+
+class ArgumentError(InpaintError):
+    """`argument`, the name of a parameter, cannot be used, because of `reason`."""
+
+    def __init__(self, argument: str, reason: str) -> None:
+        super().__init__(argument, reason)
+        self.argument, self.reason = argument, reason
+
+    def __str__(self) -> str:
+        return f"{self.argument}: {self.reason}"
 
 
 class PluginError(InpaintError):

@@ -1,8 +1,17 @@
-"""What a plugin implements to add a metric. It knows neither files nor processes.
+"""The contract of metrics. They know neither files nor processes.
 
-Images are RGB [N, 3, H, W]: uint8 levels where the protocol compares 8-bit pictures, else float in
-0..1; `unit` makes one of the other. Masks are bool [N, 1, H, W], True in the hole. The engine
-gathers, averages, bins and bootstraps.
+    class Error(ImageMetric):
+        \"""Mean absolute error in 0..1.\"""
+
+        better = "lower"
+
+        def score(self, filled, truth, mask):
+            return (unit(filled) - unit(truth)).abs().flatten(1).mean(1)
+
+A package offers it under a name in the entry-point group `inpaint.metrics`. Images are RGB
+[N, 3, H, W], either uint8 levels 0 to 255 or float 0..1, as the protocol says; `unit` converts both
+to float. Masks are bool [N, 1, H, W], True in the hole. Averages over images, bins and confidence
+intervals are computed elsewhere.
 """
 
 from abc import ABC, abstractmethod
@@ -19,70 +28,71 @@ from .settings import Settings
 
 
 class Metric(Settings, ABC):
-    """A number that says how good a fill is; its fields are the conventions it follows.
+    """A measure of the quality of fills; its fields are its settings in protocols and recipes.
 
-    The first line of the class's docstring is what listings show. A metric extends `ImageMetric`
-    or `SetMetric`, not this class.
+    The first line of the class's docstring is what listings show, and each field has a
+    `description`. A metric extends `ImageMetric` or `SetMetric`, not this class.
     """
 
     better: ClassVar[Literal["higher", "lower"]]
     unit: ClassVar[str] = ""  # "dB", "%"
-    uses: ClassVar[tuple[str, ...]] = ()  # distributions whose version may change the number
+    uses: ClassVar[tuple[str, ...]] = ()  # distributions whose version may change the score
 
     def note(self) -> str:
-        """What every table must say besides the name, as "random features"."""
+        """Return a remark for every table beside the name, such as "random features"."""
         return ""
 
 
 class ImageMetric(Metric):
-    """A number an image."""
+    """A metric with a score for each image."""
 
     @abstractmethod
     def score(self, filled: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
-        """Return float64 [N]; NaN where an image has no score, as without a hole."""
+        """Return float64 [N]; NaN for an image without a score, such as one without a hole."""
 
     def average(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        """One number for the set from [..., N] scores without NaN."""
+        """Return the score of a set, [...], from scores of its images, [..., N], without NaN."""
         return scores.mean(-1)
 
     def over(self, scores: Sequence[float] | NDArray[np.float64]) -> float:
-        """One number for the set from the scores of all its images; NaN where none has one."""
+        """Return the score of a set from all its images; NaN if none of them has one."""
         known = np.asarray(scores, np.float64)
         known = known[~np.isnan(known)]
         return float(self.average(known)) if known.size else float("nan")
 
 
-@dataclass(frozen=True, eq=False)  # arrays have no hash, by which a cache could know them
+@dataclass(frozen=True, eq=False)  # compared by identity, as arrays cannot be hashed
 class Features:
-    """What an extractor saw in a set of images: some rows of an array that may lie on disk."""
+    """The features of a set of images: some rows of an array, which may be on disk."""
 
     rows: NDArray[np.float32]  # [M, D]
-    index: NDArray[np.intp]  # [N], which of them, in order
+    index: NDArray[np.intp]  # [N], the rows of this set, in order
 
     def __len__(self) -> int:
         return len(self.index)
 
     @property
     def width(self) -> int:
+        """The number of features of an image, D."""
         return self.rows.shape[1]
 
     def blocks(self, size: int = 1024) -> Iterator[NDArray[np.float64]]:
-        """The rows in order, at most `size` at a time."""
+        """Yield the rows in order, [n, D] with n of at most `size`."""
         for start in range(0, len(self), size):
             yield self.rows[self.index[start : start + size]].astype(np.float64)
 
     def all(self) -> NDArray[np.float64]:
-        """All rows [N, D] in memory."""
+        """Return all rows [N, D] in memory."""
         return np.concatenate([*self.blocks(), np.empty((0, self.width))])
 
 
 class SetMetric(Metric):
-    """A number a set of images, from features of each: FID and its kin."""
+    """A metric with a score for a set of images, from features of each, such as FID."""
 
     @property
     @abstractmethod
     def extractor(self) -> str:
-        """A name for `features`; metrics that give the same share them, and a cache keeps them."""
+        """A name for `features`: metrics with the same name share them, also in a cache."""
 
     @abstractmethod
     def features(self, images: Tensor) -> Tensor:
@@ -90,9 +100,13 @@ class SetMetric(Metric):
 
     @abstractmethod
     def distance(self, filled: Features, truth: Features) -> float:
-        """Compare two sets whose n-th rows belong to the same photo; NaN where they are too few."""
+        """Return the score of two sets whose n-th rows are of one photo; NaN if too few."""
 
 
 def unit(image: Tensor, kind: torch.dtype = torch.float64) -> Tensor:
-    """`image` as floats in 0..1."""
+    """Return `image` as floats in 0..1; uint8 levels are divided by 255.
+
+    >>> unit(torch.tensor([255], dtype=torch.uint8))
+    tensor([1.], dtype=torch.float64)
+    """
     return image.to(kind).div_(255) if image.dtype == torch.uint8 else image.to(kind)

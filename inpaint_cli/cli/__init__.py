@@ -8,7 +8,7 @@ from importlib import import_module
 
 import click
 
-from ..errors import InpaintError
+from ..errors import ArgumentError, InpaintError
 
 COMMANDS = {
     "fill": "Fill the holes of a photo.",
@@ -17,6 +17,8 @@ COMMANDS = {
     "explain": "Show the steps of a model on its way to a fill.",
     "train": "Train an architecture by a recipe.",
     "eval": "Measure fills by a named protocol.",
+    "protocols": "List and show the protocols of `inpaint eval`.",
+    "scores": "Compare two results of `inpaint eval`, image by image.",
     "recipes": "List, show, check and compare recipes.",
     "masks": "Draw, check and rebuild sets of masks.",
     "mask-gen": "Draw a set of masks that can be rebuilt.",
@@ -50,6 +52,9 @@ class Commands(click.Group):
     def invoke(self, ctx):
         try:
             return super().invoke(ctx)
+        except ArgumentError as error:  # functions name the arguments as commands do their options
+            option = error.argument.replace("_", "-")
+            raise click.UsageError(f"--{option}: {error.reason}") from error
         except InpaintError as error:
             raise click.ClickException(str(error)) from error
         except KeyboardInterrupt:  # click would leave with 1, which means that something failed

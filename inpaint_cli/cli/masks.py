@@ -1,14 +1,19 @@
-import json
 from pathlib import Path
+from typing import Any
 
 import click
 
-OUTPUT_PATH = click.Path(path_type=Path)
-PHOTO_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+from .types import json_option, notify, overwrite_option, print_json
+
+PATH = click.Path(path_type=Path)
+MASKS_PATH = click.Path(exists=True, path_type=Path)
+workers_option = click.option(
+    "--workers", type=click.IntRange(1), default=1, show_default=True, help="Number of processes."
+)
 
 
 class RatioType(click.ParamType):
-    """A share of the picture in percent, "40-60", as (0.4, 0.6)."""
+    """Bounds of the hole ratio in percent, "40-60", as (0.4, 0.6)."""
 
     name = "ratio"
 
@@ -18,11 +23,12 @@ class RatioType(click.ParamType):
         try:
             low, high = (float(part) for part in value.replace("%", "").split("-"))
         except ValueError:
-            self.fail(f"'{value}' is not a ratio; write percents as in 40-60", param, ctx)
+            self.fail(f"'{value}' is not a ratio; write LOW-HIGH in percent: 40-60", param, ctx)
         if low > high:
-            self.fail(f"'{value}' is upside down; write {high:g}-{low:g}", param, ctx)
+            hint = f"the bounds are reversed; did you mean {high:g}-{low:g}?"
+            self.fail(f"'{value}': {hint}", param, ctx)
         if not 0 <= low < high <= 100:
-            self.fail(f"'{value}' holds no masks; write LOW-HIGH between 0 and 100", param, ctx)
+            self.fail(f"'{value}': the bounds must be different, and 0 to 100", param, ctx)
         return low / 100, high / 100
 
 
@@ -47,7 +53,7 @@ class SizeType(click.ParamType):
             return value
         sides = value.lower().split("x")
         if len(sides) > 2 or not all(side.isdecimal() and 0 < int(side) < 30_000 for side in sides):
-            self.fail(f"'{value}' is not a size; write 256 or WIDTHxHEIGHT, 512x384", param, ctx)
+            self.fail(f"'{value}' is not a size; write 256, or WIDTHxHEIGHT: 512x384", param, ctx)
         return int(sides[-1]), int(sides[0])
 
 
@@ -55,64 +61,66 @@ class SizeType(click.ParamType):
 def masks_command() -> None:
     """Draw, check and rebuild sets of masks.
 
-    In all of them white is the hole and black is what stays visible.
+    White is the hole, black is what stays visible.
     """
 
 
 @masks_command.command()
 @click.argument("kind", default="irregular")
 @click.option(
-    "--ratio", type=RatioType(), help="Hole in percent of the picture: 40-60 is (40, 60]."
-)
-@click.option("--border/--no-border", default=None, help="The hole touches the edge, or does not.")
-@click.option("--count", type=click.IntRange(1), help="How many masks.  [default: 100]")
-@click.option(
-    "--size", type=SizeType(), default="256", show_default=True, help="256, or 512x384 (wide)."
+    "--ratio", type=RatioType(), help="Hole area in percent of the image: 40-60 is (40, 60]."
 )
 @click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Same seed, same masks."
+    "--border/--no-border", default=None, help="The hole touches the edge of the image, or not."
 )
+@click.option("--count", type=click.IntRange(1), help="Number of masks.  [default: 100]")
 @click.option(
-    "-o",
-    "--output",
-    type=OUTPUT_PATH,
-    default="masks",
+    "--size",
+    type=SizeType(),
+    default="256",
     show_default=True,
-    help="Folder to write to.",
+    help="Size in pixels, SIDE or WIDTHxHEIGHT.",
 )
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A setting of KIND.")
 @click.option(
-    "--images", type=PHOTO_FOLDER, help="One mask for each photo in here, same size and name."
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="The same seed gives the same masks.",
 )
-@click.option("--bins", type=RatioListType(), help="A set for each ratio: 1-10,10-20,20-30.")
 @click.option(
-    "--per-bin", type=click.IntRange(1), help="How many masks for each of --bins.  [default: 100]"
+    "-o", "--output", type=PATH, default="masks", show_default=True, help="Folder of the set."
 )
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
-@click.option("--overwrite", is_flag=True, help="Replace an earlier set and its sheet.")
-@click.option("--sheet", type=OUTPUT_PATH, help="Also make a picture of some of them, to look at.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a setting of KIND; repeatable.",
+)
+@click.option(
+    "--images",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Draw one mask for each photo in this folder, with its size and name.",
+)
+@click.option("--bins", type=RatioListType(), help="Draw a set for each ratio: 1-10,10-20,20-30.")
+@click.option(
+    "--per-bin", type=click.IntRange(1), help="Number of masks for each of --bins.  [default: 100]"
+)
+@workers_option
+@click.option("--overwrite", is_flag=True, help="Replace an earlier set in the folder, and SHEET.")
+@click.option(
+    "--sheet", type=PATH, metavar="SHEET", help="Write a contact sheet of some masks to this file."
+)
 def gen_command(
-    kind: str,
-    ratio: tuple[float, float] | None,
-    border: bool | None,
-    count: int | None,
-    size: tuple[int, int],
-    seed: int,
-    output: Path,
-    settings: tuple[str, ...],
-    images: Path | None,
-    bins: list[tuple[float, float]] | None,
-    per_bin: int | None,
-    workers: int,
-    overwrite: bool,
-    sheet: Path | None,
+    kind: str, bins: Any, per_bin: int | None, count: int | None, **options: Any
 ) -> None:
     """Draw a set of masks that can be rebuilt.
 
-    KIND is a generator, `irregular` (brush strokes) unless you name another; `inpaint masks
-    kinds` lists them with their settings. Masks are 1-bit PNGs, white in the hole. Beside them
-    masks.jsonl says how each was drawn, and `inpaint masks rebuild` draws the same ones from it
-    alone, on any machine.
+    KIND is a generator: irregular (brush strokes) by default; `inpaint masks kinds` lists them
+    with their settings. Masks are 1-bit PNGs, white in the hole. The file masks.jsonl in their
+    folder describes how each was drawn; `inpaint masks rebuild` draws the same ones from it, on any
+    machine.
 
     \b
     Examples:
@@ -122,145 +130,96 @@ def gen_command(
       inpaint masks gen --bins 1-10,10-20,20-30 --per-bin 2000 -o test/
       inpaint masks gen boxes --set count=[1,3] --images photos/ -o photos-masks/
     """
-    if bins and (ratio or count):
-        raise click.UsageError("--bins replaces --ratio and --count; say how many with --per-bin")
+    if bins and count:
+        raise click.UsageError("--count cannot be combined with --bins; use --per-bin")
     if per_bin and not bins:
         raise click.UsageError("--per-bin needs --bins, such as --bins 1-10,10-20")
-    if images and (count or per_bin):
-        raise click.UsageError("--images makes one mask a photo; leave out --count and --per-bin")
-    if images and output.exists() and output.samefile(images):
-        raise click.UsageError(f"the masks would replace the photos of {images}: give another -o")
-    from ..files.pictures import picture_format
-    from ..files.write import check_free
-    from ..masks import generate
-    from ..masks.manifest import MANIFEST
-    from ..masks.sheet import write_mask_sheet
-    from ..recipe.plugins import make_generator
+    from ..masks.generate import generate_masks
 
-    if sheet:
-        picture_format(sheet)  # before any work
-        check_free(sheet, overwrite=overwrite)
-
-    ratios = bins or [ratio]
-    generators = [make_generator(kind, settings, ratio=r, border=border) for r in ratios]
-    if images:
-        orders = generate.match_orders(generators, images, seed=seed)
-    else:
-        orders = generate.number_orders(generators, count or per_bin or 100, size, seed=seed)
-    entries = generate.generate_masks(
-        orders, generators, output, workers=workers, overwrite=overwrite
-    )
-    if sheet:
-        write_mask_sheet(entries, output, sheet)
-    shares = [entry.ratio for entry in entries]
-    click.echo(
-        f"{len(entries)} masks by {kind}, hole {min(shares):.1%} to {max(shares):.1%}, mean "
-        f"{sum(shares) / len(shares):.1%}; {output / MANIFEST} rebuilds them",
-        err=True,
-    )
-    click.echo(output)
+    masks = generate_masks(kind, bins=bins or (), count=count or per_bin, **options)
+    notify(masks.summary)
+    click.echo(masks.folder)
 
 
 @masks_command.command()
-@click.argument("path", type=click.Path(exists=True, path_type=Path))
-@click.option(
-    "--images", type=click.Path(exists=True, path_type=Path), help="The photos they are for."
-)
+@click.argument("path", type=MASKS_PATH)
+@click.option("--images", type=MASKS_PATH, help="The photos of the masks, paired by name.")
 @click.option(
     "-o",
     "--output",
-    type=OUTPUT_PATH,
-    help="Also make a picture of them, over the photos if given.",
+    "sheet",
+    type=PATH,
+    help="Write a contact sheet of masks, over their photos if given, to this file.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace a picture of the same name.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON: every mask and every finding.")
+@overwrite_option
+@json_option
 @click.pass_context
-def check_command(
-    ctx: click.Context,
-    path: Path,
-    images: Path | None,
-    output: Path | None,
-    overwrite: bool,
-    as_json: bool,
-) -> None:
-    """Check masks before any time is spent on them.
+def check_command(ctx: click.Context, path: Path, as_json: bool, **options: Any) -> None:
+    """Check masks before they are used.
 
-    PATH is a mask or a folder of masks. Tells how much is hole, whether black and white are the
-    right way round, which files are gray, empty or unreadable, and, with --images, which do not
-    fit their photo (paired by name). Each finding says what to do. Exits with 1 when something
-    is wrong; notes alone are not wrong.
+    PATH is a mask or a folder of masks. Prints the hole ratios, whether black and white are the
+    right way round, which files are gray, empty or unreadable, and, with --images, which masks do
+    not fit their photo. Each finding says what to do. Exits with 1 if there are problems, with 0 if
+    there are only notes.
 
     \b
     Examples:
       inpaint masks check masks/
-      inpaint masks check masks/ --images photos/ -o look.png
+      inpaint masks check masks/ --images photos/ -o sheet.png
     """
-    from ..files.pictures import picture_format
-    from ..files.write import check_free
-    from ..masks import check as mask_check
+    from ..masks.check import inspect_masks
 
-    if output:
-        picture_format(output)  # before any work
-        check_free(output, overwrite=overwrite)
-    report = mask_check.inspect_masks(path, images)
-    if output:
-        mask_check.write_check_sheet(report, output)
-    click.echo(json.dumps(report.as_json(), indent=2) if as_json else report.as_text())
+    report = inspect_masks(path, **options)
+    if as_json:
+        print_json(report.to_dict())
+    else:
+        click.echo(report.text)
     ctx.exit(1 if report.problems else 0)
 
 
 @masks_command.command()
 @click.argument("manifest", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("-o", "--output", type=OUTPUT_PATH, required=True, help="Folder to write to.")
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
-@click.option("--overwrite", is_flag=True, help="Replace the masks in a folder that has some.")
+@click.option("-o", "--output", type=PATH, required=True, help="Folder of the set.")
+@workers_option
+@click.option("--overwrite", is_flag=True, help="Replace an earlier set in the folder.")
 @click.pass_context
-def rebuild_command(
-    ctx: click.Context, manifest: Path, output: Path, workers: int, overwrite: bool
-) -> None:
+def rebuild_command(ctx: click.Context, manifest: Path, **options: Any) -> None:
     """Draw the masks of a manifest again, bit for bit.
 
-    MANIFEST is the masks.jsonl that `inpaint masks gen` wrote. Every mask is compared with the
-    hash in it; exits with 1, and names them, when some differ.
+    MANIFEST is a file masks.jsonl that `inpaint masks gen` wrote. Every mask is compared with its
+    hash in the manifest; exits with 1, and names them, if some differ.
 
     \b
     Example:
       inpaint masks rebuild masks/masks.jsonl -o again/
     """
-    from ..masks import generate
-    from ..masks.manifest import read_manifest
+    from ..masks.generate import rebuild_masks
 
-    entries, differ = generate.rebuild_masks(manifest, output, workers=workers, overwrite=overwrite)
-    if differ:
-        versions = read_manifest(manifest)[0].versions
-        click.echo(
-            f"{len(differ)} of {len(entries)} masks differ from the manifest "
-            f"({', '.join(differ[:3])}{', ...' if len(differ) > 3 else ''}); they were drawn with "
-            f"{', '.join(f'{name} {v}' for name, v in versions.items())}: install those",
-            err=True,
-        )
-    else:
-        click.echo(f"{len(entries)} masks, all as the manifest says", err=True)
-    click.echo(output)
-    ctx.exit(1 if differ else 0)
+    masks = rebuild_masks(manifest, **options)
+    notify(masks.summary)
+    click.echo(masks.folder)
+    ctx.exit(1 if masks.differing else 0)
 
 
 @masks_command.command()
 @click.argument("kind", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def kinds_command(kind: str | None, as_json: bool) -> None:
-    """List the generators and their settings.
+    """List the generators of masks and their settings.
 
-    All of them, or only KIND. Each setting can be given to `inpaint masks gen` as --set KEY=VALUE
-    and in a recipe below `masks:`. Every generator also takes ratio and border.
+    With KIND, only this one. Settings, with their defaults here, are given to `inpaint masks gen`
+    as --set KEY=VALUE, or in a recipe under `masks:`. Every generator also takes ratio and border.
     """
-    from ..masks import generate
+    import json
 
-    rows = generate.list_generators(kind)
+    from ..masks.generate import list_mask_kinds
+
+    rows = list_mask_kinds(kind)
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        print_json(rows)
         return
     for row in rows:
         click.echo(f"{row['kind']:13} {row['summary']}")
         for name, default in row["settings"].items():
-            click.echo(f"{'':15}{name} = {json.dumps(default)}")
+            setting = f"{name} = {json.dumps(default)}"
+            click.echo(f"    {setting:30}  {row['descriptions'][name]}".rstrip())

@@ -2,7 +2,7 @@ import json
 
 import click
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+from .types import json_option
 
 
 @click.group(invoke_without_command=True)

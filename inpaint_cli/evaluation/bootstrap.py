@@ -1,4 +1,4 @@
-"""How sure a mean is: bootstrap intervals from seeds, so that they come out the same again."""
+"""Bootstrap confidence intervals, reproducible by a seed."""
 
 from collections.abc import Callable, Iterator
 
@@ -9,24 +9,25 @@ Scores = NDArray[np.float64]
 AverageFunction = Callable[[Scores], Scores]  # [..., N] to [...]
 
 RESAMPLES = 2000
-AT_ONCE = 1 << 22  # numbers that are drawn at a time
+MAX_INDICES = 1 << 22  # drawn at a time
 
 
 def confidence_interval(scores: Scores, average: AverageFunction, seed: int) -> tuple[float, float]:
-    """Between which bounds the average lies in 95 % of re-drawn sets; NaN for no scores."""
+    """Return the bounds of the 95 % confidence interval of `average(scores)`; NaN for no scores."""
     return percentile_bounds(lambda pick: average(scores[pick]), len(scores), seed)
 
 
 def difference_interval(
     a: Scores, b: Scores, average: AverageFunction, seed: int
 ) -> tuple[float, float]:
-    """The same for average(a) - average(b), whose n-th scores belong to the same image."""
+    """Return the bounds for average(a) - average(b), where n-th scores are of the same image."""
     return percentile_bounds(lambda pick: average(a[pick]) - average(b[pick]), len(a), seed)
 
 
 def percentile_bounds(
     value: Callable[[NDArray[np.intp]], Scores], count: int, seed: int
 ) -> tuple[float, float]:
+    """Return the 2.5 and 97.5 percentiles of `value` over resampled sets of `count` images."""
     if not count:
         return float("nan"), float("nan")
     with np.errstate(invalid="ignore"):  # infinite scores have no interval
@@ -36,8 +37,8 @@ def percentile_bounds(
 
 
 def resample_indices(count: int, seed: int) -> Iterator[NDArray[np.intp]]:
-    """DRAWS sets of `count` indices, some at a time: [D, count]."""
+    """Yield `RESAMPLES` sets of `count` indices, some at a time: [n, count]."""
     rng = np.random.default_rng([seed, count])
-    step = max(1, AT_ONCE // count)
+    step = max(1, MAX_INDICES // count)
     for start in range(0, RESAMPLES, step):
         yield rng.integers(0, count, (min(step, RESAMPLES - start), count))

@@ -1,8 +1,8 @@
-"""Measure cases by a protocol: scores an image, distances of sets, and what they come to.
+"""Measure samples by a protocol: scores of images, distances of sets, and their averages.
 
-Processes share the cases in chunks that do not depend on their number, everything is put in its
-place by the number of the case, and sums run in that order: several processes give exactly the
-numbers of one. Pictures are held a chunk at a time, and features lie on disk.
+Processes share the samples in chunks that do not depend on the number of processes, every result is
+stored under the number of its sample, and sums run in that order: several processes give exactly
+the numbers of one. Images are held one chunk at a time; features are arrays on disk.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import PartialState
-from accelerate.utils import gather_object
+from accelerate.utils import broadcast_object_list, gather_object
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from torch import Tensor
@@ -30,16 +30,16 @@ from ..errors import DataError
 from ..files.write import atomic_path
 from ..registry import load_plugin
 from ..runtime import devices
-from . import bootstrap as statistics
+from .bootstrap import confidence_interval
 from .protocols import ALL, Plan, in_column
 from .samples import EvalSample, EvalSamples
 
-CHUNK = 8  # cases that are measured together
+CHUNK_SAMPLES = 8  # samples that are measured together
 
 
 @dataclass(frozen=True)
 class Score:
-    """A metric over some of the images; the bounds are those of its 95 % interval."""
+    """A metric over `count` images, with the bounds of its 95 % confidence interval."""
 
     value: float
     low: float
@@ -49,61 +49,34 @@ class Score:
 
 @dataclass(frozen=True)
 class SampleScores:
-    """What was measured of one case."""
+    """The scores of one image."""
 
     name: str
-    ratio: float  # the hole's share of the picture
+    ratio: float  # hole area / image area
     shape: str  # "768x1024", height x width
-    sample: int  # which fill was scored
+    sample: int  # index of the fill that was scored
     content: str  # a hash of truth and hole
     scores: Mapping[str, float]
 
 
 @dataclass(frozen=True)
 class TableLine:
-    """A line of the table: by which metric, which way is better, and what must be said of it."""
+    """A line of the table: its metric, which direction is better, and a remark on it."""
 
     metric: Metric
     better: str
     note: str
 
 
-def table_lines(plan: Plan) -> dict[str, TableLine]:
-    """What is reported under which label: the metrics, and of several samples what all are like.
-
-    That is the mean score of all samples, not only of the best, and how far two of them lie apart.
-    """
-    found = {label: TableLine(m, m.better, m.note()) for label, m in plan.metrics.items()}
-    if (count := plan.protocol.samples) > 1:
-        for label, line in [*found.items()]:
-            if isinstance(line.metric, ImageMetric):
-                note = ", ".join(filter(None, [line.note, f"of {count} samples"]))
-                found[f"{label}-mean"] = TableLine(line.metric, line.better, note)
-        metric = diversity_metric(plan)
-        note = f"{type(metric).__name__} of two samples in the hole"
-        found["diversity"] = TableLine(
-            metric, "higher", ", ".join(filter(None, [metric.note(), note]))
-        )
-    return found
-
-
-def diversity_metric(plan: Plan) -> ImageMetric:
-    """The distance of two samples: LPIPS where the protocol has it, else L1."""
-    for label, metric in plan.metrics.items():
-        if isinstance(metric, ImageMetric) and plan.protocol.metrics[label].kind == "lpips":
-            return metric.model_copy(update={"region": "hole"})
-    return load_plugin("metrics", "l1")(region="hole")
-
-
 @dataclass(frozen=True)
-class Result:
-    """An evaluation: under which conventions, what came out, and of which images."""
+class Evaluation:
+    """The scores of a set by a protocol, by line and column of its table and by image."""
 
     title: str
     plan: Plan
     seed: int
     notes: Sequence[str]
-    table: Mapping[str, Mapping[str, Score]]  # by line and column
+    table: Mapping[str, Mapping[str, Score]]
     rows: Sequence[SampleScores]
 
     @property
@@ -113,83 +86,134 @@ class Result:
         return hashlib.sha256(rows.encode()).hexdigest()[:16]
 
 
+def table_lines(plan: Plan) -> dict[str, TableLine]:
+    """Return the lines of the table by label.
+
+    With several samples of each photo there are two more kinds of line: the mean of each metric
+    over all samples, and the diversity, the mean distance between two of them.
+    """
+    lines = {label: TableLine(m, m.better, m.note()) for label, m in plan.metrics.items()}
+    if (count := plan.protocol.samples) == 1:
+        return lines
+    for label, line in [*lines.items()]:
+        if isinstance(line.metric, ImageMetric):
+            note = join_notes(line.note, f"of {count} samples")
+            lines[f"{label}-mean"] = TableLine(line.metric, line.better, note)
+    metric = diversity_metric(plan)
+    note = join_notes(metric.note(), f"{type(metric).__name__} between samples, in the hole")
+    return lines | {"diversity": TableLine(metric, "higher", note)}
+
+
+def join_notes(*notes: str) -> str:
+    return ", ".join(filter(None, notes))
+
+
+def diversity_metric(plan: Plan) -> ImageMetric:
+    """Return the distance between two samples: LPIPS if the protocol has it, otherwise L1."""
+    for label, metric in plan.metrics.items():
+        if isinstance(metric, ImageMetric) and plan.protocol.metrics[label].kind == "lpips":
+            return metric.model_copy(update={"region": "hole"})
+    return load_plugin("metrics", "l1")(region="hole")
+
+
 def evaluation_device(device: str) -> torch.device:
-    """Where this process computes; several processes with "auto" take a device each."""
+    """Return the device of this process; with "auto", several processes get one each."""
     state = PartialState(cpu=device == "cpu")
     own = state.device or torch.device("cpu")
-    found = own if device == "auto" else devices.choose_device(device)
-    if found.type == "cpu":
+    chosen = own if device == "auto" else devices.choose_device(device)
+    if chosen.type == "cpu":
         devices.keep_freed_memory()
-    return found
+    return chosen
+
+
+def is_main_process() -> bool:
+    """Return whether this is the only process, or the first of those that share the work."""
+    return PartialState().is_main_process
 
 
 def measure_samples(
-    cases: EvalSamples, plan: Plan, *, title: str, device: torch.device, seed: int = 0
-) -> Result | None:
-    """Measure all `cases`; every process calls this, and only the first gets a result."""
+    samples: EvalSamples, plan: Plan, *, title: str, device: torch.device, seed: int = 0
+) -> Evaluation:
+    """Measure all `samples`; every process must call this, and every process gets the result."""
     state = PartialState()
-    per_image = {k: m for k, m in plan.metrics.items() if isinstance(m, ImageMetric)}
-    extractors = {m.extractor: m for m in plan.metrics.values() if isinstance(m, SetMetric)}
-    if plan.protocol.bins and not cases.masked:
-        notes = [*cases.notes, "without masks there are no bins, and no scores of holes"]
-    else:
-        notes = list(cases.notes)
-    rows: list[SampleScores | None] = [None] * len(cases.names)
+    notes = list(samples.notes)
+    if plan.protocol.bins and not samples.masked:
+        notes.append("without masks there are no bins, and no scores of holes")
+    rows: list[SampleScores | None] = [None] * len(samples.names)
     with tempfile.TemporaryDirectory(prefix="inpaint-eval-") as scratch:
-        shelves = {
-            name: FeatureStore(Path(scratch), len(cases.names), feature_cache(cases, plan, name))
-            for name in extractors
-        }
-        worker = Measurer(cases, plan, per_image, extractors, shelves, device)
-        worker.rehearse()
+        measurer = Measurer.create(samples, plan, device, Path(scratch))
+        measurer.rehearse()
         bar = tqdm(total=len(rows), unit="image", disable=not state.is_main_process)
-        for found in measure_share(worker, len(rows), state):
-            rows[found.number] = found.row
+        for measured in measure_share(measurer, len(rows), state):
+            rows[measured.number] = measured.row
             if state.is_main_process:
-                for name, (filled, truth) in found.features.items():
-                    shelves[name].put(found.number, filled, truth)
+                measurer.store(measured)
             bar.update()
         bar.close()
-        if not state.is_main_process:
-            return None
-        for shelf in shelves.values():
-            shelf.keep()
-        done = [row for row in rows if row is not None]
-        table = summarise_scores(done, plan, shelves, seed)
-    return Result(title, plan, seed, notes, table, done)
+        evaluation = None
+        if state.is_main_process:
+            done = [row for row in rows if row is not None]
+            table = summarise_scores(done, plan, measurer.stores, seed)
+            evaluation = Evaluation(title, plan, seed, notes, table, done)
+        (evaluation,) = broadcast_object_list([evaluation])
+    assert evaluation is not None
+    return evaluation
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a process found out about a case."""
+    """The scores and features of one sample, as a process sends them."""
 
     number: int
     row: SampleScores
     features: Mapping[str, tuple[NDArray[np.float32], NDArray[np.float32] | None]]
 
 
-def measure_share(worker: "Measurer", count: int, state: PartialState) -> Iterator[Measured]:
-    """What all processes find, each chunk measured by one of them."""
-    chunks = -(-count // CHUNK)
+def measure_share(measurer: "Measurer", count: int, state: PartialState) -> Iterator[Measured]:
+    """Yield what all processes measure, each chunk measured by one of them."""
+    chunks = -(-count // CHUNK_SAMPLES)
     for first in range(0, chunks, state.num_processes):
-        mine = (first + state.process_index) * CHUNK
-        found = worker(range(mine, min(mine + CHUNK, count)))
-        yield from gather_object(found)
+        start = (first + state.process_index) * CHUNK_SAMPLES
+        yield from gather_object(measurer(range(start, min(start + CHUNK_SAMPLES, count))))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A sample as the metrics see it: images and mask [1, C, H, W] on the device."""
+
+    number: int
+    truth: Tensor
+    filled: Tensor
+    mask: Tensor
+    sample: int  # index of the fill that is scored
+    extra: Mapping[str, float]  # scores over all fills
 
 
 @dataclass(frozen=True)
 class Measurer:
-    """Measures chunks of cases."""
+    """Measures chunks of samples."""
 
-    cases: EvalSamples
+    samples: EvalSamples
     plan: Plan
     per_image: Mapping[str, ImageMetric]
-    extractors: Mapping[str, SetMetric]
-    shelves: Mapping[str, "FeatureStore"]
+    extractors: Mapping[str, SetMetric]  # one metric for each kind of features
+    stores: Mapping[str, "FeatureStore"]
     device: torch.device
 
+    @staticmethod
+    def create(samples: EvalSamples, plan: Plan, device: torch.device, scratch: Path) -> "Measurer":
+        """Return a measurer that keeps features in files below `scratch`."""
+        metrics = plan.metrics.items()
+        per_image = {label: m for label, m in metrics if isinstance(m, ImageMetric)}
+        extractors = {m.extractor: m for _, m in metrics if isinstance(m, SetMetric)}
+        stores = {
+            name: FeatureStore(scratch, len(samples.names), feature_cache(samples, plan, name))
+            for name in extractors
+        }
+        return Measurer(samples, plan, per_image, extractors, stores, device)
+
     def rehearse(self) -> None:
-        """Measure next to nothing, so that weights that are missing stop it before any filling."""
+        """Run every metric on a tiny image, so that missing weights are found before any work."""
         black = torch.zeros(1, 3, 64, 64, dtype=torch.uint8, device=self.device)
         for line in table_lines(self.plan).values():
             if isinstance(line.metric, ImageMetric):
@@ -198,54 +222,61 @@ class Measurer:
             metric.features(black)
 
     def __call__(self, numbers: range) -> list[Measured]:
-        prepared = [(n, *self.prepared(self.cases[n])) for n in numbers]
-        found = []
-        for _, alike in groupby(prepared, key=lambda item: item[1].shape):
-            group = list(alike)
-            truth, filled, mask = (
-                torch.cat(part) for part in zip(*(g[1:4] for g in group), strict=True)
+        prepared = [self.prepare(n, self.samples[n]) for n in numbers]
+        by_shape = groupby(prepared, key=lambda sample: sample.truth.shape)
+        return [measured for _, group in by_shape for measured in self.measure([*group])]
+
+    def measure(self, group: Sequence[Prepared]) -> Iterator[Measured]:
+        """Measure samples of one size together."""
+        truth, filled, mask = (
+            torch.cat([getattr(p, part) for p in group]) for part in ("truth", "filled", "mask")
+        )
+        scores = {k: m.score(filled, truth, mask).tolist() for k, m in self.per_image.items()}
+        features = {name: self.features(name, filled, truth) for name in self.extractors}
+        for i, p in enumerate(group):
+            row = SampleScores(
+                self.samples.names[p.number],
+                float(p.mask.double().mean()),
+                "{}x{}".format(*p.mask.shape[-2:]),
+                p.sample,
+                content_hash(p.truth, p.mask),
+                {k: values[i] for k, values in scores.items()} | dict(p.extra),
             )
-            scores = {k: m.score(filled, truth, mask).tolist() for k, m in self.per_image.items()}
-            features = {k: self.features(k, filled, truth) for k in self.extractors}
-            for i, (n, real, _, hole, sample, over) in enumerate(group):
-                row = SampleScores(
-                    self.cases.names[n],
-                    float(hole.double().mean()),
-                    "{}x{}".format(*hole.shape[-2:]),
-                    sample,
-                    content_hash(real, hole),
-                    {k: values[i] for k, values in scores.items()} | over,
-                )
-                own = {k: (f[i], t if t is None else t[i]) for k, (f, t) in features.items()}
-                found.append(Measured(n, row, own))
-        return found
+            own = {k: (f[i], t if t is None else t[i]) for k, (f, t) in features.items()}
+            yield Measured(p.number, row, own)
 
     def features(self, name: str, filled: Tensor, truth: Tensor) -> tuple[Any, Any]:
+        """Return the features of the fills, and those of the truth unless they are cached."""
         extract = self.extractors[name].features
-        known = self.shelves[name].known is not None
-        return feature_array(extract(filled)), None if known else feature_array(extract(truth))
+        cached = self.stores[name].truth is not None
+        return feature_array(extract(filled)), None if cached else feature_array(extract(truth))
 
-    def prepared(self, case: EvalSample) -> tuple[Tensor, Tensor, Tensor, int, dict[str, float]]:
-        """Truth, fill and hole as the metrics see them, which sample it is, and scores of all."""
+    def store(self, measured: Measured) -> None:
+        """Put the features of a sample into the stores."""
+        for name, (filled, truth) in measured.features.items():
+            self.stores[name].put(measured.number, filled, truth)
+
+    def prepare(self, number: int, sample: EvalSample) -> Prepared:
+        """Apply the protocol to a sample, and choose the fill to score."""
         protocol = self.plan.protocol
-        mask = case.mask.to(self.device)
-        truth = to_levels(case.truth, protocol.levels).to(self.device)
-        fills = [to_levels(filled, protocol.levels).to(self.device) for filled in case.fills]
-        if protocol.composite and self.cases.masked:
+        mask = sample.mask.to(self.device)
+        truth = to_levels(sample.truth, protocol.levels).to(self.device)
+        fills = [to_levels(filled, protocol.levels).to(self.device) for filled in sample.fills]
+        if protocol.composite and self.samples.masked:
             fills = [torch.where(mask, filled, truth) for filled in fills]
-        best = protocol.best
-        if best is None:
-            return truth, fills[0], mask, 0, {}
+        if (label := protocol.best) is None:
+            return Prepared(number, truth, fills[0], mask, 0, {})
         scores = {
-            label: [float(metric.score(filled, truth, mask)) for filled in fills]
-            for label, metric in self.per_image.items()
+            name: [float(metric.score(filled, truth, mask)) for filled in fills]
+            for name, metric in self.per_image.items()
         }
-        sign = 1 if self.per_image[best].better == "higher" else -1
-        sample = max(range(len(fills)), key=lambda k: sign * scores[best][k])
-        over = {f"{label}-mean": m.over(scores[label]) for label, m in self.per_image.items()}
+        sign = 1 if self.per_image[label].better == "higher" else -1
+        best = max(range(len(fills)), key=lambda k: sign * scores[label][k])
+        extra = {f"{name}-mean": m.over(scores[name]) for name, m in self.per_image.items()}
         distance = diversity_metric(self.plan)
         pairs = [float(distance.score(*pair, mask)) for pair in combinations(fills, 2)]
-        return truth, fills[sample], mask, sample, over | {"diversity": distance.over(pairs)}
+        extra["diversity"] = distance.over(pairs)
+        return Prepared(number, truth, fills[best], mask, best, extra)
 
 
 class FeatureStore:
@@ -255,35 +286,37 @@ class FeatureStore:
         self.folder = Path(tempfile.mkdtemp(dir=scratch))
         self.count = count
         self.cache = cache
-        self.known = np.load(cache, mmap_mode="r", allow_pickle=False) if cache.is_file() else None
+        self.truth = np.load(cache, mmap_mode="r", allow_pickle=False) if cache.is_file() else None
         self.rows: dict[str, NDArray[np.float32]] = {}
 
     def put(self, number: int, filled: NDArray, truth: NDArray | None) -> None:
+        """Store the features of sample `number`."""
         for name, row in (("filled", filled), ("truth", truth)):
             if row is not None:
                 if name not in self.rows:
-                    place, shape = self.folder / f"{name}.npy", (self.count, len(row))
-                    self.rows[name] = open_memmap(place, "w+", np.float32, shape)
+                    file, shape = self.folder / f"{name}.npy", (self.count, len(row))
+                    self.rows[name] = open_memmap(file, "w+", np.float32, shape)
                 self.rows[name][number] = row
 
-    def keep(self) -> None:
-        """Put the truth's features into the cache."""
-        if self.known is None:
-            self.known = self.rows["truth"]
+    def save_cache(self) -> None:
+        """Save the truth's features for the next evaluation of the same photos."""
+        if self.truth is None:
+            self.truth = self.rows["truth"]
             self.cache.parent.mkdir(parents=True, exist_ok=True)
             with atomic_path(self.cache) as temporary:
-                np.save(temporary, self.known, allow_pickle=False)
+                np.save(temporary, self.truth, allow_pickle=False)
 
     def features(self, index: NDArray[np.intp]) -> tuple[Features, Features]:
-        assert self.known is not None
-        return Features(self.rows["filled"], index), Features(self.known, index)
+        """Return the features of fills and truth of the samples `index`."""
+        assert self.truth is not None
+        return Features(self.rows["filled"], index), Features(self.truth, index)
 
 
-def feature_cache(cases: EvalSamples, plan: Plan, extractor: str) -> Path:
-    """Where features of the truth are kept: named by the photos' content and all that is done."""
+def feature_cache(samples: EvalSamples, plan: Plan, extractor: str) -> Path:
+    """Return the cache file of the truth's features, named after the photos and conventions."""
     protocol = plan.protocol
     placing = (protocol.size, protocol.shapes, protocol.fit, protocol.zoom, protocol.levels)
-    files = [cases.digest(n) for n in range(len(cases.names))]
+    files = [samples.digest(n) for n in range(len(samples.names))]
     identity = json.dumps([[extractor, plan.versions, *placing], files])
     key = hashlib.sha256(identity.encode()).hexdigest()[:32]
     home = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
@@ -291,44 +324,39 @@ def feature_cache(cases: EvalSamples, plan: Plan, extractor: str) -> Path:
 
 
 def summarise_scores(
-    rows: Sequence[SampleScores],
-    plan: Plan,
-    shelves: Mapping[str, FeatureStore],
-    seed: int,
+    rows: Sequence[SampleScores], plan: Plan, stores: Mapping[str, FeatureStore], seed: int
 ) -> dict[str, dict[str, Score]]:
-    """Each metric in each bin and over all images."""
+    """Return the score of each metric in each bin and shape and over all images."""
     if not rows:
         raise DataError("there is nothing to evaluate")
+    for store in stores.values():
+        store.save_cache()
     bins = plan.protocol.bins if any(row.ratio for row in rows) else ()
-    columns = {
-        c: np.array(
-            [n for n, row in enumerate(rows) if in_column(c, row.ratio, row.shape)], np.intp
-        )
-        for c in (*bins, *plan.protocol.shapes, ALL)
-    }
     metrics = {label: line.metric for label, line in table_lines(plan).items()}
     table: dict[str, dict[str, Score]] = {label: {} for label in metrics}
-    for column, index in columns.items():
-        features = {name: shelf.features(index) for name, shelf in shelves.items()}
+    for column in (*bins, *plan.protocol.shapes, ALL):
+        members = [n for n, row in enumerate(rows) if in_column(column, row.ratio, row.shape)]
+        index = np.array(members, np.intp)
+        features = {name: store.features(index) for name, store in stores.items()}
         for label, metric in metrics.items():
             if isinstance(metric, SetMetric):
                 distance = metric.distance(*features[metric.extractor])
                 table[label][column] = Score(distance, math.nan, math.nan, len(index))
             elif isinstance(metric, ImageMetric):
-                scores = np.array([rows[int(n)].scores[label] for n in index])
+                scores = np.array([rows[n].scores[label] for n in members])
                 table[label][column] = average_score(metric, scores, seed)
     return table
 
 
 def average_score(metric: ImageMetric, scores: NDArray[np.float64], seed: int) -> Score:
-    """The average of the images that have a score."""
+    """Return the average of the images that have a score."""
     known = scores[~np.isnan(scores)]
-    low, high = statistics.confidence_interval(known, metric.average, seed)
+    low, high = confidence_interval(known, metric.average, seed)
     return Score(metric.over(known), low, high, len(known))
 
 
 def to_levels(image: Tensor, how: str) -> Tensor:
-    """`image` in 0..1 as the 8-bit levels that a file would hold, or as it is."""
+    """Return `image` in 0..1 as the 8-bit levels of a file, or as floats if `how` is "float"."""
     if how == "float":
         return image.clamp(0, 1)
     scaled = image.clamp(0, 1) * 255

@@ -1,9 +1,11 @@
 """Protocols: every convention of an evaluation under one name, as data.
 
-A protocol is a YAML file beside the package's others, or the user's own. What it fixes, the
-resolved settings of its metrics and the versions of the packages that they use make its
-fingerprint: results with equal fingerprints may be compared, others may not.
+A protocol is a YAML file of the package, or the user's own. Its conventions, the resolved settings
+of its metrics and the versions of the packages they use are hashed into a fingerprint: results with
+equal fingerprints can be compared, others cannot.
 """
+
+from __future__ import annotations
 
 import hashlib
 import json
@@ -12,86 +14,113 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_validator
 
-from ..api.metrics import Metric
 from ..api.settings import Settings
 from ..errors import RecipeError, unknown_name
 from ..recipe.schema import Named
 from ..recipe.source import RecipeSource, read_yaml
 from ..registry import find_plugins, plugin_origin
 
+if TYPE_CHECKING:
+    from ..api.metrics import Metric
+
 ALL = "all"  # the column of the whole set
-NETWORKS = ("published", "random", "none")  # what --features takes
 INTERVAL = re.compile(r"([\[(])\s*([\d.]+)\s*,\s*([\d.]+)\s*([\])])")
 
 
 def check_interval(interval: str) -> str:
     if not INTERVAL.fullmatch(interval):
-        raise ValueError(f"'{interval}' is no interval of percents like '[20, 40)'")
+        raise ValueError(f"'{interval}' is not an interval in percent, such as '[20, 40)'")
     return interval
 
 
 def in_interval(interval: str, ratio: float) -> bool:
-    """Whether the hole's share of the picture lies in `interval`, which is written in percent."""
+    """Return whether `ratio` (0 to 1) is in `interval`, which is written in percent."""
     match = INTERVAL.fullmatch(interval)
     assert match, interval
     left, low, high, right = match.groups()
-    at = round(ratio * 100, 9)  # 0.3 of a picture is 30 %, not 30.000000000000004
-    over = at >= float(low) if left == "[" else at > float(low)
-    return over and (at <= float(high) if right == "]" else at < float(high))
+    percent = round(ratio * 100, 9)  # 0.3 is 30 %, not 30.000000000000004
+    above = percent >= float(low) if left == "[" else percent > float(low)
+    return above and (percent <= float(high) if right == "]" else percent < float(high))
 
 
 def in_column(column: str, ratio: float, shape: str) -> bool:
-    """Whether a picture of `shape`, "768x1024", and a hole of that share is counted in `column`."""
+    """Return whether an image of `shape`, "768x1024", with that hole ratio counts in `column`."""
     if INTERVAL.fullmatch(column):
         return in_interval(column, ratio)
     return column in (ALL, shape)
 
 
-class PublishedTable(Settings):
-    """A table that a paper printed: by metric and method, one value a column."""
+Interval = Annotated[str, AfterValidator(check_interval)]
+ShapeText = Annotated[str, Field(pattern=r"^[1-9]\d*x[1-9]\d*$")]  # "768x1024", height x width
 
-    data: str  # the set it was measured on
-    columns: tuple[str, ...]  # intervals of the protocol, shapes, or "all"
-    rows: dict[str, dict[str, tuple[float | None, ...]]]
+
+class PublishedTable(Settings):
+    """A table from a paper: by metric and method, one value for each column."""
+
+    data: str = Field(description="Data set on which it was measured.")
+    columns: tuple[str, ...] = Field(description="Bins or shapes of the protocol, or 'all'.")
+    rows: dict[str, dict[str, tuple[float | None, ...]]] = Field(
+        description="Values by metric and method; null where the paper has none."
+    )
 
 
 class Protocol(Settings):
-    """What an evaluation does to pictures, what it measures, and how it sums up."""
+    """The conventions of an evaluation: how images are prepared, measured and averaged."""
 
-    summary: str
-    source: str = ""  # the paper or the script it follows
-    notes: tuple[str, ...] = ()  # what a reader of the numbers must know
-    size: PositiveInt | None = None  # pixels a side of every picture; None: as it is
-    shapes: tuple[Annotated[str, Field(pattern=r"^[1-9]\d*x[1-9]\d*$")], ...] = ()  # "768x1024",
-    # height x width: a model fills each photo once in each, the largest part around its middle
-    fit: Literal["stretch", "cover"] = "stretch"  # how a model's photos come to that size
-    zoom: PositiveFloat = 1.0  # of cover: the shorter side before the centre is cut out
-    levels: Literal["round", "truncate", "float"] = "round"  # to 8 bits, or not
-    composite: bool = True  # the truth is laid over the fill where it is visible
-    bins: tuple[Annotated[str, AfterValidator(check_interval)], ...] = ()  # of the hole's share
-    per_bin: bool = False  # a model fills each photo once a bin, with a mask from it
-    samples: PositiveInt = 1  # fills of a photo, of which the best is scored
-    best: str | None = None  # the metric that chooses it
-    metrics: dict[str, Named] = Field(min_length=1)
-    published: tuple[PublishedTable, ...] = ()
+    summary: str = Field(description="One line for `inpaint protocols`.")
+    source: str = Field(default="", description="Paper or script that it follows.")
+    notes: tuple[str, ...] = Field(default=(), description="Notes printed with every result.")
+    size: PositiveInt | None = Field(
+        default=None, description="Pixels a side of every image; null: as it is."
+    )
+    shapes: tuple[ShapeText, ...] = Field(
+        default=(),
+        description="Shapes HEIGHTxWIDTH: a model fills the centre of each photo in each of them.",
+    )
+    fit: Literal["stretch", "cover"] = Field(
+        default="stretch", description="How a model's photos are brought to `size`."
+    )
+    zoom: PositiveFloat = Field(
+        default=1.0, description="With `cover`: shorter side over `size` before the centre crop."
+    )
+    levels: Literal["round", "truncate", "float"] = Field(
+        default="round", description="How values become 8-bit levels; float: they do not."
+    )
+    composite: bool = Field(
+        default=True, description="Replace the visible part of a fill by the truth."
+    )
+    bins: tuple[Interval, ...] = Field(
+        default=(), description="Intervals of the hole ratio in percent, such as '[20, 40)'."
+    )
+    per_bin: bool = Field(
+        default=False, description="A model fills each photo once a bin, with a mask of that bin."
+    )
+    samples: PositiveInt = Field(
+        default=1, description="Fills of each photo; only the best one is scored."
+    )
+    best: str | None = Field(default=None, description="Metric that selects the best sample.")
+    metrics: dict[str, Named] = Field(min_length=1, description="Metrics by their labels.")
+    published: tuple[PublishedTable, ...] = Field(
+        default=(), description="Tables of the paper, printed next to the results."
+    )
 
     @model_validator(mode="after")
-    def consistent(self) -> "Protocol":
+    def consistent(self) -> Protocol:
         if (self.best is None) != (self.samples == 1) or self.best not in (None, *self.metrics):
-            raise ValueError("`best` names a metric, exactly where there are several `samples`")
+            raise ValueError("`best` must name a metric if `samples` is more than 1, and only then")
         if self.shapes and (self.size or self.per_bin):
-            raise ValueError("`shapes` go with neither `size` nor `per_bin`")
+            raise ValueError("`shapes` cannot be combined with `size` or `per_bin`")
         for table in self.published:
             if extra := set(table.columns) - {*self.bins, *self.shapes, ALL}:
                 raise ValueError(
-                    f"{table.data} has columns that are no bins or shapes: {', '.join(extra)}"
+                    f"{table.data} has columns that are not bins or shapes: {', '.join(extra)}"
                 )
             if extra := set(table.rows) - set(self.metrics):
-                raise ValueError(f"{table.data} has rows of no metric: {', '.join(extra)}")
+                raise ValueError(f"{table.data} has rows without a metric: {', '.join(extra)}")
         return self
 
 
@@ -103,26 +132,27 @@ class Plan:
     protocol: Protocol
     metrics: Mapping[str, Metric]
     versions: Mapping[str, str]
-    left_out: Sequence[str] = ()  # metrics whose networks are not to be used
+    left_out: Sequence[str] = ()  # metrics skipped because they need a network
 
     @property
     def conventions(self) -> dict[str, Any]:
-        """Everything that makes a number what it is, as plain data."""
-        told = self.protocol.model_dump(exclude={"summary", "source", "notes", "published"})
-        told["metrics"] = {
+        """Everything that determines a score, as plain data."""
+        fields = self.protocol.model_dump(exclude={"summary", "source", "notes", "published"})
+        fields["metrics"] = {
             label: {"kind": self.protocol.metrics[label].kind, **metric.model_dump()}
             for label, metric in self.metrics.items()
         }
-        return {**told, "versions": dict(self.versions)}
+        return {**fields, "versions": dict(self.versions)}
 
     @property
     def fingerprint(self) -> str:
-        told = json.dumps(self.conventions, sort_keys=True)
-        return hashlib.sha256(told.encode()).hexdigest()[:16]
+        """A hash of the conventions."""
+        text = json.dumps(self.conventions, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def plan_at_size(plan: Plan, size: int | None) -> Plan:
-    """`plan` at `size` pixels a side, where its protocol leaves the size open.
+    """Return `plan` at `size` pixels a side if its protocol does not fix the size.
 
     Raises `RecipeError` where `size` is not the one that the protocol fixes.
     """
@@ -140,34 +170,63 @@ def protocols_dir() -> Path:
 
 
 def protocol_names() -> list[str]:
-    """The protocols that ship with us."""
+    """Return the names of the protocols of the package, sorted."""
     return sorted(path.stem for path in protocols_dir().glob("*.yaml"))
 
 
-def read_protocol(name: str, *, features: str = "published") -> Plan:
-    """The protocol called `name`, or in the file `name`, with its metrics.
+def list_protocols() -> dict[str, str]:
+    """Return the one-line summary of each protocol of the package, by its name. Imports no torch.
 
-    `features` says what networks inside metrics run on: "published" weights, "random" ones (their
-    numbers are labelled so), or "none": those metrics are left out.
+    >>> list_protocols()["house"]
+    'Images of any size, with pixel, structural, perceptual and seam metrics (the default)'
     """
+    return {name: load_protocol(name)[0].summary for name in protocol_names()}
+
+
+def show_protocol(name: str) -> dict[str, Any]:
+    """Return all conventions of the protocol `name` (or of a YAML file) as plain data.
+
+    Settings of metrics are written out; `fingerprint` is what `inpaint eval` prints.
+
+    >>> show_protocol("mdrnets-table1")["size"]
+    256
+    """
+    plan = read_protocol(name)
+    about = plan.protocol.model_dump(mode="json", include={"summary", "source", "notes"})
+    published = plan.protocol.model_dump(mode="json", include={"published"})
+    conventions = json.loads(json.dumps(plan.conventions))
+    return {"name": plan.name, **about, "fingerprint": plan.fingerprint, **conventions, **published}
+
+
+def load_protocol(name: str) -> tuple[Protocol, RecipeSource]:
+    """Return the protocol called `name`, or in the YAML file `name`, and where it was read."""
     path = protocols_dir() / f"{name}.yaml"
     if name not in protocol_names():
         path = Path(name)
         if path.suffix not in (".yaml", ".yml") or not path.is_file():
             raise RecipeError(unknown_name("protocol", name, protocol_names()))
     source = RecipeSource(path)
-    protocol = source.check(Protocol, read_yaml(path, source))
+    return source.check(Protocol, read_yaml(path, source)), source
+
+
+def read_protocol(name: str, *, features: str = "published") -> Plan:
+    """Return the protocol called `name`, or in the YAML file `name`, with its metrics built.
+
+    `features` says which weights networks inside metrics use: "published" ones, "random" ones
+    (marked in tables), or "none": these metrics are left out.
+    """
+    protocol, source = load_protocol(name)
     metrics, left_out, versions = {}, [], {}
-    for label, asked in protocol.metrics.items():
-        metric: Metric = source.plugin("metrics", asked, ("metrics", label))
+    for label, settings in protocol.metrics.items():
+        metric: Metric = source.plugin("metrics", settings, ("metrics", label))
         if "weights" in type(metric).model_fields:
             if features == "none":
                 left_out.append(label)
                 continue
             metric = metric.model_copy(update={"weights": features})
         metrics[label] = metric
-        owner, _, release = plugin_origin(find_plugins("metrics")[asked.kind][0]).rpartition(" ")
+        owner, _, release = plugin_origin(find_plugins("metrics")[settings.kind][0]).rpartition(" ")
         versions |= {owner: release, **{name: version(name) for name in metric.uses}}
     if protocol.best in left_out or not metrics:
-        raise RecipeError(f"{name} cannot do without networks; leave out --features none")
+        raise RecipeError(f"{name} needs networks for its metrics; leave out --features none")
     return Plan(Path(name).stem, protocol, metrics, dict(sorted(versions.items())), left_out)

@@ -1,40 +1,37 @@
-"""What is left of an evaluation: tables, files, a page to look at, and comparisons of two."""
+"""The results of an evaluation as tables, plain data, files and an HTML report."""
 
 import csv
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from ..api.metrics import ImageMetric, Metric
+from ..api.metrics import ImageMetric
 from ..api.tensors import to_uint8
 from ..errors import DataError
 from ..files.write import atomic_path
-from ..recipe.read import settings_differences
-from ..recipe.schema import Named
-from ..recipe.source import RecipeSource
 from ..reports import contact_sheet as sheets
-from ..reports import html
-from ..reports.html import Curves, Figure, Heading, Listing, Part, Text
+from ..reports.html import Curves, Figure, Heading, Listing, Part, Text, write_page
 from ..reports.text import Table
-from . import bootstrap as statistics
-from .measure import Result, Score, TableLine, table_lines
+from ..wording import json_number, number_text
+from .measure import Evaluation, Score, TableLine, table_lines
 from .protocols import ALL, in_column
 from .samples import EvalSamples
 
-PARTS = {"title", "fingerprint", "content", "seed", "conventions", "table", "images"}
-CONFIDENCE = "in brackets, the bounds of 95 % of re-drawn sets"
+CONFIDENCE = "in brackets: 95 % confidence interval (bootstrap)"
 
 
 def write_results(
-    result: Result, cases: EvalSamples, folder: Path, *, worst: int = 8
+    result: Evaluation, samples: EvalSamples, folder: Path, *, worst: int = 8
 ) -> list[Path]:
-    """Write result.json, images.csv, worst.png and report.html into `folder`."""
+    """Write report.html, result.json, images.csv and worst.png into `folder`; return their paths.
+
+    `worst` is the number of images on worst.png.
+    """
     everything = results_data(result)
     with atomic_path(folder / "result.json") as temporary:
         temporary.write_text(json.dumps(everything, indent=1, allow_nan=False) + "\n", "utf-8")
@@ -45,16 +42,16 @@ def write_results(
         table = csv.DictWriter(file, list(everything["images"][0]))
         table.writeheader()
         table.writerows(everything["images"])
-    page = worst_sheet(result, cases, worst)
+    sheet = worst_sheet(result, samples, worst)
     with atomic_path(folder / "worst.png") as temporary:
-        page.save(temporary)
-    parts = report_parts(result, page)
-    html.write_page(folder / "report.html", f"{result.title}: {result.plan.name}", parts)
+        sheet.save(temporary)
+    parts = report_parts(result, sheet)
+    write_page(folder / "report.html", f"{result.title}: {result.plan.name}", parts)
     return [folder / name for name in ("report.html", "result.json", "images.csv", "worst.png")]
 
 
-def results_data(result: Result) -> dict[str, Any]:
-    """The whole result as plain values; NaN becomes null and infinity a word."""
+def results_data(result: Evaluation) -> dict[str, Any]:
+    """Return the whole result as plain values for JSON: NaN is None, infinity is "inf"."""
     plan = result.plan
     return {
         "title": result.title,
@@ -71,9 +68,9 @@ def results_data(result: Result) -> dict[str, Any]:
         "table": {
             label: {
                 column: {
-                    "value": plain_number(v.value),
-                    "low": plain_number(v.low),
-                    "high": plain_number(v.high),
+                    "value": json_number(v.value),
+                    "low": json_number(v.low),
+                    "high": json_number(v.high),
                     "count": v.count,
                 }
                 for column, v in columns.items()
@@ -85,39 +82,26 @@ def results_data(result: Result) -> dict[str, Any]:
                 "name": row.name,
                 "ratio": round(row.ratio, 6),
                 "sample": row.sample,
-                **{label: plain_number(score) for label, score in row.scores.items()},
+                **{label: json_number(score) for label, score in row.scores.items()},
             }
             for row in result.rows
         ],
     }
 
 
-def plain_number(value: float) -> float | str | None:
-    return value if math.isfinite(value) else None if math.isnan(value) else str(value)
-
-
-def parse_number(value: float | str | None) -> float:
-    """What `plain` was given."""
-    return math.nan if value is None else float(value)
-
-
-def number_text(value: float, form: str = ".4g") -> str:
-    return "-" if math.isnan(value) else f"{value:{form}}"
-
-
-def result_notes(result: Result) -> list[str]:
-    """What a reader of the numbers must know."""
+def result_notes(result: Evaluation) -> list[str]:
+    """Return the notes of the protocol and of the samples, as sentences for the user."""
     plan = result.plan
     left_out = ", ".join(plan.left_out)
     return [
         *plan.protocol.notes,
-        *([f"left out with their networks: {left_out}"] if left_out else []),
+        *([f"skipped, because they need networks: {left_out}"] if left_out else []),
         *result.notes,
     ]
 
 
 def line_title(label: str, line: TableLine) -> str:
-    """A line as tables call it: with unit, better end and what must be said about it."""
+    """Return the title of a line: its label with unit, better direction and remark."""
     note = f", {line.note}" if line.note else ""
     unit = f" {line.metric.unit}" if line.metric.unit else ""
     return f"{label}{unit} {'↑' if line.better == 'higher' else '↓'}{note}"
@@ -130,8 +114,8 @@ def score_text(value: Score, *, bounds: bool) -> str:
     return text
 
 
-def results_table(result: Result, *, bounds: Sequence[str] = (ALL,)) -> Table:
-    """Metrics down, bins across, with how many images each has; intervals in columns `bounds`."""
+def results_table(result: Evaluation, *, bounds: Sequence[str] = (ALL,)) -> Table:
+    """Return a table of metrics by bins and shapes; columns `bounds` have confidence intervals."""
     columns = list(next(iter(result.table.values())))
     counts = [sum(in_column(c, row.ratio, row.shape) for row in result.rows) for c in columns]
     head = ["", *(f"{c} %" if c in result.plan.protocol.bins else c for c in columns)]
@@ -143,8 +127,12 @@ def results_table(result: Result, *, bounds: Sequence[str] = (ALL,)) -> Table:
     return Table(head, rows, CONFIDENCE)
 
 
-def published_tables(result: Result, only: str | None = None) -> list[Table]:
-    """The tables that the protocol's paper printed, each with our row below the others'."""
+def published_tables(result: Evaluation, only: str | None = None) -> list[Table]:
+    """Return the tables of the protocol's paper, each with a row of `result` added.
+
+    `only` is the data set of the tables to return; by default they are all returned. Raises
+    `DataError` where the paper has no table of it.
+    """
     tables = []
     published, known = result.plan.protocol.published, table_lines(result.plan)
     if only is not None and only not in [p.data for p in published]:
@@ -156,28 +144,28 @@ def published_tables(result: Result, only: str | None = None) -> list[Table]:
         for label, methods in printed.rows.items():
             line = known.get(label)
             if line is None or line.note:
-                continue  # another network's numbers have no place beside the paper's
+                continue  # random features are not comparable with the paper's
             rows = [
                 [method, *("-" if v is None else f"{v:g}" for v in values)]
                 for method, values in methods.items()
             ]
             missing = Score(math.nan, math.nan, math.nan, 0)
-            ours = [result.table[label].get(column, missing) for column in printed.columns]
-            rows.append([f"{result.title} (here)", *(score_text(v, bounds=False) for v in ours)])
+            scores = [result.table[label].get(column, missing) for column in printed.columns]
+            rows.append([f"{result.title} (here)", *(score_text(v, bounds=False) for v in scores)])
             head = [line_title(label, line), *printed.columns]
             tables.append(Table(head, rows, f"{printed.data}, as published"))
     return tables
 
 
-def ranking_text(result: Result) -> str:
-    """The metric by which images are called the worst: the first that scores images."""
+def ranking_metric(result: Evaluation) -> str:
+    """Return the label of the metric that ranks images: the first that scores each; else ""."""
     metrics = result.plan.metrics
     return next((k for k, m in metrics.items() if isinstance(m, ImageMetric)), "")
 
 
-def worst_sheet(result: Result, cases: EvalSamples, count: int) -> Image.Image:
-    """The worst images: what was shown, what was filled, and the truth."""
-    label = ranking_text(result)
+def worst_sheet(result: Evaluation, samples: EvalSamples, count: int) -> Image.Image:
+    """Return a contact sheet of the `count` worst images: with the hole, filled, and the truth."""
+    label = ranking_metric(result)
     if not label:
         return sheets.contact_sheet([], heading=result.title)
     sign = 1 if result.plan.metrics[label].better == "higher" else -1
@@ -185,10 +173,10 @@ def worst_sheet(result: Result, cases: EvalSamples, count: int) -> Image.Image:
     order = sorted((n for n, s in enumerate(scores) if not math.isnan(s)), key=scores.__getitem__)
     rows = []
     for n in order[:count]:
-        case, row = cases[n], result.rows[n]
-        truth, filled = to_uint8(case.truth[0]), to_uint8(case.fills[row.sample][0])
-        hole = case.mask[0, 0].numpy()
-        if result.plan.protocol.composite and cases.masked:
+        sample, row = samples[n], result.rows[n]
+        truth, filled = to_uint8(sample.truth[0]), to_uint8(sample.fills[row.sample][0])
+        hole = sample.mask[0, 0].numpy()
+        if result.plan.protocol.composite and samples.masked:
             filled = np.where(hole[..., None], filled, truth)
         score = f"{label} {row.scores[label]:.4g}, hole {row.ratio:.0%}"
         rows.append(
@@ -198,131 +186,26 @@ def worst_sheet(result: Result, cases: EvalSamples, count: int) -> Image.Image:
     return sheets.contact_sheet(rows, heading=heading)
 
 
-def report_parts(result: Result, page: Image.Image) -> list[Part]:
-    """The report: numbers, the paper's beside them, pictures, and the conventions."""
+def report_parts(result: Evaluation, sheet: Image.Image) -> list[Part]:
+    """Return the report: scores, the paper's tables, the worst images, and the conventions."""
     plan = result.plan
-    parts: list[Part] = [Text(f"{plan.protocol.summary}. {plan.protocol.source}")]
+    parts: list[Part] = [Text(f"{plan.protocol.summary}. {plan.protocol.source}".strip())]
     parts += [Text(note) for note in result_notes(result)]
-    parts += [
-        Heading("Scores"),
-        results_table(result, bounds=[*plan.protocol.bins, *plan.protocol.shapes, ALL]),
-    ]
+    bounds = [*plan.protocol.bins, *plan.protocol.shapes, ALL]
+    parts += [Heading("Scores"), results_table(result, bounds=bounds)]
     if published := published_tables(result):
-        parts += [Heading("Beside what was published"), *published]
-    label = ranking_text(result)
-    if label:
+        parts += [Heading("Published results"), *published]
+    if label := ranking_metric(result):
         order = sorted(row.scores[label] for row in result.rows if math.isfinite(row.scores[label]))
         line = [(100 * (n + 0.5) / len(order), score) for n, score in enumerate(order)]
         parts += [
             Heading("Images"),
-            Curves({label: line}, "score that so many percent of the images stay below"),
-            Figure(page, f"the worst by {label}"),
+            Curves({label: line}, "percentiles of the score: x % of the images are below the line"),
+            Figure(sheet, f"the worst images by {label}"),
         ]
-    conventions = json.dumps(plan.conventions, indent=1)
-    parts += [
+    return [
+        *parts,
         Heading("Conventions"),
         Text(f"Fingerprint {plan.fingerprint}; test set {result.content}; seed {result.seed}."),
-        Listing(conventions),
+        Listing(json.dumps(plan.conventions, indent=1)),
     ]
-    return parts
-
-
-@dataclass(frozen=True)
-class ScoreDifference:
-    """A metric of two results; the bounds of the second less the first, where images are scored."""
-
-    first: float
-    second: float
-    low: float = math.nan
-    high: float = math.nan
-    clear: str | None = None  # the title of the one that is better beyond chance
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Two results of one test set by one protocol, image by image."""
-
-    titles: tuple[str, str]
-    images: int
-    metrics: Mapping[str, ScoreDifference]
-
-    def table(self) -> Table:
-        head = ["", *self.titles, "difference", "95 %", "clear"]
-        rows = []
-        for label, d in self.metrics.items():
-            bounds = "-" if math.isnan(d.low) else f"[{d.low:+.4g}, {d.high:+.4g}]"
-            values = (
-                number_text(d.first),
-                number_text(d.second),
-                number_text(d.second - d.first, "+.4g"),
-            )
-            rows.append([label, *values, bounds, d.clear or "-"])
-        caption = f"paired over {self.images} images; clear: which is better beyond chance"
-        return Table(head, rows, caption)
-
-    def data(self) -> dict[str, Any]:
-        """All of it as plain values."""
-        metrics = {
-            label: {
-                "first": plain_number(d.first),
-                "second": plain_number(d.second),
-                "difference": plain_number(d.second - d.first),
-                "low": plain_number(d.low),
-                "high": plain_number(d.high),
-                "clear": d.clear,
-            }
-            for label, d in self.metrics.items()
-        }
-        return {"titles": self.titles, "images": self.images, "metrics": metrics}
-
-
-def compare_results(first: Path, second: Path) -> Comparison:
-    """The differences of two results of one test set under one protocol.
-
-    Raises `DataError` where they cannot be compared, naming what differs.
-    """
-    a, b = (read_result(path) for path in (first, second))
-    if a["fingerprint"] != b["fingerprint"]:
-        differing = settings_differences(a["conventions"], b["conventions"])
-        where = ", ".join(f"{key}: {one} or {other}" for key, one, other in differing)
-        raise DataError(
-            f"{first} and {second} were not measured alike ({where or 'the fingerprint'});"
-            " evaluate both by one protocol"
-        )
-    if a["content"] != b["content"]:
-        raise DataError(
-            f"{first} and {second} are of different photos or holes; evaluate both on one test set"
-        )
-    metrics = {}
-    for label, asked in a["conventions"]["metrics"].items():
-        where = ("conventions", "metrics", label)
-        metric = RecipeSource(first).plugin("metrics", Named.model_validate(asked), where)
-        metrics[label] = score_difference(label, metric, a, b)
-    return Comparison((a["title"], b["title"]), len(a["images"]), metrics)
-
-
-def score_difference(
-    label: str, metric: Metric, a: Mapping[str, Any], b: Mapping[str, Any]
-) -> ScoreDifference:
-    first, second = (parse_number(result["table"][label][ALL]["value"]) for result in (a, b))
-    if not isinstance(metric, ImageMetric):
-        return ScoreDifference(first, second)
-    scores = np.array(
-        [[parse_number(image[label]) for image in result["images"]] for result in (a, b)]
-    )
-    ours, theirs = scores[:, np.isfinite(scores).all(0)]
-    low, high = statistics.difference_interval(theirs, ours, metric.average, a["seed"])
-    clear = None
-    if low > 0 or high < 0:
-        clear = b["title"] if (low > 0) == (metric.better == "higher") else a["title"]
-    return ScoreDifference(first, second, low, high, clear)
-
-
-def read_result(path: Path) -> dict[str, Any]:
-    try:
-        result = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        result = None
-    if not isinstance(result, dict) or not result.keys() >= PARTS:
-        raise DataError(f"{path} is not a whole result.json; give two of `inpaint eval -o`")
-    return result

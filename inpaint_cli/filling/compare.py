@@ -26,6 +26,7 @@ from ..reports import contact_sheet as sheets
 from ..reports.text import Table
 from ..runtime.process import peak_memory
 from ..runtime.workers import run_in_workers
+from ..wording import json_number, number_text
 from .fill import Notify, fill_photo, ignore
 from .hole import PhotoHole, find_hole
 from .options import FillSettings, HoleOptions, RunOptions, split_mask, split_settings
@@ -68,9 +69,9 @@ class ModelScores:
     def to_dict(self) -> dict[str, Any]:
         """For JSON, which knows no NaN."""
         return asdict(self) | {
-            "seconds": none_if_nan(self.seconds),
-            "memory": none_if_nan(self.memory),
-            "scores": {name: none_if_nan(score) for name, score in self.scores.items()},
+            "seconds": json_number(self.seconds),
+            "memory": json_number(self.memory),
+            "scores": {name: json_number(score) for name, score in self.scores.items()},
         }
 
 
@@ -316,24 +317,16 @@ def cut_view(photo: images.Photo, box: tuple[slice, slice]) -> NDArray[np.uint8]
     return images.to_bytes(photo.crop(rows.start, columns.start, *size))
 
 
-def none_if_nan(value: float) -> float | None:
-    return None if math.isnan(value) else value
-
-
 def show_scores(scores: Sequence[ModelScores]) -> str:
     """Return the table of a comparison as text."""
     names = [*scores[0].scores] if scores else []
     rows = [
         [
             line.model,
-            number_text(line.seconds, 3),
-            number_text(line.memory, 0),
-            *(number_text(line.scores[name], 3) for name in names),
+            number_text(line.seconds, ".3f"),
+            number_text(line.memory, ".0f"),
+            *(number_text(line.scores[name], ".3f") for name in names),
         ]
         for line in scores
     ]
     return Table(["model", "seconds", "MB", *names], rows).text()
-
-
-def number_text(value: float, digits: int) -> str:
-    return "-" if math.isnan(value) else f"{value:.{digits}f}"

@@ -1,41 +1,46 @@
-"""What is wrong with a set of masks, each finding a sentence that says what to do about it.
+"""Check a set of masks: every finding is a sentence that says what to do.
 
-Knows files and photos, but no generator: a mask is judged by its pixels alone.
+Masks are judged by their pixels, their photos and their manifest; no generator is needed.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean, median
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..api.masks import Mask, on_border
+from ..api.masks import on_border
+from ..arguments import AnyPath, check_arguments
 from ..errors import DataError, ImageError
 from ..files.pairs import pair_files
+from ..files.pictures import picture_format
+from ..files.write import check_free
 from ..images import read_mask, read_photo, resize_mask, same_shape, to_bytes
 from ..images.read import image_size
 from ..reports.contact_sheet import overlay_hole
+from ..wording import count_text, name_some
 from .generate import photo_names
 from .manifest import MANIFEST, read_manifest
 from .sheet import SHEET_MASKS, spread_evenly, write_sheet
 
-Polarity = Literal["white", "black", "unclear"]
-GRAY_SHARE = 0.2  # with more than this between black and white it is not a mask but a photo
+HoleColour = Literal["white", "black", "unclear"]
+GRAY_SHARE = 0.2  # with more than this between black and white it is a photo, not a mask
 NOISE_SHARE = 0.001  # with less than this it is as good as black and white
 
 
 @dataclass(frozen=True)
-class MaskLook:
-    """One mask as it was found; shares lie in 0..1."""
+class MaskStats:
+    """Statistics of a mask; shares are 0 to 1."""
 
     name: str
     height: int
     width: int
-    ratio: float  # share of the picture that is hole
-    edge: float  # share of the picture's edge that is hole
+    ratio: float  # hole area / image area
+    edge: float  # share of the image's edge that is hole
     border: bool  # whether the hole touches the edge
     between: float  # share that is neither black nor white, or nearly so
     impure: float  # share that is not exactly black or white
@@ -43,81 +48,91 @@ class MaskLook:
     in_alpha: bool
 
     @property
-    def hole(self) -> Polarity:
-        """Which colour seems to be the hole: holes seldom fill the edge and most of a picture."""
+    def hole(self) -> HoleColour:
+        """The colour that is probably the hole: holes seldom fill the edge and most of an image."""
         if self.ratio > 0.5 and self.edge > 0.75:
             return "black"
         return "white" if self.ratio < 0.5 or self.edge < 0.25 else "unclear"
 
+    @property
+    def gray(self) -> bool:
+        """True if it is more like a photo than a mask."""
+        return self.between > GRAY_SHARE
+
 
 @dataclass(frozen=True)
 class Finding:
-    """A sentence about some masks; `problem` where a fill would go wrong or stop."""
+    """A sentence about some masks; `problem` where a fill would fail or come out wrong."""
 
     problem: bool
     text: str
     files: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{'problem' if self.problem else 'note'}: {self.text}{some_names(self.files)}"
+        files = f" ({name_some(self.files)})" if self.files else ""
+        return f"{'problem' if self.problem else 'note'}: {self.text}{files}"
 
 
 @dataclass(frozen=True)
 class MaskReport:
+    """The masks at `path`, and what is wrong with them."""
+
     path: Path
-    looks: tuple[MaskLook, ...]
+    masks: tuple[MaskStats, ...]
     findings: tuple[Finding, ...]
     photos: Mapping[str, Sequence[Path]]  # by the name of their mask
 
     @property
     def problems(self) -> list[Finding]:
+        """The findings that make a fill fail or come out wrong."""
         return [finding for finding in self.findings if finding.problem]
 
     @property
-    def polarity(self) -> Polarity:
-        """Which colour is the hole in most masks that tell."""
-        votes = Counter[Polarity](m.hole for m in self.looks if m.hole != "unclear")
+    def polarity(self) -> HoleColour:
+        """The colour that is probably the hole in most masks."""
+        votes = Counter[HoleColour](m.hole for m in self.masks if m.hole != "unclear")
         return votes.most_common(1)[0][0] if votes else "unclear"
 
     @property
     def bins(self) -> list[int]:
-        """How many masks have a hole of (0, 10], (10, 20], ... (90, 100] percent."""
+        """The numbers of masks with a hole of (0, 10], (10, 20], ... (90, 100] percent."""
         counts = [0] * 10
-        for look in self.looks:
-            if look.ratio:
-                counts[min(9, int(np.ceil(look.ratio * 10 - 1e-9)) - 1)] += 1
+        for mask in self.masks:
+            if mask.ratio:
+                counts[min(9, int(np.ceil(mask.ratio * 10 - 1e-9)) - 1)] += 1
         return counts
 
-    def as_json(self) -> dict[str, Any]:
-        ratios = [look.ratio for look in self.looks]
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain values."""
+        ratios = [mask.ratio for mask in self.masks]
         return {
             "path": str(self.path),
-            "masks": len(self.looks),
+            "masks": len(self.masks),
             "hole": self.polarity,
             "mean_ratio": mean(ratios) if ratios else None,
             "bins": self.bins,
-            "on_border": sum(look_at_mask.border for look_at_mask in self.looks),
+            "on_border": sum(mask.border for mask in self.masks),
             "findings": [asdict(finding) for finding in self.findings],
-            "files": [
-                asdict(look_at_mask) | {"hole": look_at_mask.hole} for look_at_mask in self.looks
-            ],
+            "files": [asdict(mask) | {"hole": mask.hole} for mask in self.masks],
         }
 
-    def as_text(self) -> str:
-        return "\n".join([*self.summary(), *map(str, self.findings), self.verdict()])
+    @property
+    def text(self) -> str:
+        """Sizes, hole ratios and findings, as lines of text."""
+        return "\n".join([*self.summary(), *map(str, self.findings), self.verdict])
 
     def summary(self) -> Iterator[str]:
-        if not self.looks:
+        """Yield lines on sizes, the colour of the hole, and hole ratios."""
+        if not self.masks:
             return
-        ratios = [look.ratio for look in self.looks]
-        sizes = Counter(f"{look.width}x{look.height}" for look in self.looks).most_common()
-        more = f" and {len(sizes) - 4} more sizes" if len(sizes) > 4 else ""
-        yield f"{count_text(len(ratios), 'mask')} in {self.path}: " + (
-            ", ".join(f"{size} ({count})" for size, count in sizes[:4]) + more
-        )
-        yield f"the hole is {self.polarity}" + (
-            ": masks alone cannot tell" if self.polarity == "unclear" else ", as far as shapes tell"
-        )
+        ratios = [mask.ratio for mask in self.masks]
+        sizes = Counter(f"{mask.width}x{mask.height}" for mask in self.masks).most_common()
+        listed = name_some([f"{size} ({count})" for size, count in sizes], 4)
+        yield f"{count_text(len(ratios), 'mask')} in {self.path}: {listed}"
+        if self.polarity == "unclear":
+            yield "the hole is black or white: the masks alone do not show which"
+        else:
+            yield f"the hole is {self.polarity}, judging by its shape"
         yield (
             f"hole: mean {mean(ratios):.1%}, median {median(ratios):.1%}, from {min(ratios):.1%} "
             f"to {max(ratios):.1%}"
@@ -127,65 +142,94 @@ class MaskReport:
             if count:
                 bar = "#" * max(1, round(40 * count / max(bins)))
                 yield f"  {n * 10:3d}-{n * 10 + 10:<3d} % {count:6d} {bar}"
-        touching = sum(look.border for look in self.looks)
-        yield f"border: {touching} of {len(ratios)} holes touch the edge of the picture"
+        touching = sum(mask.border for mask in self.masks)
+        yield f"border: {touching} of {len(ratios)} holes touch the edge of the image"
 
+    @property
     def verdict(self) -> str:
-        found = count_text(len(self.problems), "problem") if self.problems else "nothing wrong"
+        """The numbers of problems and notes."""
+        found = count_text(len(self.problems), "problem") if self.problems else "no problems"
         notes = len(self.findings) - len(self.problems)
         return found + (f", {count_text(notes, 'note')}" if notes else "")
 
 
-def inspect_masks(path: Path, images: Path | None = None) -> MaskReport:
-    """Look at the mask at `path`, or at all below it, and at the photos they are for.
+@check_arguments
+def inspect_masks(
+    path: AnyPath,
+    images: AnyPath | None = None,
+    *,
+    sheet: AnyPath | None = None,
+    overwrite: bool = False,
+) -> MaskReport:
+    """Check the mask at `path`, or all masks below it, and whether they fit their photos.
 
-    Raises `DataError` where there is no picture to look at.
+    `images` is the folder of the photos, paired with the masks by name, or the photo of one mask.
+    `sheet` is a file for a contact sheet: masks over their photos, those with findings first.
+    Raises `DataError` where there is no image file, or `InpaintError` where `sheet` exists,
+    unless `overwrite`.
+
+    >>> from tempfile import mkdtemp
+    >>> from inpaint_cli.masks.generate import generate_masks
+    >>> inspect_masks(generate_masks("boxes", mkdtemp(), count=2).folder).verdict
+    'no problems'
     """
-    root = path if path.is_dir() else path.parent
+    path, images = Path(path), Path(images) if images else None
+    if sheet:
+        picture_format(Path(sheet))
+        check_free(Path(sheet), overwrite=overwrite)
     names, photos, partners = pair_with_photos(path, images)
-    looks, unreadable = [], []
-    for name in names:
-        try:
-            looks.append(look_at_mask(root / name, name))
-        except ImageError as error:
-            unreadable.append(Finding(True, str(error).replace(f"{root}/", "")))
-    findings = [
-        *unreadable,
-        *judge_masks(looks, unchanged_masks(root, looks) if path.is_dir() else set()),
-        *partners,
-        *find_mismatches(looks, photos),
-    ]
-    return MaskReport(path, tuple(looks), tuple(findings), photos)
+    root = path if path.is_dir() else path.parent
+    masks, findings = measure_masks(root, names)
+    intact = unchanged_masks(root, masks) if path.is_dir() else set()
+    findings += [*judge_masks(masks, intact), *partners, *find_mismatches(masks, photos)]
+    report = MaskReport(path, tuple(masks), tuple(findings), photos)
+    if sheet:
+        write_check_sheet(report, Path(sheet))
+    return report
 
 
 def pair_with_photos(
     path: Path, images: Path | None
 ) -> tuple[list[str], dict[str, list[Path]], list[Finding]]:
-    """The names of the masks, the photos of each, and what is left without a partner."""
+    """Return the names of the masks, the photos of each, and findings on files without partner."""
     if images is None or not images.is_dir():
         if images and path.is_dir():
             raise DataError(f"{images} is one photo; give the folder of their photos")
         names = photo_names(path) if path.is_dir() else [path.name]
         return names, {path.name: [images]} if images else {}, []
-    found = pair_files(images, path)
+    pairing = pair_files(images, path)
     photos: dict[str, list[Path]] = {} if path.is_dir() else {path.name: []}
-    for item in found.pairs:
-        if item.mask:
-            name = item.mask.relative_to(path).as_posix() if path.is_dir() else path.name
-            photos.setdefault(name, []).append(item.photo)
+    for pair in pairing.pairs:
+        if pair.mask:
+            name = pair.mask.relative_to(path).as_posix() if path.is_dir() else path.name
+            photos.setdefault(name, []).append(pair.photo)
     findings = [
-        Finding(True, next(iter(lone.values())), tuple(lone) if len(lone) > 1 else ())
-        for lone in (found.alone, found.unused)  # the first stands for all of its sort
-        if lone
+        Finding(
+            True, next(iter(unmatched.values())), tuple(unmatched) if len(unmatched) > 1 else ()
+        )
+        for unmatched in (pairing.alone, pairing.unused)  # the first sentence stands for all
+        if unmatched
     ]
-    return sorted({*photos, *found.unused}), photos, findings
+    return sorted({*photos, *pairing.unused}), photos, findings
 
 
-def look_at_mask(path: Path, name: str) -> MaskLook:
+def measure_masks(root: Path, names: Sequence[str]) -> tuple[list[MaskStats], list[Finding]]:
+    """Return statistics of the masks called `names`, and findings on those not readable."""
+    masks, findings = [], []
+    for name in names:
+        try:
+            masks.append(measure_mask(root / name, name))
+        except ImageError as error:
+            findings.append(Finding(True, str(error).replace(f"{root}/", "")))
+    return masks, findings
+
+
+def measure_mask(path: Path, name: str) -> MaskStats:
+    """Return the statistics of a mask."""
     mask = read_mask(path)
     hole = mask.hole
     edges = np.concatenate([hole[0], hole[-1], hole[1:-1, 0], hole[1:-1, -1]])
-    return MaskLook(
+    return MaskStats(
         name=name,
         height=hole.shape[0],
         width=hole.shape[1],
@@ -199,114 +243,130 @@ def look_at_mask(path: Path, name: str) -> MaskLook:
     )
 
 
-def unchanged_masks(root: Path, looks: Sequence[MaskLook]) -> set[str]:
-    """Masks that are as the manifest beside them says, so that there is nothing to guess."""
+def unchanged_masks(root: Path, masks: Sequence[MaskStats]) -> set[str]:
+    """Return the masks that are as the manifest in `root` describes them."""
     if not (root / MANIFEST).is_file():
         return set()
     try:
-        drawn = {entry.file: entry for entry in read_manifest(root / MANIFEST)[1]}
+        pixels = {entry.file: entry.pixels for entry in read_manifest(root / MANIFEST)[1]}
     except DataError:
         return set()
-    return {
-        look_at_mask.name
-        for look_at_mask in looks
-        if look_at_mask.name in drawn
-        and round(look_at_mask.ratio * look_at_mask.height * look_at_mask.width)
-        == drawn[look_at_mask.name].pixels
-    }
+    return {m.name for m in masks if pixels.get(m.name) == round(m.ratio * m.height * m.width)}
 
 
-def judge_masks(looks: Sequence[MaskLook], intact: set[str]) -> Iterator[Finding]:
-    """What the masks themselves show."""
+@dataclass(frozen=True)
+class Rule:
+    """A kind of finding: the masks to which it applies, and its text for them."""
 
-    def where(condition) -> tuple[str, ...]:
-        return tuple(item.name for item in looks if condition(item))
+    problem: bool
+    applies: Callable[[MaskStats], bool]
+    text: Callable[[Sequence[MaskStats]], str]
+    guess: bool = False  # not for masks that are as their manifest describes them
 
-    if gray := where(lambda m: m.between > GRAY_SHARE):
-        yield Finding(True, "mostly gray, so no masks; are these the photos?", gray)
-    if dim := where(lambda m: not m.ratio and m.peak > 0.5 and m.between <= GRAY_SHARE):
-        level = round(min(item.peak for item in looks if item.name in dim))
-        text = f"nothing reaches half brightness: use fill --mask-threshold {level}"
-        yield Finding(True, text, dim)
-    if blank := where(lambda m: not m.ratio and m.peak <= 0.5):
-        yield Finding(True, "all black, so there is no hole; leave them out", blank)
-    if full := where(lambda m: m.ratio == 1 and m.name not in intact):
-        text = "all white, so nothing is left to fill from; look at the file that made them"
-        yield Finding(True, text, full)
-    black = where(
-        lambda m: (
-            m.hole == "black" and m.ratio < 1 and m.between <= GRAY_SHARE and m.name not in intact
-        )
-    )
-    if black:
-        text = "white at the edges and in most of the picture, so black seems to be the hole: "
-        yield Finding(True, f"{text}if it is, use fill --mask-invert", black)
-    if soft := where(lambda m: m.peak > 1.5 and m.impure > NOISE_SHARE and m.between <= GRAY_SHARE):
-        worst = max(item.impure for item in looks if item.name in soft)
-        text = (
-            f"up to {worst:.1%} is not quite black or white (JPEG noise, soft edges): fill cuts "
-            "at half, --mask-threshold moves the cut, and PNG keeps masks clean"
-        )
-        yield Finding(False, text, soft)
-    if alpha := where(lambda m: m.in_alpha):
-        text = (
-            "the shape is in the transparency: fill takes what is opaque as hole, other tools may "
-            "see a white page, so better save it in black and white"
-        )
-        yield Finding(False, text, alpha)
+
+RULES = (
+    Rule(True, lambda m: m.gray, lambda _: "mostly gray, so not masks; are these the photos?"),
+    Rule(
+        True,
+        lambda m: not m.ratio and m.peak > 0.5 and not m.gray,
+        lambda masks: (
+            "nothing is brighter than half: use fill --mask-threshold "
+            f"{round(min(m.peak for m in masks))}"
+        ),
+    ),
+    Rule(
+        True,
+        lambda m: not m.ratio and m.peak <= 0.5,
+        lambda _: "all black, so there is no hole: remove these masks",
+    ),
+    Rule(
+        True,
+        lambda m: m.ratio == 1,
+        lambda _: "all white, so nothing is visible to fill from: check what wrote these masks",
+        guess=True,
+    ),
+    Rule(
+        True,
+        lambda m: m.hole == "black" and m.ratio < 1 and not m.gray,
+        lambda _: (
+            "white at the edges and over most of the image, so black is probably the hole: if it "
+            "is, use fill --mask-invert"
+        ),
+        guess=True,
+    ),
+    Rule(
+        False,
+        lambda m: m.peak > 1.5 and m.impure > NOISE_SHARE and not m.gray,
+        lambda masks: (
+            f"up to {max(m.impure for m in masks):.1%} of the pixels are not exactly black or white"
+            " (JPEG noise, soft edges): fill cuts at half brightness, or at --mask-threshold; PNG"
+            " keeps masks exact"
+        ),
+    ),
+    Rule(
+        False,
+        lambda m: m.in_alpha,
+        lambda _: (
+            "the mask is in the alpha channel: fill takes opaque pixels as the hole, but other "
+            "programs may see a white image; save masks in black and white"
+        ),
+    ),
+)
+
+
+def judge_masks(masks: Sequence[MaskStats], intact: set[str]) -> Iterator[Finding]:
+    """Yield what the masks themselves show; `intact` ones are as their manifest describes them."""
+    for rule in RULES:
+        chosen = [m for m in masks if rule.applies(m) and not (rule.guess and m.name in intact)]
+        if chosen:
+            yield Finding(rule.problem, rule.text(chosen), tuple(m.name for m in chosen))
 
 
 def find_mismatches(
-    looks: Sequence[MaskLook], photos: Mapping[str, Sequence[Path]]
+    masks: Sequence[MaskStats], photos: Mapping[str, Sequence[Path]]
 ) -> Iterator[Finding]:
-    """Masks that do not lie on their photo."""
-    turned, scaled, other = [], [], []
-    for item, photo in ((m, photo) for m in looks for photo in photos.get(m.name, ())):
+    """Yield findings on masks that do not have the size of their photo."""
+    mismatches: dict[str, list[str]] = {}
+    for mask, photo in ((m, photo) for m in masks for photo in photos.get(m.name, ())):
         try:
             height, width = image_size(photo)
         except ImageError as error:
             yield Finding(True, str(error))
             continue
-        if (item.height, item.width) == (height, width):
-            continue
-        sizes = f"{item.name} {item.width}x{item.height} for {width}x{height}"
-        if (item.width, item.height) == (height, width):
-            turned.append(sizes)
-        elif same_shape((item.height, item.width), (height, width)):
-            scaled.append(sizes)
-        else:
-            other.append(sizes)
-    for files, text in (
-        (turned, "lies on its side: turn the mask as the photo is shown, EXIF orientation applied"),
-        (scaled, "the photo's shape in another size: use fill --mask-resize"),
-        (other, "neither the photo's size nor its shape: make the mask anew from this photo"),
-    ):
-        if files:
-            yield Finding(True, text, tuple(files))
+        if (mask.height, mask.width) != (height, width):
+            text = mismatch_text((mask.height, mask.width), (height, width))
+            sizes = f"{mask.name} {mask.width}x{mask.height} for {width}x{height}"
+            mismatches.setdefault(text, []).append(sizes)
+    for text, files in mismatches.items():
+        yield Finding(True, text, tuple(files))
+
+
+def mismatch_text(mask: tuple[int, int], photo: tuple[int, int]) -> str:
+    """Return what is wrong with a mask of another size (height, width) than its photo."""
+    if mask == photo[::-1]:
+        return "rotated: rotate the mask to the photo as it is shown (EXIF orientation applied)"
+    if same_shape(mask, photo):
+        return "of the photo's aspect ratio, but not its size: use fill --mask-resize"
+    return "of another size and aspect ratio: make a new mask from this photo"
 
 
 def write_check_sheet(report: MaskReport, path: Path) -> None:
-    """Masks as a picture, over their photos where there are some; those with findings first."""
+    """Write a contact sheet of masks over their photos, those with findings first."""
     named = {file.partition(" ")[0] for finding in report.findings for file in finding.files}
-    first = [item for item in report.looks if item.name in named][:SHEET_MASKS]
-    rest = [item for item in report.looks if item.name not in named]
-    chosen = [*first, *spread_evenly(rest, SHEET_MASKS - len(first))]
+    first = [mask for mask in report.masks if mask.name in named][:SHEET_MASKS]
+    rest = [mask for mask in report.masks if mask.name not in named]
     root = report.path if report.path.is_dir() else report.path.parent
-    cells = [
-        (
-            mask_view(root / m.name, next(iter(report.photos.get(m.name, ())), None)),
-            f"{m.ratio:.1%} {m.name}",
-        )
-        for m in chosen
-    ]
-    write_sheet(
-        cells, path, f"{report.path}: {count_text(len(report.looks), 'mask')}, {report.verdict()}"
-    )
+    cells = []
+    for mask in [*first, *spread_evenly(rest, SHEET_MASKS - len(first))]:
+        photo = next(iter(report.photos.get(mask.name, ())), None)
+        cells.append((mask_view(root / mask.name, photo), f"{mask.ratio:.1%} {mask.name}"))
+    heading = f"{report.path}: {count_text(len(report.masks), 'mask')}, {report.verdict}"
+    write_sheet(cells, path, heading)
 
 
-def mask_view(mask: Path, photo: Path | None) -> Any:
-    """A mask to be looked at: over its photo, whose size it is brought to, or alone."""
-    hole: Mask = read_mask(mask).hole
+def mask_view(mask: Path, photo: Path | None) -> NDArray[np.uint8]:
+    """Return a mask over its photo, resized to it, or by itself."""
+    hole = read_mask(mask).hole
     if photo is not None:
         try:
             rgb = to_bytes(read_photo(photo).rgb)
@@ -314,13 +374,3 @@ def mask_view(mask: Path, photo: Path | None) -> Any:
         except ImageError:
             pass  # a finding already
     return hole.astype(np.uint8) * 255
-
-
-def count_text(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
-
-
-def some_names(files: Sequence[str]) -> str:
-    """The first few of `files`, in brackets."""
-    more = f", and {len(files) - 3} more" if len(files) > 3 else ""
-    return f" ({', '.join(files[:3])}{more})" if files else ""

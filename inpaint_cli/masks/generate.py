@@ -1,62 +1,202 @@
-"""Mask sets on disk: drawn from a seed, described by a manifest that alone rebuilds them.
+"""Draw sets of masks from a seed, with a manifest from which they can be drawn again.
 
-Mask n of a set comes from `default_rng([seed, n])` and nothing else, so neither the order of
-work nor the number of processes can change it.
+Mask n of a set is drawn with `default_rng([seed, n])`, so neither the order of the work nor the
+number of processes changes it.
 """
 
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path, PurePosixPath
 from signal import SIG_IGN, SIGINT, signal
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from PIL import Image
+from pydantic import NonNegativeInt, PositiveInt
 from tqdm import tqdm
 
 from ..api.masks import Masks, on_border, percent_text
-from ..errors import DataError
-from ..files import pictures as pairs
-from ..files.write import atomic_path, write_error
+from ..arguments import AnyPath, check_arguments
+from ..errors import ArgumentError, DataError
+from ..files.pictures import list_pictures, picture_format
+from ..files.write import atomic_path, check_free, write_error
 from ..images.read import image_size, max_pixels
-from ..recipe.plugins import TypedSource, build_generator
+from ..recipe.plugins import TypedSource, build_generator, make_generator
 from ..registry import find_plugins, load_plugin
+from ..wording import count_text, name_some
 from .manifest import MANIFEST, ManifestHeader, MaskEntry, MaskOrder, read_manifest
+from .sheet import write_mask_sheet
 
-Element = TypeVar("Element")
+
+@dataclass(frozen=True)
+class MaskSet:
+    """A set of masks on disk: 1-bit PNGs, white in the hole, and their manifest."""
+
+    folder: Path
+    entries: Sequence[MaskEntry]
+
+    @property
+    def manifest(self) -> Path:
+        """The file that describes how each mask was drawn."""
+        return self.folder / MANIFEST
+
+    @property
+    def summary(self) -> str:
+        """The number of masks and the range of their hole ratios, as a sentence."""
+        ratios = [entry.ratio for entry in self.entries]
+        return (
+            f"{count_text(len(ratios), 'mask')}, hole {min(ratios):.1%} to {max(ratios):.1%}, mean "
+            f"{sum(ratios) / len(ratios):.1%}; {self.manifest} can rebuild them"
+        )
 
 
-def list_generators(kind: str | None = None) -> list[dict[str, Any]]:
-    """The generators, or the one called `kind`: summary, and settings with their defaults."""
-    names = [kind] if kind else list(find_plugins("masks"))
+@dataclass(frozen=True)
+class RebuiltSet(MaskSet):
+    """A set that was drawn again from a manifest."""
+
+    differing: Sequence[str] = ()  # names of masks that differ from the manifest
+    versions: Mapping[str, str] | None = None  # of the packages that drew the masks first
+
+    @property
+    def summary(self) -> str:
+        """A sentence that says if the masks are the same."""
+        count = count_text(len(self.entries), "mask")
+        if not self.differing:
+            return f"{count}, identical to the manifest"
+        packages = ", ".join(f"{name} {v}" for name, v in (self.versions or {}).items())
+        return (
+            f"{len(self.differing)} of {count} differ from the manifest"
+            f" ({name_some(self.differing)}); install the versions that drew them: {packages}"
+        )
+
+
+def list_mask_kinds(kind: str | None = None) -> list[dict[str, Any]]:
+    """Return all generators of masks, or the one called `kind`, with their settings.
+
+    Each has its `kind`, a `summary`, `settings` with their defaults ("required" where there is
+    none) and `descriptions` of the settings. Raises `PluginError` for an unknown `kind`.
+
+    >>> list_mask_kinds("boxes")[0]["settings"]
+    {'count': [1, 4], 'side': [0.1, 0.5]}
+    """
     rows = []
-    for name in names:
+    for name in [kind] if kind else find_plugins("masks"):
         schema: type[Masks] = load_plugin("masks", name)
-        required = {key for key, field in schema.model_fields.items() if field.is_required()}
-        default = schema.model_construct().model_dump(mode="json", exclude=set(Masks.model_fields))
+        fields = {k: f for k, f in schema.model_fields.items() if k not in Masks.model_fields}
+        required = sorted(key for key, field in fields.items() if field.is_required())
+        defaults = schema.model_construct().model_dump(mode="json", include={*fields})
         rows.append(
             {
                 "kind": name,
                 "summary": (schema.__doc__ or "").strip().partition("\n")[0],
-                "settings": dict.fromkeys(sorted(required), "required") | default,
+                "settings": dict.fromkeys(required, "required") | defaults,
+                "descriptions": {key: field.description or "" for key, field in fields.items()},
             }
         )
     return rows
 
 
+@check_arguments
+def generate_masks(
+    kind: str = "irregular",
+    output: AnyPath = "masks",
+    *,
+    count: PositiveInt | None = None,
+    size: PositiveInt | tuple[PositiveInt, PositiveInt] = 256,
+    ratio: tuple[float, float] | None = None,
+    bins: Sequence[tuple[float, float]] = (),
+    border: bool | None = None,
+    settings: Mapping[str, Any] | Sequence[str] = (),
+    images: AnyPath | None = None,
+    seed: NonNegativeInt = 0,
+    workers: PositiveInt = 1,
+    overwrite: bool = False,
+    sheet: AnyPath | None = None,
+) -> MaskSet:
+    """Draw a set of masks into the folder `output`: 1-bit PNGs, white in the hole, and a manifest.
+
+    `kind` is a generator (see `list_mask_kinds`) with `settings`, a mapping or texts "KEY=VALUE".
+    `count` masks (by default 100) of `size` pixels, one number or (height, width), are drawn; or
+    one for each photo below `images`, with its size and name. `ratio` (low, high) bounds hole area
+    / image area; with `bins` there are `count` masks for each of several ratios. `border`: the hole
+    touches the edge of the image, or not. The same `seed` gives the same masks with any number of
+    `workers` (processes). `overwrite` replaces an earlier set. `sheet` is a contact sheet to write.
+    Raises `ArgumentError`, or `DataError` where masks cannot be drawn or written.
+
+    >>> from tempfile import mkdtemp
+    >>> masks = generate_masks("irregular", mkdtemp(), count=2, ratio=(0.4, 0.6))
+    >>> [0.4 < entry.ratio <= 0.6 for entry in masks.entries]
+    [True, True]
+    """
+    if bins and ratio:
+        raise ArgumentError("ratio", "cannot be combined with bins")
+    if images and count:
+        raise ArgumentError("count", "cannot be combined with images: each photo gets one mask")
+    check_targets(output, images, sheet, overwrite)
+    overrides, values = ((), settings) if isinstance(settings, Mapping) else (settings, {})
+    generators = [
+        make_generator(kind, overrides, **{"ratio": each, "border": border, **values})
+        for each in (bins or [ratio])
+    ]
+    if images is None:
+        shape = (size, size) if isinstance(size, int) else size
+        orders = number_orders(generators, count or 100, shape, seed=seed)
+    else:
+        orders = match_orders(generators, Path(images), seed=seed)
+    entries = draw_set(orders, generators, Path(output), workers=workers, overwrite=overwrite)
+    if sheet:
+        write_mask_sheet(entries, Path(output), Path(sheet))
+    return MaskSet(Path(output), entries)
+
+
+@check_arguments
+def rebuild_masks(
+    manifest: AnyPath, output: AnyPath, *, workers: PositiveInt = 1, overwrite: bool = False
+) -> RebuiltSet:
+    """Draw the masks of `manifest`, a file masks.jsonl, again into the folder `output`.
+
+    The result names the masks that differ from the manifest. Raises `DataError` where the manifest
+    is damaged, or `output` has files in it, unless `overwrite`.
+
+    >>> from tempfile import mkdtemp
+    >>> manifest = generate_masks(output=mkdtemp(), count=2).manifest
+    >>> rebuild_masks(manifest, mkdtemp()).summary
+    '2 masks, identical to the manifest'
+    """
+    path, folder = Path(manifest), Path(output)
+    header, entries = read_manifest(path)
+    source = TypedSource(path)
+    generators = [
+        build_generator(settings, source, ("generators",)) for settings in header.generators
+    ]
+    rebuilt = draw_set(entries, generators, folder, workers=workers, overwrite=overwrite)
+    differing = [new.file for old, new in zip(entries, rebuilt, strict=True) if old != new]
+    return RebuiltSet(folder, rebuilt, differing, header.versions)
+
+
+def check_targets(output: Any, images: Any, sheet: Any, overwrite: bool) -> None:
+    """Refuse, before any work, to write masks over photos, or a sheet that cannot be written."""
+    if images and output.exists() and output.samefile(images):
+        raise ArgumentError("output", f"the masks would overwrite the photos in {images}")
+    if sheet:
+        picture_format(sheet)
+        check_free(sheet, overwrite=overwrite)
+
+
 def number_orders(
     generators: Sequence[Masks], count: int, size: tuple[int, int], *, seed: int
 ) -> list[MaskOrder]:
-    """`count` masks of (height, width) from each generator.
+    """Return orders for `count` masks of (height, width) from each generator.
 
     With several generators names begin with the ratio.
     """
     if size[0] * size[1] > max_pixels():
-        raise DataError(f"masks of {size[1]}x{size[0]} are too large; ask for smaller ones")
+        raise DataError(f"masks of {size[1]}x{size[0]} are too large; reduce the size")
     digits = max(5, len(str(count - 1)))
     orders: list[MaskOrder] = []
     for g, masks in enumerate(generators):
@@ -75,12 +215,15 @@ def number_orders(
 
 
 def match_orders(generators: Sequence[Masks], photos: Path, *, seed: int) -> list[MaskOrder]:
-    """A mask for each photo below a folder, of its size and name; generators take turns."""
+    """Return an order for each photo below a folder, with its size and name.
+
+    Several generators take turns.
+    """
     orders: dict[str, MaskOrder] = {}
     for n, name in enumerate(photo_names(photos)):
         file = PurePosixPath(name).with_suffix(".png").as_posix()
         if file in orders:
-            raise DataError(f"{photos} holds two photos for the mask {file}; rename one of them")
+            raise DataError(f"{photos} has two photos for the mask {file}; rename one of them")
         height, width = image_size(photos / name)
         orders[file] = MaskOrder(
             file=file, generator=n % len(generators), seed=(seed, n), height=height, width=width
@@ -89,14 +232,14 @@ def match_orders(generators: Sequence[Masks], photos: Path, *, seed: int) -> lis
 
 
 def photo_names(folder: Path) -> list[str]:
-    """The names of all pictures below `folder`, sorted, hidden ones left out."""
-    names = pairs.list_pictures(folder, ())
+    """Return the names of all image files below `folder`, sorted, without hidden ones."""
+    names = list_pictures(folder, ())
     if not names:
-        raise DataError(f"no pictures in {folder}; give a folder of photos or masks")
+        raise DataError(f"no image files in {folder}; give a folder of photos or masks")
     return names
 
 
-def generate_masks(
+def draw_set(
     orders: Sequence[MaskOrder],
     generators: Sequence[Masks],
     folder: Path,
@@ -104,20 +247,19 @@ def generate_masks(
     workers: int = 1,
     overwrite: bool = False,
 ) -> list[MaskEntry]:
-    """Draw `orders` into `folder` as 1-bit PNGs, white in the hole, and write the manifest.
+    """Draw `orders` into `folder`, and write the manifest.
 
     Raises `DataError` where the folder has files in it, unless `overwrite`: then the masks of
     an earlier manifest are removed first.
     """
     clear_folder(folder, overwrite)
+    packages = ("inpaint-cli", "numpy", "opencv-python-headless")
+    header = ManifestHeader(
+        versions={name: version(name) for name in packages},
+        generators=[masks.model_dump(mode="json") for masks in generators],
+    )
     entries: list[MaskEntry] = []
     with atomic_path(folder / MANIFEST) as temporary, temporary.open("w", encoding="utf-8") as file:
-        header = ManifestHeader(
-            versions={
-                name: version(name) for name in ("inpaint-cli", "numpy", "opencv-python-headless")
-            },
-            generators=[masks.model_dump(mode="json") for masks in generators],
-        )
         file.write(header.model_dump_json() + "\n")
         try:
             for entry in draw_masks(orders, generators, folder, workers):
@@ -130,24 +272,10 @@ def generate_masks(
     return entries
 
 
-def rebuild_masks(
-    manifest: Path, folder: Path, *, workers: int = 1, overwrite: bool = False
-) -> tuple[list[MaskEntry], list[str]]:
-    """Draw the masks of `manifest` again: the entries, and the names of those that differ."""
-    header, entries = read_manifest(manifest)
-    source = TypedSource(manifest)
-    generators = [
-        build_generator(settings, source, ("generators",)) for settings in header.generators
-    ]
-    again = generate_masks(entries, generators, folder, workers=workers, overwrite=overwrite)
-    differ = [new.file for old, new in zip(entries, again, strict=True) if old != new]
-    return again, differ
-
-
 def clear_folder(folder: Path, overwrite: bool) -> None:
-    """Make sure that the set in `folder` will be the only one.
+    """Remove the masks of an earlier set from `folder`, if `overwrite`.
 
-    An earlier set's masks are removed; its manifest stays until the new one replaces it.
+    Its manifest stays until the new one replaces it. Raises `DataError` where files would remain.
     """
     if folder.exists() and not folder.is_dir():
         raise DataError(f"{folder} is a file; give a folder for the masks")
@@ -165,14 +293,15 @@ def clear_folder(folder: Path, overwrite: bool) -> None:
 def draw_masks(
     orders: Sequence[MaskOrder], generators: Sequence[Masks], folder: Path, workers: int
 ) -> Iterator[MaskEntry]:
-    """Draw and write `orders`, in their order, with a bar on a terminal."""
+    """Draw and write `orders`, in their order, with a progress bar on a terminal."""
     work = partial(write_mask, generators, folder)
     bar = partial(tqdm, total=len(orders), unit="mask", disable=None, leave=False)
     if workers <= 1:
         yield from bar(map(work, orders))
         return
-    deaf = {"initializer": signal, "initargs": (SIGINT, SIG_IGN)}  # Ctrl-C ends the parent alone
-    with ProcessPoolExecutor(workers, get_context("spawn"), **deaf) as pool:
+    # workers ignore Ctrl-C, which the parent handles
+    options = {"initializer": signal, "initargs": (SIGINT, SIG_IGN)}
+    with ProcessPoolExecutor(workers, get_context("spawn"), **options) as pool:
         try:
             yield from bar(pool.map(work, orders, chunksize=16))
         finally:
@@ -193,5 +322,5 @@ def write_mask(generators: Sequence[Masks], folder: Path, order: MaskOrder) -> M
         pixels=pixels,
         ratio=round(pixels / hole.size, 6),
         border=on_border(hole),
-        sha256=hashlib.sha256(rows).hexdigest(),
+        sha256=sha256(rows).hexdigest(),
     )

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from .. import registry
 from ..errors import PluginError, WeightsError, unknown_name
 from ..files.write import atomic_path
+from ..wording import name_some
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -113,14 +114,14 @@ def export_weights(
         raise WeightsError(f"{source} has no header of inpaint; `inpaint weights convert` first")
     if fixed := notes.keys() & {"format", "inpaint", "architecture", "settings", "plugin"}:
         raise WeightsError(
-            f"{few_names(fixed)} in the header of {source} cannot be changed; leave it"
+            f"{name_some(sorted(fixed))} in the header of {source} cannot be changed; leave it"
         )
     tensors = read_tensors(source)
     if half:
         tensors = {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
         if wide := [k for k, v in tensors.items() if v.is_floating_point() and v.isinf().any()]:
             raise WeightsError(
-                f"{few_names(wide)} of {source} do not fit into 16 bits; leave out --half"
+                f"{name_some(sorted(wide))} of {source} do not fit into 16 bits; leave out --half"
             )
     save_tensors(tensors, target, {**contents.header, **notes})
     return inspect_weights(target)
@@ -217,7 +218,7 @@ def load_tensors(
         "of another shape": differing,
     }
     differences = [
-        f"{few_names(keys)} {'is' if len(keys) == 1 else 'are'} {how}"
+        f"{name_some(sorted(keys))} {'is' if len(keys) == 1 else 'are'} {how}"
         for how, keys in wrong.items()
         if keys
     ]
@@ -228,13 +229,6 @@ def load_tensors(
             f" it was written by {writer}"
         )
     net.load_state_dict(tensors)
-
-
-def few_names(keys: Any) -> str:
-    """Some of `keys`, and how many more there are."""
-    keys = sorted(keys)
-    more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
-    return ", ".join(keys[:3]) + more
 
 
 def read_foreign(path: Path) -> StoredNetwork:

@@ -1,1 +1,1 @@
-"""What people look at: contact sheets, HTML pages, tables of text."""
+"""Reports for people: contact sheets, HTML pages, tables of text."""

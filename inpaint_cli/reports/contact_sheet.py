@@ -1,4 +1,4 @@
-"""Contact sheets: pictures in a grid with captions, to be looked at."""
+"""Contact sheets: images in a grid, with captions."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-HOLE_COLOUR = (255, 0, 128)  # a colour that photos seldom have
+HOLE_COLOUR = (255, 0, 128)  # rare in photos
 
 SheetImage = Image.Image | NDArray[np.uint8]
 
@@ -14,10 +14,10 @@ SheetImage = Image.Image | NDArray[np.uint8]
 def contact_sheet(
     rows: Sequence[Sequence[tuple[SheetImage, str]]], *, cell: int = 256, heading: str = ""
 ) -> Image.Image:
-    """Lay out `rows` of (picture, caption), each picture fitted into `cell` x `cell` pixels.
+    """Return a sheet of `rows` of (image, caption), each image in `cell` x `cell` pixels.
 
-    Pictures are shrunk where they are larger and enlarged by whole factors where they are
-    smaller; captions stand below them, and a row is as high as its highest picture.
+    Larger images are reduced, smaller ones enlarged by integer factors. Captions are below the
+    images, and a row is as high as its highest image.
     """
     font = ImageFont.load_default(13)
     gap, line = 8, 20
@@ -39,7 +39,7 @@ def contact_sheet(
 
 
 def overlay_hole(image: NDArray[np.uint8], hole: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """`image` [H, W, 3] with `hole` [H, W] tinted, and its outline drawn in full colour."""
+    """Return `image` [H, W, 3] with `hole` [H, W] tinted, and its outline in `HOLE_COLOUR`."""
     out = image.copy()
     out[hole] = (image[hole] * 0.45 + np.array(HOLE_COLOUR) * 0.55).astype(np.uint8)
     inner = hole.copy()
@@ -52,6 +52,7 @@ def overlay_hole(image: NDArray[np.uint8], hole: NDArray[np.bool_]) -> NDArray[n
 
 
 def fit_cell(picture: SheetImage, cell: int) -> Image.Image:
+    """Return `picture` as RGB, scaled to fit into `cell` x `cell` pixels."""
     image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
     image = image.convert("RGB")
     longest = max(image.size)
@@ -63,7 +64,7 @@ def fit_cell(picture: SheetImage, cell: int) -> Image.Image:
 
 
 def shorten_text(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: int) -> str:
-    """`text`, cut so that it is at most `width` pixels wide."""
+    """Return `text`, cut to at most `width` pixels."""
     kept = len(text)
     while kept and font.getlength(text[:kept] + "…") > width:
         kept -= 1

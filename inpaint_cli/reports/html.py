@@ -1,7 +1,6 @@
-"""One self-contained HTML page: text, tables, pictures and curves, in the order given.
+"""HTML reports of evaluation and training: text, tables, figures and curves on one page.
 
-Evaluation and training both end with one. The page fetches nothing and runs no script; pictures
-lie inside it, and everything that is not markup of the template is escaped.
+The page loads nothing and runs no script: images are embedded, and all content is escaped.
 """
 
 import base64
@@ -19,12 +18,21 @@ from PIL import Image
 from ..files.write import atomic_path
 from .text import Table
 
-COLOURS = ("#0b6bcb", "#c2410c", "#15803d", "#7e22ce", "#b91c1c", "#0e7490", "#a16207", "#475569")
+CURVE_COLOURS = (
+    "#0b6bcb",
+    "#c2410c",
+    "#15803d",
+    "#7e22ce",
+    "#b91c1c",
+    "#0e7490",
+    "#a16207",
+    "#475569",
+)
 
 
 @dataclass(frozen=True)
 class Heading:
-    """Opens a section."""
+    """The title of a section."""
 
     text: str
 
@@ -38,20 +46,21 @@ class Text:
 
 @dataclass(frozen=True)
 class Listing:
-    """Text whose lines and indents matter."""
+    """Preformatted text."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture, kept in the page as PNG, or as JPEG where it is large."""
+    """An image, embedded as PNG, or as JPEG if it is large."""
 
     image: Image.Image | NDArray[np.uint8]
     caption: str = ""
 
     @property
     def source(self) -> str:
+        """The image as a data URL."""
         image = self.image if isinstance(self.image, Image.Image) else Image.fromarray(self.image)
         kind = "jpeg" if image.width * image.height > 512 * 512 else "png"
         file = io.BytesIO()
@@ -61,18 +70,18 @@ class Figure:
 
 @dataclass(frozen=True)
 class Curves:
-    """Named lines of (x, y) points in one drawing; points that are not finite are left out."""
+    """A plot of named lines of (x, y) points; points that are not finite are left out."""
 
     lines: Mapping[str, Sequence[tuple[float, float]]]
     caption: str = ""
-    logarithmic: bool = False  # the y axis; points that are not positive are left out then
+    logarithmic: bool = False  # the y axis; points that are not positive are left out too
 
     WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 720, 280, 64, 28, 8  # pixels of the drawing
 
     @property
     def drawing(self) -> dict[str, list]:
-        """What the template draws: ticks of both axes, and each line in pixels."""
-        lines = {name: self.shown(points) for name, points in self.lines.items()}
+        """The ticks of both axes and the lines, in pixels, for the template."""
+        lines = {name: self.plotted(points) for name, points in self.lines.items()}
         every = [point for points in lines.values() for point in points] or [(0.0, 0.0)]
         low_x, high_x = value_span([x for x, _ in every])
         low_y, high_y = value_span([y for _, y in every])
@@ -92,11 +101,14 @@ class Curves:
             ],
             "lines": [
                 (name, colour, " ".join(f"{across(x):.1f},{down(y):.1f}" for x, y in points))
-                for (name, points), colour in zip(lines.items(), COLOURS * len(lines), strict=False)
+                for (name, points), colour in zip(
+                    lines.items(), CURVE_COLOURS * len(lines), strict=False
+                )
             ],
         }
 
-    def shown(self, points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    def plotted(self, points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+        """Return the points to plot, with log10(y) if the y axis is logarithmic."""
         usable = [p for p in points if math.isfinite(p[1]) and (p[1] > 0 or not self.logarithmic)]
         return [(x, math.log10(y)) for x, y in usable] if self.logarithmic else usable
 
@@ -117,13 +129,13 @@ def write_page(path: Path, title: str, parts: Sequence[Part]) -> None:
 
 
 def value_span(values: Sequence[float]) -> tuple[float, float]:
-    """The least and the greatest of `values`, apart from each other."""
+    """Return the least and greatest of `values`; if they are equal, 0.5 below and above."""
     low, high = min(values), max(values)
     return (low, high) if high > low else (low - 0.5, high + 0.5)
 
 
 def axis_ticks(low: float, high: float) -> list[float]:
-    """About five round numbers from `low` to `high`: multiples of 1, 2 or 5 times a power of 10."""
+    """Return about five ticks from `low` to `high`, multiples of 1, 2 or 5 times a power of 10."""
     rough = (high - low) / 5
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(s * power for s in (1, 2, 5, 10) if s * power >= rough * 0.999)

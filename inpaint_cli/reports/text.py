@@ -6,14 +6,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells, already worded; the first column is text, the others are numbers."""
+    """A table of texts: the first column has names, the others usually numbers."""
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
     caption: str = ""
 
     def text(self, justify: Callable[[str, int], str] = str.rjust) -> str:
-        """The cells in columns of characters; `justify` is for all columns but the first."""
+        """Return the table in columns of characters; `justify` is for all columns but the first.
+
+        >>> print(Table(["", "s"], [["telea", "0.1"]]).text())
+                 s
+        telea  0.1
+        """
         lines = [self.head, *self.rows]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         return "\n".join(

@@ -14,6 +14,7 @@ from ..errors import RecipeError, TrainingError, WeightsError
 from ..files.write import atomic_path
 from ..recipe.read import dump_recipe, settings_differences
 from ..recipe.schema import Recipe
+from ..wording import name_some
 
 STATES, WEIGHTS = "state-*.pt", "weights-*.safetensors"
 
@@ -124,5 +125,4 @@ def load_matching(net: nn.Module, weights: Mapping[str, Tensor], origin: str) ->
 
 def key_lines(what: str, keys: Sequence[str]) -> Iterator[str]:
     if keys:
-        more = f" and {len(keys) - 8} more" if len(keys) > 8 else ""
-        yield f"  {what}: {', '.join(keys[:8])}{more}"
+        yield f"  {what}: {name_some(keys, 8)}"

@@ -44,7 +44,7 @@ def test_a_sound_mask_has_no_findings(tmp_path):
     assert result.exit_code == 0
     assert "the hole is white" in result.stdout
     assert "hole: mean 15.6%" in result.stdout
-    assert result.stdout.endswith("nothing wrong\n")
+    assert result.stdout.endswith("no problems\n")
 
 
 def with_alpha() -> np.ndarray:
@@ -59,9 +59,9 @@ def with_alpha() -> np.ndarray:
         (255 - SOUND, True, "use fill --mask-invert"),
         (SOUND // 255, True, "use fill --mask-threshold 1"),
         (np.zeros_like(SOUND), True, "no hole"),
-        (np.full_like(SOUND, 255), True, "nothing is left"),
+        (np.full_like(SOUND, 255), True, "nothing is visible"),
         (np.tile(np.arange(60, dtype=np.uint8) * 4, (40, 1)), True, "are these the photos?"),
-        (with_alpha(), False, "in the transparency"),
+        (with_alpha(), False, "in the alpha channel"),
     ],
 )
 def test_each_fault_is_one_sentence_with_its_cure(tmp_path, pixels, problem, says):
@@ -76,7 +76,7 @@ def test_jpeg_noise_is_a_note(tmp_path):
     (mask,) = masks_of("irregular", 1)
     finding = only(save(tmp_path / "m.jpg", mask, quality=85))
     assert not finding.problem
-    assert "not quite black or white" in finding.text
+    assert "not exactly black or white" in finding.text
 
 
 def test_many_black_holes_are_one_finding(tmp_path):
@@ -84,7 +84,7 @@ def test_many_black_holes_are_one_finding(tmp_path):
         save(tmp_path / f"{n}.png", 255 - np.roll(SOUND, n))
     report = inspect_masks(tmp_path)
     assert report.polarity == "black"
-    assert str(report.findings[0]).endswith("(0.png, 1.png, 2.png, and 2 more)")
+    assert str(report.findings[0]).endswith("(0.png, 1.png, 2.png and 2 more)")
 
 
 def test_a_manifest_settles_the_polarity_that_shapes_cannot(tmp_path):
@@ -96,7 +96,7 @@ def test_a_manifest_settles_the_polarity_that_shapes_cannot(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["there.png", "sheet", "sheet.xyz"])
-def test_a_sheet_replaces_nothing_and_is_a_picture(tmp_path, name):
+def test_a_sheet_overwrites_nothing_and_is_an_image(tmp_path, name):
     save(tmp_path / "a.png", SOUND)
     (tmp_path / "there.png").write_text("mine")
     args = ["masks", "check", str(tmp_path / "a.png"), "-o", str(tmp_path / name)]
@@ -107,7 +107,7 @@ def test_a_sheet_replaces_nothing_and_is_a_picture(tmp_path, name):
 
 @pytest.mark.parametrize(
     ("size", "says"),
-    [((40, 60), "turn the mask"), ((120, 80), "--mask-resize"), ((60, 60), "make the mask anew")],
+    [((40, 60), "rotate the mask"), ((120, 80), "--mask-resize"), ((60, 60), "make a new mask")],
 )
 def test_masks_that_do_not_fit_their_photo(tmp_path, size, says):
     save(tmp_path / "masks" / "a.png", SOUND)
@@ -149,7 +149,7 @@ def test_masks_and_photos_without_partner_and_broken_ones_are_named(tmp_path):
         assert sheet.width > 100
 
 
-def test_masks_may_lie_among_their_photos_and_serve_many(tmp_path):
+def test_masks_may_be_among_their_photos_and_serve_several(tmp_path):
     save(tmp_path / "a.jpg", np.zeros((40, 60, 3), np.uint8))
     save(tmp_path / "b.jpg", np.zeros((60, 60, 3), np.uint8))
     save(tmp_path / "a_mask.png", SOUND)
@@ -162,22 +162,22 @@ def test_masks_may_lie_among_their_photos_and_serve_many(tmp_path):
     assert finding.files == ("one.png 60x40 for 60x60",)
 
 
-def test_json_tells_everything(tmp_path):
+def test_json_has_every_mask_and_finding(tmp_path):
     save(tmp_path / "a.png", SOUND)
     save(tmp_path / "b.png", np.zeros_like(SOUND))
     result = run(tmp_path, "--json")
-    told = json.loads(result.stdout)
+    report = json.loads(result.stdout)
     assert result.exit_code == 1
-    assert told["masks"] == 2
-    assert told["bins"] == [0, 1, 0, 0, 0, 0, 0, 0, 0, 0]
-    assert told["files"][0]["ratio"] == 0.15625
-    assert told["findings"][0]["files"] == ["b.png"]
+    assert report["masks"] == 2
+    assert report["bins"] == [0, 1, 0, 0, 0, 0, 0, 0, 0, 0]
+    assert report["files"][0]["ratio"] == 0.15625
+    assert report["findings"][0]["files"] == ["b.png"]
 
 
 def test_nothing_to_check(tmp_path):
     result = run(tmp_path)
     assert result.exit_code == 1
-    assert "Error: no pictures in" in result.stderr
+    assert "Error: no image files in" in result.stderr
     save(tmp_path / "m" / "a.png", SOUND)
     result = run(tmp_path / "m", "--images", save(tmp_path / "p.png", SOUND))
     assert "give the folder of their photos" in result.stderr
@@ -191,4 +191,4 @@ def test_real_masks_of_two_published_sets():
     assert not report.findings
     assert report.polarity == "white"
     assert report.bins == [10] * 6 + [0] * 4
-    assert sum(look.border for look in report.looks) == 26
+    assert sum(mask.border for mask in report.masks) == 26

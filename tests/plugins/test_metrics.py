@@ -283,7 +283,9 @@ def test_frechet_agrees_with_the_matrix_root(n, m, tolerance):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scipy says that the product is singular: it is
         expected = by_pytorch_fid(a.astype(np.float64), b.astype(np.float64))
-    assert frechet.frechet(features(a), features(b)) == pytest.approx(expected, rel=tolerance)
+    assert frechet.frechet_distance(features(a), features(b)) == pytest.approx(
+        expected, rel=tolerance
+    )
 
 
 def test_frechet_is_the_function_of_pytorch_fid():
@@ -295,19 +297,21 @@ def test_frechet_is_the_function_of_pytorch_fid():
         expected = calculate_frechet_distance(
             a.mean(0), np.cov(a, rowvar=False), b.mean(0), np.cov(b, rowvar=False)
         )
-    assert frechet.frechet(features(a), features(b)) == pytest.approx(expected, rel=1e-6)
+    assert frechet.frechet_distance(features(a), features(b)) == pytest.approx(expected, rel=1e-6)
 
 
 def test_frechet_by_hand():
     same = gaussian(3, 50, 8)
-    assert frechet.frechet(features(same), features(same)) == pytest.approx(0, abs=1e-9)
-    assert frechet.frechet(features(same), features(same[::-1])) == pytest.approx(0, abs=1e-9)
-    shifted = frechet.frechet(features(same), features(same + 2))
+    assert frechet.frechet_distance(features(same), features(same)) == pytest.approx(0, abs=1e-9)
+    assert frechet.frechet_distance(features(same), features(same[::-1])) == pytest.approx(
+        0, abs=1e-9
+    )
+    shifted = frechet.frechet_distance(features(same), features(same + 2))
     assert shifted == pytest.approx(8 * 4, rel=1e-5)  # float32 rounds the shift
     a, b = (np.array([[-s], [s]]) * math.sqrt(0.5) for s in (1.0, 3.0))  # deviations 1 and 3
-    assert frechet.frechet(features(a), features(b)) == pytest.approx(4, rel=1e-6)
+    assert frechet.frechet_distance(features(a), features(b)) == pytest.approx(4, rel=1e-6)
     flat = np.zeros((40, 3))  # a covariance of zero has no Cholesky factor
-    assert frechet.frechet(features(flat), features(flat + 1)) == pytest.approx(3)
+    assert frechet.frechet_distance(features(flat), features(flat + 1)) == pytest.approx(3)
     assert math.isnan(frechet.FID(weights="random").distance(features(same[:1]), features(same)))
 
 
@@ -315,7 +319,7 @@ def test_frechet_by_hand():
 @given(st.integers(0, 2**32 - 1), st.lists(st.integers(1, 30), min_size=2, max_size=5))
 def test_moments_merge_exactly(seed, shards):
     rows = gaussian(seed, sum(shards), 6) + 100
-    parts = [frechet.Moments.of(features(p)) for p in np.split(rows, np.cumsum(shards)[:-1])]
+    parts = [frechet.SetMoments.of(features(p)) for p in np.split(rows, np.cumsum(shards)[:-1])]
     merged = sum(parts[1:], parts[0])
     assert merged.count == len(rows)
     np.testing.assert_allclose(merged.mean, rows.astype(np.float64).mean(0), rtol=1e-12)
@@ -327,8 +331,8 @@ def test_moments_merge_exactly(seed, shards):
 def test_moments_merge_bit_for_bit_in_whole_blocks_of_one_origin():
     rows = gaussian(0, 2048 + 100, 16)
     origin = torch.zeros(16, dtype=torch.float64)
-    whole = frechet.Moments.of(features(rows), origin)
-    first, second = (frechet.Moments.of(features(p), origin) for p in (rows[:2048], rows[2048:]))
+    whole = frechet.SetMoments.of(features(rows), origin)
+    first, second = (frechet.SetMoments.of(features(p), origin) for p in (rows[:2048], rows[2048:]))
     assert torch.equal((first + second).covariance, whole.covariance)
 
 
@@ -352,13 +356,13 @@ def test_the_separating_plane_is_the_one_that_scipy_finds(shape):
         options={"gtol": 1e-10, "ftol": 0},
     ).x
     sets = (features(rows[sides == side, :-1]) for side in (-1, 1))
-    found = np.concatenate(separation.decisions(*sets))
+    found = np.concatenate(separation.svm_decisions(*sets))
     np.testing.assert_allclose(found, rows @ expected, atol=1e-6)
 
 
 def test_separation_by_hand():
     # one row on each side of 0: w/2 * w + 2 (1 - w)^2 has its minimum at w = 4/5, without an offset
-    fake, real = separation.decisions(features([[-1.0]]), features([[1.0]]))
+    fake, real = separation.svm_decisions(features([[-1.0]]), features([[1.0]]))
     assert (fake.item(), real.item()) == pytest.approx((-0.8, 0.8))
     apart = features([[0.0], [0.1]]), features([[5.0], [5.1]])
     alike = features([[0.0], [1.0]]), features([[0.0], [1.0]])
@@ -411,7 +415,7 @@ def test_features_are_read_in_blocks():
 def test_inception_is_the_network_of_pytorch_fid(monkeypatch):
     from pytorch_fid import inception as theirs
 
-    ours = inception.randomised(inception.layers())
+    ours = inception.randomise(inception.inception_layers())
     for n, module in enumerate(m for m in ours.modules() if isinstance(m, torch.nn.BatchNorm2d)):
         module.running_mean.fill_(0.01 * (n % 7))
         module.running_var.fill_(0.5 + 0.1 * (n % 5))
@@ -423,9 +427,9 @@ def test_inception_is_the_network_of_pytorch_fid(monkeypatch):
     monkeypatch.setattr(
         "inpaint_plugins.metrics.inception.load_backbone", {"inception-fid": state}.get
     )
-    inception.network.cache_clear()
+    inception.inception_network.cache_clear()
     found = frechet.FID().features(images)
-    inception.network.cache_clear()
+    inception.inception_network.cache_clear()
     assert found.shape == (2, 2048)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item())
 
@@ -437,13 +441,13 @@ def test_lpips_is_the_package_given_the_same_trunk(trunk, monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         theirs = lpips.LPIPS(net=trunk, pnet_rand=True, verbose=False)
-    perceptual.randomised(theirs.net)
+    perceptual.randomise(theirs.net)
     state = {
         f"features.{name.partition('.')[2]}": value
         for name, value in theirs.net.state_dict().items()
     }
     monkeypatch.setattr(perceptual, "load_backbone", {perceptual.TRUNKS[trunk]: state}.get)
-    perceptual.network.cache_clear()
+    perceptual.lpips_network.cache_clear()
     truth = photo()
     filled = noisy(truth, 60)
     a, b = (tensor(image).float() / 127.5 - 1 for image in (filled, truth))
@@ -455,7 +459,7 @@ def test_lpips_is_the_package_given_the_same_trunk(trunk, monkeypatch):
     hole = perceptual.LPIPS(net=trunk, region="hole")
     only = np.where(box(64, 72).permute(0, 2, 3, 1)[0].numpy(), filled, truth)
     assert score(hole, only, truth) > score(perceptual.LPIPS(net=trunk), only, truth) > 0
-    perceptual.network.cache_clear()
+    perceptual.lpips_network.cache_clear()
 
 
 def test_published_weights_are_asked_for_and_random_ones_are_said():

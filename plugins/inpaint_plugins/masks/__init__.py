@@ -1,12 +1,12 @@
-"""The built-in mask generators: one module a family, one class a name.
+"""The built-in mask generators: a module for each family, a class for each name.
 
-They draw with OpenCV without anti-aliasing, between whole pixels inside the picture (how lines
-that leave it are clipped differs between OpenCV 4 and 5), and round every sine and cosine to a
-coarse grid first (`brush.unit`), so that processors whose mathematics differ in the last digit
-still draw the same bits. What is left to rely on is numpy's random stream, which numpy keeps
-stable except for announced changes; manifests note the versions and a hash of each mask.
+The same seed draws the same bits on every machine. To that end, lines are drawn by OpenCV without
+anti-aliasing, between whole pixels inside the image (OpenCV 4 and 5 clip lines that leave it
+differently), and every sine and cosine is rounded to a coarse grid (`brush.rounded_cos_sin`), as
+processors differ in the last digit. Numpy's random streams are stable except for announced
+changes; manifests record the versions and a hash of each mask.
 
-Published families keep their parameters, with the defects mended that were copied along with
-them: width and height swapped (lopsided on pictures that are not square), flips computed and
-thrown away (lopsided on all).
+Published families keep their parameters. Two defects of the published code are fixed: width and
+height swapped (uneven on images that are not square), and flips computed but not used (uneven on
+all images).
 """

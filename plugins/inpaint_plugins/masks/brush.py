@@ -1,4 +1,4 @@
-"""What the families share: directions, flips, and the brush law of DeepFill v2."""
+"""Parts that several families share: directions, flips, and the strokes of DeepFill v2."""
 
 import math
 from typing import Any
@@ -11,13 +11,13 @@ from inpaint_cli.api import Mask
 GRID = 2.0**14
 
 
-def unit(angles: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Cosine and sine of `angles`, rounded so that every machine agrees on them."""
+def rounded_cos_sin(angles: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return cosine and sine of `angles`, rounded so that they are equal on every machine."""
     return np.rint(np.cos(angles) * GRID) / GRID, np.rint(np.sin(angles) * GRID) / GRID
 
 
-def flipped(mask: Mask, rng: np.random.Generator) -> Mask:
-    """`mask`, mirrored left to right and top to bottom at even odds each."""
+def flip_at_random(mask: Mask, rng: np.random.Generator) -> Mask:
+    """Return `mask`, flipped horizontally and vertically with a probability of 1/2 each."""
     if rng.random() < 0.5:
         mask = mask[:, ::-1]
     if rng.random() < 0.5:
@@ -25,7 +25,7 @@ def flipped(mask: Mask, rng: np.random.Generator) -> Mask:
     return np.ascontiguousarray(mask)
 
 
-def freeform(
+def draw_freeform(
     height: int,
     width: int,
     rng: np.random.Generator,
@@ -34,10 +34,11 @@ def freeform(
     turns: tuple[int, int],
     brush: tuple[int, int],
 ) -> Mask:
-    """`strokes` strokes as DeepFill v2 draws them (Yu et al. 2019, appendix), flips mended.
+    """Draw strokes as DeepFill v2 does (Yu et al. 2019, appendix), with its flips fixed.
 
-    Each has `turns` corners around 2/5 pi, every second one mirrored, steps of about an eighth
-    of the diagonal, and a width of `brush` pixels; both ranges leave out their upper bound.
+    Each stroke has `turns` corners with angles around 2/5 pi, every second one mirrored, segments
+    of about an eighth of the diagonal, and a width of `brush` pixels; both ranges exclude their
+    upper bound.
     """
     import cv2
 
@@ -50,7 +51,7 @@ def freeform(
         angles[::2] *= -1
         lengths = np.clip(rng.normal(step, step // 2, count), 0, 2 * step)
         lengths = np.rint(lengths * 16) / 16  # the tail of a normal draw goes through libm
-        cosines, sines = unit(angles)
+        cosines, sines = rounded_cos_sin(angles)
         x, y = int(rng.integers(width)), int(rng.integers(height))
         thickness = int(rng.integers(*brush))
         corners = [(x, y)]
@@ -58,5 +59,5 @@ def freeform(
             x, y = int(min(max(x + dx, 0), width - 1)), int(min(max(y + dy, 0), height - 1))
             corners.append((x, y))
         cv2.polylines(canvas, [np.array(corners, np.int32)], False, 1, thickness)
-        canvas = flipped(canvas.view(np.bool_), rng).view(np.uint8)
+        canvas = flip_at_random(canvas.view(np.bool_), rng).view(np.uint8)
     return canvas.view(np.bool_)

@@ -1,4 +1,4 @@
-"""Masks that somebody else drew, from a folder or a zip archive, read where they lie."""
+"""Masks from image files in a folder or a zip archive, which is not unpacked."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -6,25 +6,28 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
-from inpaint_cli.api import DataError, Mask, Masks, read_zip_member, zip_names
+from inpaint_cli.api import DataError, Mask, Masks, is_picture, read_zip_member, zip_names
 
-from .brush import flipped
-
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+from .brush import flip_at_random
 
 
-class Files(Masks):
-    """A file of a folder or zip archive for each mask, resized to fit; white is the hole."""
+class FileMasks(Masks):
+    """A random file of a folder or zip archive, resized to the image; white is the hole."""
 
-    path: Path
-    flip: bool = True  # mirror left to right and top to bottom at even odds each
-    invert: bool = False  # black is the hole
-    threshold: int = Field(default=128, ge=1, le=255)
+    path: Path = Field(description="Folder or zip archive of masks.")
+    flip: bool = Field(
+        default=True,
+        description="Flip horizontally and vertically with a probability of 1/2 each.",
+    )
+    invert: bool = Field(default=False, description="Black is the hole.")
+    threshold: int = Field(
+        default=128, ge=1, le=255, description="Levels of this and above are the hole."
+    )
 
     def sketch(self, height: int, width: int, rng: np.random.Generator) -> Mask:
         from inpaint_cli.api import read_mask, resize_mask
 
-        names = listed(self.path)
+        names = list_masks(self.path)
         name = names[int(rng.integers(len(names)))]
         hole = read_mask(
             self.path / name if self.path.is_dir() else read_zip_member(self.path, name),
@@ -33,23 +36,19 @@ class Files(Masks):
             invert=self.invert,
         ).hole
         sized = resize_mask(hole, (height, width))
-        return flipped(sized, rng) if self.flip else sized
+        return flip_at_random(sized, rng) if self.flip else sized
 
 
 @lru_cache(maxsize=16)
-def listed(path: Path) -> list[str]:
-    """The names of all pictures below a folder or in an archive, sorted."""
+def list_masks(path: Path) -> list[str]:
+    """Return the names of all image files below a folder or in an archive, sorted."""
     if path.is_dir():
-        found = [p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file()]
+        files = [p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file()]
     elif path.is_file():
-        found = zip_names(path)
+        files = zip_names(path)
     else:
-        raise DataError(f"there is no {path} to take masks from; check the name")
-    names = sorted(
-        name
-        for name in found
-        if Path(name).suffix.lower() in SUFFIXES and not Path(name).name.startswith(".")
-    )
+        raise DataError(f"masks: {path} does not exist; give a folder or zip archive of masks")
+    names = sorted(f for f in files if is_picture(f) and not Path(f).name.startswith("."))
     if not names:
-        raise DataError(f"no pictures in {path}; give a folder or zip archive of masks")
+        raise DataError(f"no image files in {path}; give a folder or zip archive of masks")
     return names

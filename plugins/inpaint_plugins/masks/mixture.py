@@ -1,30 +1,31 @@
 """Several generators as one."""
 
-from typing import Annotated
-
 import numpy as np
 from pydantic import Field, NonNegativeFloat, SerializeAsAny, model_validator
 from typing_extensions import Self
 
 from inpaint_cli.api import Mask, Masks
 
-from .irregular import Irregular
-from .shapes import Boxes
+from .irregular import IrregularMasks
+from .shapes import BoxMasks
 
 
-class Mixture(Masks):
-    """One of several generators, drawn anew for each mask, as often as its weight says."""
+class MixtureMasks(Masks):
+    """A random one of several generators for each mask."""
 
-    of: Annotated[tuple[SerializeAsAny[Masks], ...], Field(min_length=1)] = (
-        Irregular(kind="irregular"),
-        Boxes(kind="boxes"),
+    of: tuple[SerializeAsAny[Masks], ...] = Field(
+        default=(IrregularMasks(kind="irregular"), BoxMasks(kind="boxes")),
+        min_length=1,
+        description="Generators, each with its settings: {kind: NAME, ...}.",
     )
-    weights: tuple[NonNegativeFloat, ...] = ()  # one for each of `of`; none: all equal
+    weights: tuple[NonNegativeFloat, ...] = Field(
+        default=(), description="Weight of each generator in `of`; empty: all equal."
+    )
 
     @model_validator(mode="after")
     def matching(self) -> Self:
         if self.weights and (len(self.weights) != len(self.of) or not any(self.weights)):
-            raise ValueError("give one weight for each generator in 'of', not all of them 0")
+            raise ValueError("give one weight for each generator in 'of', at least one above 0")
         return self
 
     def sketch(self, height: int, width: int, rng: np.random.Generator) -> Mask:

@@ -1,1 +1,1 @@
-"""The built-in metrics, each with the conventions of the literature as settings."""
+"""The built-in metrics, with the conventions of the literature as settings."""

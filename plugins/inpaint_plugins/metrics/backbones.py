@@ -1,15 +1,15 @@
-"""The weights of networks inside metrics: published, or random where that is asked for."""
+"""Weights of the networks in metrics: published or random."""
 
 from typing import Literal
 
 import torch
 from torch import nn
 
-Weights = Literal["published", "random"]
+NetworkWeights = Literal["published", "random"]
 
 
-def randomised(net: nn.Module) -> nn.Module:
-    """`net` with weights drawn from a fixed seed, scaled so that signals keep their size."""
+def randomise(net: nn.Module) -> nn.Module:
+    """Give `net` random weights from a fixed seed, scaled to keep the variance of signals."""
     generator = torch.Generator().manual_seed(0)
     for module in net.modules():
         if isinstance(module, nn.Conv2d):
@@ -19,5 +19,6 @@ def randomised(net: nn.Module) -> nn.Module:
     return net
 
 
-def frozen(net: nn.Module) -> nn.Module:
+def freeze_network(net: nn.Module) -> nn.Module:
+    """Put `net` into evaluation mode, without gradients."""
     return net.eval().requires_grad_(False)

@@ -1,4 +1,4 @@
-"""FID: the Fréchet distance between Gaussians fitted to the features of two sets."""
+"""FID: the Fréchet distance of Gaussians fitted to the features of two sets."""
 
 import math
 from dataclasses import dataclass
@@ -12,29 +12,29 @@ from .inception import InceptionMetric
 
 
 class FID(InceptionMetric):
-    """Fréchet Inception distance (Heusel et al. 2017) on pytorch-fid's network.
+    """Fréchet Inception distance (Heusel et al. 2017), with the network of pytorch-fid.
 
-    NaN for fewer than two pictures. It is biased upwards for small sets: compare equal counts only.
+    NaN for fewer than two images. Biased upwards for small sets: compare sets of one size only.
     """
 
     better = "lower"
 
     def distance(self, filled: Features, truth: Features) -> float:
-        return frechet(filled, truth) if min(len(filled), len(truth)) > 1 else math.nan
+        return frechet_distance(filled, truth) if min(len(filled), len(truth)) > 1 else math.nan
 
 
 @dataclass(frozen=True)
-class Moments:
-    """Sums over a set, in float64: the sums of two sets give those of both together."""
+class SetMoments:
+    """Sums over a set, in float64; adding those of two sets gives those of their union."""
 
     count: int
     total: Tensor  # [D]
-    products: Tensor  # [D, D], of the features less `origin`
+    products: Tensor  # [D, D], of the features minus `origin`
     origin: Tensor  # [D], near the mean, so that the products do not cancel
 
     @staticmethod
-    def of(features: Features, origin: Tensor | None = None) -> "Moments":
-        """Read `features` once, in blocks; `origin` defaults to the mean of the first."""
+    def of(features: Features, origin: Tensor | None = None) -> "SetMoments":
+        """Sum `features` in blocks; `origin` defaults to the mean of the first block."""
         if origin is None:
             origin = torch.from_numpy(next(features.blocks())).mean(0)
         total, products = torch.zeros_like(origin), origin.new_zeros(2 * origin.shape)
@@ -43,14 +43,14 @@ class Moments:
             total += torch.from_numpy(rows.sum(0))
             products += torch.from_numpy(
                 rows.T @ rows
-            )  # by NumPy, which does half of it: symmetric
-        return Moments(len(features), total, products, origin)
+            )  # NumPy computes half of it, as it is symmetric
+        return SetMoments(len(features), total, products, origin)
 
-    def __add__(self, other: "Moments") -> "Moments":
+    def __add__(self, other: "SetMoments") -> "SetMoments":
         shift = other.origin - self.origin
         cross = torch.outer(other.total, shift)
         products = other.products + cross + cross.T + other.count * torch.outer(shift, shift)
-        return Moments(
+        return SetMoments(
             self.count + other.count,
             self.total + other.total + other.count * shift,
             self.products + products,
@@ -68,41 +68,41 @@ class Moments:
         return (self.products - rest) / (self.count - 1)
 
 
-def frechet(a: Features, b: Features) -> float:
-    """|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)), without the square root of a matrix.
+def frechet_distance(a: Features, b: Features) -> float:
+    """Return |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)), without the square root of a matrix.
 
-    With any factors C = F^T F, the trace of the root is the sum of the singular values of F1 F2^T.
-    Where a set has fewer pictures than dimensions, its centred features are such a factor, and
-    smaller than the covariance, which is never made.
+    For any factors C = F^T F, the trace of the root is the sum of the singular values of F1 F2^T.
+    For a set of fewer images than dimensions, its centred features are such a factor, and smaller
+    than the covariance, which is not computed.
     """
     if len(a) > len(b):
         a, b = b, a
     if len(b) <= b.width:
-        (mean_a, rows_a), (mean_b, rows_b) = centred(a), centred(b)
+        (mean_a, rows_a), (mean_b, rows_b) = centre_features(a), centre_features(b)
         root = torch.linalg.svdvals(rows_a @ rows_b.T).sum()
         traces = rows_a.square().sum() + rows_b.square().sum()
     else:
-        moments = Moments.of(b)
+        moments = SetMoments.of(b)
         mean_b, covariance = moments.mean, moments.covariance
         if len(a) <= a.width:
-            mean_a, factor = centred(a)
+            mean_a, factor = centre_features(a)
         else:
-            moments = Moments.of(a)
-            mean_a, factor = moments.mean, square_root(moments.covariance)
+            moments = SetMoments.of(a)
+            mean_a, factor = moments.mean, covariance_factor(moments.covariance)
         root = torch.linalg.eigvalsh(factor @ covariance @ factor.T).clamp_min(0).sqrt().sum()
         traces = factor.square().sum() + covariance.trace()
     return float((mean_a - mean_b).square().sum() + traces - 2 * root)
 
 
-def centred(features: Features) -> tuple[Tensor, Tensor]:
-    """The mean [D] and the factor [N, D] of the sample covariance."""
+def centre_features(features: Features) -> tuple[Tensor, Tensor]:
+    """Return the mean [D] and a factor [N, D] of the sample covariance."""
     rows = torch.from_numpy(features.all())
     mean = rows.mean(0)
     return mean, (rows - mean) / math.sqrt(len(rows) - 1)
 
 
-def square_root(covariance: Tensor) -> Tensor:
-    """A factor [D, D] of `covariance`, which may be singular."""
+def covariance_factor(covariance: Tensor) -> Tensor:
+    """Return a factor [D, D] of `covariance`, which may be singular."""
     lower, failed = torch.linalg.cholesky_ex(covariance)
     if not failed:
         return lower.T

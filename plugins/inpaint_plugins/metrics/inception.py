@@ -1,13 +1,14 @@
-"""The Inception network by which FID is defined: pytorch-fid's, rebuilt without its batch norms.
+"""The Inception network of FID: that of pytorch-fid, with its batch norms folded.
 
-Batch normalisation is folded into the convolutions and memory lies channels last, which saves time
-in small batches on a processor and moves features by rounding only. Pictures are enlarged to 299
-pixels bilinearly without antialiasing, as pytorch-fid does and its published numbers assume.
+Folding batch norms into the convolutions, and the channels-last memory format, save time in small
+batches on a CPU; features change by rounding only. Images are resized to 299 pixels bilinearly
+without antialiasing, as in pytorch-fid and its published scores.
 """
 
 from functools import cache
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -15,14 +16,14 @@ from torchvision.models.inception import BasicConv2d, inception_v3
 
 from inpaint_cli.api import SetMetric, load_backbone, unit
 
-from .backbones import Weights, frozen, randomised
+from .backbones import NetworkWeights, freeze_network, randomise
 
 
 class InceptionMetric(SetMetric):
-    """What the metrics on Inception features share."""
+    """Base of the metrics on Inception features."""
 
     uses = ("pytorch-fid",)
-    weights: Weights = "published"
+    weights: NetworkWeights = Field(default="published", description="Weights of the network.")
 
     def note(self) -> str:
         return "random features" if self.weights == "random" else ""
@@ -32,23 +33,24 @@ class InceptionMetric(SetMetric):
         return f"inception-fid {self.weights}"
 
     def features(self, images: Tensor) -> Tensor:
-        net = network(self.weights).to(images.device)
+        net = inception_network(self.weights).to(images.device)
         with torch.inference_mode():
-            return extract(net, unit(images, torch.float32))
+            return inception_features(net, unit(images, torch.float32))
 
 
 @cache
-def network(weights: Weights) -> nn.Module:
-    net = layers()
+def inception_network(weights: NetworkWeights) -> nn.Module:
+    """Return the network, ready to infer."""
+    net = inception_layers()
     if weights == "random":
-        randomised(net)
+        randomise(net)
     else:
         net.load_state_dict(load_backbone("inception-fid"))
-    return folded(net).to(memory_format=torch.channels_last)
+    return fold_batch_norms(net).to(memory_format=torch.channels_last)
 
 
-def layers() -> nn.Module:
-    """pytorch-fid's variant of torchvision's network, as yet without weights."""
+def inception_layers() -> nn.Module:
+    """Return the variant of torchvision's network that pytorch-fid uses, without weights."""
     from pytorch_fid import inception as fid
 
     net = inception_v3(num_classes=1008, aux_logits=False, weights=None, init_weights=False)
@@ -67,9 +69,9 @@ def layers() -> nn.Module:
     return net
 
 
-def folded(net: nn.Module) -> nn.Module:
-    """`net`, ready to infer, with each batch norm merged into the convolution before it."""
-    frozen(net)
+def fold_batch_norms(net: nn.Module) -> nn.Module:
+    """Fold each batch norm of `net` into the convolution before it."""
+    freeze_network(net)
     for module in net.modules():
         if isinstance(module, BasicConv2d):
             module.conv = fuse_conv_bn_eval(module.conv, module.bn)
@@ -77,11 +79,11 @@ def folded(net: nn.Module) -> nn.Module:
     return net
 
 
-def extract(net: nn.Module, images: Tensor) -> Tensor:
-    """The pooled features [N, 2048] of images [N, 3, H, W] in 0..1."""
+def inception_features(net: nn.Module, images: Tensor) -> Tensor:
+    """Return the pooled features [N, 2048] of images [N, 3, H, W] in 0..1."""
     x = F.interpolate(images, size=(299, 299), mode="bilinear", align_corners=False) * 2 - 1
     x = x.contiguous(memory_format=torch.channels_last)
-    for name, layer in net.named_children():  # in the order in which they were made
+    for name, layer in net.named_children():  # in the order of their definition
         if name == "avgpool":
             break
         x = layer(x)

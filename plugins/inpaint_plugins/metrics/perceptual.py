@@ -1,4 +1,4 @@
-"""LPIPS (Zhang et al. 2018), with its authors' package and weights."""
+"""LPIPS (Zhang et al. 2018), with the package and weights of its authors."""
 
 import warnings
 from functools import cache
@@ -6,58 +6,60 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from inpaint_cli.api import ImageMetric, load_backbone, unit
 
-from .backbones import Weights, frozen, randomised
-from .regions import Region, inside, mean_over
+from .backbones import NetworkWeights, freeze_network, randomise
+from .regions import REGION, RING, MetricRegion, mean_over, region_mask
 
 TRUNKS = {"alex": "alexnet", "vgg": "vgg16"}
 
 
 class LPIPS(ImageMetric):
-    """Learned perceptual distance, version 0.1, on pictures scaled to -1..1.
+    """Learned perceptual distance, version 0.1, of images scaled to -1..1.
 
-    In a region it is the mean of the distances of all layers, enlarged to the picture's size.
+    In a region, the mean over it of the sum of the layers' distance maps, resized to the image.
     """
 
     better = "lower"
     uses = ("lpips",)
-    net: Literal["alex", "vgg"] = "alex"
-    weights: Weights = "published"
-    region: Region = "full"
-    ring: PositiveInt = 8  # pixels, where the region is "ring"
+    net: Literal["alex", "vgg"] = Field(default="alex", description="AlexNet or VGG-16.")
+    weights: NetworkWeights = Field(default="published", description="Weights of the network.")
+    region: MetricRegion = Field(default="full", description=REGION)
+    ring: PositiveInt = Field(default=8, description=RING)
 
     def note(self) -> str:
         return "random features" if self.weights == "random" else ""
 
     def score(self, filled: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
-        net = network(self.net, self.weights, self.region != "full").to(filled.device)
+        net = lpips_network(self.net, self.weights, self.region != "full").to(filled.device)
         out, real = (unit(image, torch.float32) * 2 - 1 for image in (filled, truth))
         with torch.inference_mode():
             distance = net(out, real).double()
         if self.region == "full":
             return distance.flatten()
-        return mean_over(distance, inside(mask, self.region, self.ring))
+        return mean_over(distance, region_mask(mask, self.region, self.ring))
 
 
 @cache
-def network(trunk: Literal["alex", "vgg"], weights: Weights, spatial: bool) -> nn.Module:
-    """The package's network; only its linear layers come with the package."""
+def lpips_network(
+    trunk: Literal["alex", "vgg"], weights: NetworkWeights, spatial: bool
+) -> nn.Module:
+    """Return the network of the package, which includes the weights of its linear layers only."""
     import lpips
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it calls torchvision by names that have been renamed
+        warnings.simplefilter("ignore")  # it uses deprecated names of torchvision
         net = lpips.LPIPS(
             net=trunk, spatial=spatial, pretrained=False, pnet_rand=True, verbose=False
         )
     if weights == "random":
-        randomised(net.net)
+        randomise(net.net)
     else:
         trunk_weights = load_backbone(TRUNKS[trunk])
-        for part in net.net.children():  # slices of the trunk, whose layers kept their numbers
+        for part in net.net.children():  # slices of the trunk, with the original layer numbers
             for number, layer in part.named_children():
                 own = {key: trunk_weights[f"features.{number}.{key}"] for key in layer.state_dict()}
                 layer.load_state_dict(own)
@@ -67,4 +69,4 @@ def network(trunk: Literal["alex", "vgg"], weights: Weights, spatial: bool) -> n
     )
     assert not unexpected
     assert not any(name.startswith("lin") and not name.startswith("lins") for name in missing)
-    return frozen(net)
+    return freeze_network(net)

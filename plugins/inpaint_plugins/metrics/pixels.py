@@ -1,44 +1,47 @@
-"""Metrics that compare pixel with pixel."""
+"""Metrics that compare pixels."""
 
 from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from inpaint_cli.api import ImageMetric, unit
 
-from .regions import Colour, Region, coloured, inside, mean_over
+from .regions import REGION, RING, Colour, MetricRegion, convert_colours, mean_over, region_mask
 
 
 class PixelMetric(ImageMetric):
-    """What the metrics of this module share: where they look, and in which colours."""
+    """Base of metrics with a region and a colour space."""
 
-    region: Region = "full"
-    ring: PositiveInt = 8  # pixels, where the region is "ring"
-    colour: Colour = "rgb"
+    region: MetricRegion = Field(default="full", description=REGION)
+    ring: PositiveInt = Field(default=8, description=RING)
+    colour: Colour = Field(
+        default="rgb",
+        description="Colour channels, or one gray channel: Rec. 709 (gray), Rec. 601 (luma), mean.",
+    )
 
-    def prepared(self, image: Tensor) -> Tensor:
-        return coloured(unit(image), self.colour)
+    def in_colour(self, image: Tensor) -> Tensor:
+        """Return `image` as floats in 0..1, in the channels of `colour`."""
+        return convert_colours(unit(image), self.colour)
 
 
 class AbsoluteError(PixelMetric):
-    """Sum of absolute differences, divided by one of three things.
-
-    "range": by the number of values, so that the error is a share of the range.
-    "sum": by the sum of both pictures, as EdgeConnect's scripts print it.
-    "truth": by the sum of the truth, the relative error that ICT logs.
-    """
+    """Sum of absolute differences, divided as `divisor` says."""
 
     better = "lower"
     scale: ClassVar[float] = 1.0
-    divisor: Literal["range", "sum", "truth"] = "range"
+    divisor: Literal["range", "sum", "truth"] = Field(
+        default="range",
+        description="Divide by the number of values, by the sum of both images (EdgeConnect), or by"
+        " the sum of the truth (ICT).",
+    )
 
     def score(self, filled: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
-        where = inside(mask, self.region, self.ring)
-        out, real = self.prepared(filled), self.prepared(truth)
+        where = region_mask(mask, self.region, self.ring)
+        out, real = self.in_colour(filled), self.in_colour(truth)
         error = mean_over((out - real).abs(), where)
         if self.divisor != "range":
             error = error / mean_over(real if self.divisor == "truth" else out + real, where)
@@ -57,16 +60,18 @@ class L1(AbsoluteError):
 
 
 class PSNR(PixelMetric):
-    """Peak signal-to-noise ratio.
-
-    pooling "image": from the mean squared error of an image; "channel": the mean over channels of
-    each channel's PSNR; "set": from the mean squared error of all images together.
-    """
+    """Peak signal-to-noise ratio."""
 
     better = "higher"
     unit = "dB"
-    pooling: Literal["image", "channel", "set"] = "image"
-    cap: float | None = None  # dB, for images that are (nearly) equal; None: infinite
+    pooling: Literal["image", "channel", "set"] = Field(
+        default="image",
+        description="From the squared error of each image, of each channel (averaged), or of all"
+        " images together.",
+    )
+    cap: float | None = Field(
+        default=None, description="Greatest score in dB, for equal images; null: infinite."
+    )
 
     def score(self, filled: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
         errors = [
@@ -77,10 +82,10 @@ class PSNR(PixelMetric):
         return self.decibels(torch.stack(errors)).mean(0)
 
     def squared(self, filled: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
-        """The mean squared error [N] in 0..1, summed in integers where pictures have 8 bits."""
+        """Return the mean squared error [N] of 0..1, summed in integers for 8-bit images."""
         plain = self.region == "full" and (self.colour == "rgb" or filled.shape[1] == 1)
         if plain and filled.dtype == torch.uint8 and filled.device.type == "cpu":
-            import cv2  # one pass, no copy: 7 times as fast as floats
+            import cv2  # one pass without a copy: 7 times as fast as floats
 
             sums = [
                 cv2.norm(a.ravel().numpy(), b.ravel().numpy(), cv2.NORM_L2SQR)
@@ -89,10 +94,11 @@ class PSNR(PixelMetric):
             return torch.tensor(sums, dtype=torch.float64) / (filled[0].numel() * 255**2)
         out, real = unit(filled), unit(truth)
         if filled.shape[1] == 3:
-            out, real = coloured(out, self.colour), coloured(real, self.colour)
-        return mean_over((out - real).square(), inside(mask, self.region, self.ring))
+            out, real = convert_colours(out, self.colour), convert_colours(real, self.colour)
+        return mean_over((out - real).square(), region_mask(mask, self.region, self.ring))
 
     def decibels(self, error: Tensor) -> Tensor:
+        """Return the PSNR of a mean squared error."""
         score = -10 * torch.log10(error)
         return score if self.cap is None else score.clamp(max=self.cap)
 
@@ -103,34 +109,34 @@ class PSNR(PixelMetric):
 
 
 class NCC(PixelMetric):
-    """Normalised cross-correlation of all values, as in ERRNet's evaluation.
+    """Normalised cross-correlation of all values, as in the evaluation of ERRNet.
 
-    One mean and deviation for the whole picture. Where one is constant: 1 if equal, else 0.
+    Mean and deviation are of all channels together. If one image is constant: 1 if equal, else 0.
     """
 
     better = "higher"
 
     def score(self, filled: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
-        where = inside(mask, self.region, self.ring)
-        out, real = self.prepared(filled), self.prepared(truth)
+        where = region_mask(mask, self.region, self.ring)
+        out, real = self.in_colour(filled), self.in_colour(truth)
         out = out - mean_over(out, where)[:, None, None, None]
         real = real - mean_over(real, where)[:, None, None, None]
         spread = mean_over(out.square(), where) * mean_over(real.square(), where)
         same = ((out == real) | ~where).flatten(1).all(1).double()
-        flat = spread < 1e-24  # a constant picture, but for the rounding of its mean
+        flat = spread < 1e-24  # constant, except for the rounding of the mean
         score = mean_over(out * real, where) / spread.where(~flat, torch.ones_like(spread)).sqrt()
         return torch.where(flat & (spread == spread), same, score)
 
 
 class LMSE(ImageMetric):
-    """Local mean squared error after the best gain in each window (Grosse 2009, as in ERRNet).
+    """Local mean squared error with the best gain in each window (Grosse 2009, as in ERRNet).
 
-    Windows that do not fit are left out, so the picture must be at least one window large.
+    Only windows inside the image count, so the image must be at least as large as one.
     """
 
     better = "lower"
-    window: PositiveInt = 20
-    stride: PositiveInt = 10
+    window: PositiveInt = Field(default=20, description="Side of a window, in pixels.")
+    stride: PositiveInt = Field(default=10, description="Distance of windows, in pixels.")
 
     def score(self, filled: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
         out, real = unit(filled), unit(truth)
@@ -140,7 +146,7 @@ class LMSE(ImageMetric):
         return error.clamp_min(0).flatten(1).sum(1) / xx.flatten(1).sum(1)
 
     def sums(self, values: Tensor) -> Tensor:
-        """The sum of `values` [N, C, H, W] in each window, [N, C, rows, columns]."""
+        """Return the sum of `values` [N, C, H, W] in each window, [N, C, rows, columns]."""
         for axis in (-2, -1):
             values = values.unfold(axis, self.window, self.stride).sum(-1)
         return values

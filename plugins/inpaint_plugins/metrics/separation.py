@@ -1,8 +1,8 @@
-"""P-IDS and U-IDS (Zhao et al. 2021): can a linear classifier tell fills from photos?
+"""P-IDS and U-IDS (Zhao et al. 2021): how well a linear classifier separates fills from photos.
 
-Their script calls scikit-learn's `LinearSVC(dual=False)`. Its problem has one solution, which
-Newton's method finds to the last digits in some twenty steps, so that package is not needed. The
-features are read in blocks: what is held does not grow with the set, but for a number a picture.
+The authors' script uses `LinearSVC(dual=False)` of scikit-learn. Its problem has a unique solution,
+which Newton's method reaches in about twenty steps. Features are read in blocks; only one number
+for each image is held.
 """
 
 import math
@@ -17,14 +17,14 @@ from inpaint_cli.api import Features
 
 from .inception import InceptionMetric
 
-STEPS = 200  # Newton's; some twenty are enough
+NEWTON_STEPS = 200  # about twenty are enough
 Numbers = NDArray[np.floating]
 
 
 class UIDS(InceptionMetric):
-    """Unpaired inception discriminative score: the share that a linear classifier gets wrong.
+    """Unpaired inception discriminative score: the error of a linear classifier, in percent.
 
-    In percent; 50 where it can do no better than guess. NaN for an empty set.
+    50 if it cannot do better than guess. NaN for an empty set.
     """
 
     better = "higher"
@@ -33,14 +33,14 @@ class UIDS(InceptionMetric):
     def distance(self, filled: Features, truth: Features) -> float:
         if not len(filled):
             return math.nan
-        fake, real = decisions(filled, truth)
+        fake, real = svm_decisions(filled, truth)
         return 100 * float(np.concatenate([fake > 0, real <= 0]).mean())
 
 
 class PIDS(InceptionMetric):
-    """Paired inception discriminative score: the share of fills that look more real than the photo.
+    """Paired inception discriminative score: fills classified as more real than their photos.
 
-    In percent; real means on the side of the photos of a linear classifier. NaN for an empty set.
+    In percent, by a linear classifier. NaN for an empty set.
     """
 
     better = "higher"
@@ -49,17 +49,17 @@ class PIDS(InceptionMetric):
     def distance(self, filled: Features, truth: Features) -> float:
         if not len(filled):
             return math.nan
-        fake, real = decisions(filled, truth)
+        fake, real = svm_decisions(filled, truth)
         return 100 * float((fake > real).mean())
 
 
-@lru_cache(maxsize=1)  # both metrics ask about the same pictures
-def decisions(filled: Features, truth: Features) -> tuple[Numbers, Numbers]:
-    """How real a classifier trained on both finds each picture: fills [N] and photos [M].
+@lru_cache(maxsize=1)  # both metrics ask about the same images
+def svm_decisions(filled: Features, truth: Features) -> tuple[Numbers, Numbers]:
+    """Return how real a classifier trained on both sets finds fills [N] and photos [M].
 
-    That is w row, with the w that minimises |w|^2 / 2 + sum max(0, 1 - side w row)^2.
-    Newton's method with halved steps: the objective is convex and piecewise quadratic, and once
-    the rows that count stop changing, a step lands on the solution.
+    That is w row, with the w that minimises |w|^2 / 2 + sum max(0, 1 - side w row)^2, found by
+    Newton's method with step halving: the objective is convex and piecewise quadratic, so once
+    the set of rows with a loss is constant, one step reaches the solution.
     """
     sides = np.repeat([-1.0, 1.0], [len(filled), len(truth)])
 
@@ -68,10 +68,10 @@ def decisions(filled: Features, truth: Features) -> tuple[Numbers, Numbers]:
 
     weights, values = np.zeros(filled.width + 1), np.zeros(len(sides))
     loss = objective(weights, values)
-    for _ in range(STEPS):
+    for _ in range(NEWTON_STEPS):
         missing = (sides - values) * (sides * values < 1)
-        step = newton(weights, missing, filled, truth)
-        change = np.concatenate([rows @ step for _, rows in blocks(filled, truth)])
+        step = newton_step(weights, missing, filled, truth)
+        change = np.concatenate([rows @ step for _, rows in feature_blocks(filled, truth)])
         size = 1.0
         while (new := objective(weights - size * step, values - size * change)) > loss:
             if size < 1e-8:
@@ -83,14 +83,14 @@ def decisions(filled: Features, truth: Features) -> tuple[Numbers, Numbers]:
     return values[: len(filled)], values[len(filled) :]
 
 
-def newton(weights: Numbers, missing: Numbers, filled: Features, truth: Features) -> Numbers:
-    """The step from `weights` [D], where values are `missing` [N + M] what brings them to a side.
+def newton_step(weights: Numbers, missing: Numbers, filled: Features, truth: Features) -> Numbers:
+    """Return the Newton step at `weights` [D], whose values are `missing` [N + M] of their margin.
 
-    It solves (I + 2 R^T R) x = gradient, R the rows that miss something, in the smaller of the
+    Solves (I + 2 R^T R) x = gradient, with R the rows that miss the margin, in the smaller of the
     two dimensions.
     """
-    gradient = weights - 2 * sum(missing[at] @ rows for at, rows in blocks(filled, truth))
-    counted = (rows[missing[at] != 0] for at, rows in blocks(filled, truth))
+    gradient = weights - 2 * sum(missing[at] @ rows for at, rows in feature_blocks(filled, truth))
+    counted = (rows[missing[at] != 0] for at, rows in feature_blocks(filled, truth))
     if np.count_nonzero(missing) < len(weights):
         few = np.concatenate([*counted])
         matrix = few @ few.T + np.eye(len(few)) / 2
@@ -101,8 +101,8 @@ def newton(weights: Numbers, missing: Numbers, filled: Features, truth: Features
     return np.linalg.solve(matrix, gradient / 2)
 
 
-def blocks(filled: Features, truth: Features) -> Iterator[tuple[slice, Numbers]]:
-    """The rows of both, some at a time, with their place; the offset is a weight like others."""
+def feature_blocks(filled: Features, truth: Features) -> Iterator[tuple[slice, Numbers]]:
+    """Yield blocks of rows of both sets, with their slice; a column of ones is the offset."""
     start = 0
     for block in chain(filled.blocks(), truth.blocks()):
         yield slice(start, start + len(block)), np.column_stack([block, np.ones(len(block))])

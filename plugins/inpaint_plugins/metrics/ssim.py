@@ -1,4 +1,4 @@
-"""Structural similarity (Wang et al. 2004), under each of the conventions that papers use."""
+"""Structural similarity (Wang et al. 2004), with the conventions that papers use."""
 
 from typing import Literal
 
@@ -8,25 +8,32 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .pixels import PixelMetric
-from .regions import inside, mean_over
+from .regions import mean_over, region_mask
 
 C1, C2 = 0.01**2, 0.03**2  # for a range of 1
 
 
 class SSIM(PixelMetric):
-    """Structural similarity, the mean over the map and over the channels.
+    """Structural similarity, the mean over its map and the channels.
 
-    border "valid" keeps the windows that lie wholly inside; "zero" pads the pictures with black and
-    gives every pixel its window. `sample` divides (co)variances by n - 1, as scikit-image does by
-    default. A region takes the windows whose centre lies in it. NaN where no window fits.
+    In a region, over the windows whose centre is in it. NaN for images smaller than a window.
     """
 
     better = "higher"
-    window: Literal["gaussian", "uniform"] = "gaussian"
-    size: int = Field(default=11, ge=3)  # pixels
-    sigma: float = Field(default=1.5, gt=0)  # pixels, of the Gaussian
-    border: Literal["valid", "zero"] = "valid"
-    sample: bool = False
+    window: Literal["gaussian", "uniform"] = Field(
+        default="gaussian", description="Weights of the pixels in a window."
+    )
+    size: int = Field(default=11, ge=3, description="Side of a window, in pixels.")
+    sigma: float = Field(
+        default=1.5, gt=0, description="Standard deviation of the Gaussian, in pixels."
+    )
+    border: Literal["valid", "zero"] = Field(
+        default="valid", description="Windows inside the image only, or images padded with black."
+    )
+    sample: bool = Field(
+        default=False,
+        description="Divide (co)variances by n - 1, as scikit-image does by default.",
+    )
 
     def score(self, filled: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
         edge = self.size // 2
@@ -34,14 +41,16 @@ class SSIM(PixelMetric):
         height, width = (side + sum(pad[:2]) - self.size + 1 for side in filled.shape[-2:])
         if min(height, width) < 1:
             return torch.full((len(filled),), torch.nan, dtype=torch.float64)
-        where = padded(inside(mask, self.region, self.ring), pad)
+        where = pad_image(region_mask(mask, self.region, self.ring), pad)
         where = where[..., edge : edge + height, edge : edge + width]
         shape = (2, 4, height + self.size - 1, width + self.size - 1)
         planes = torch.empty(shape, dtype=torch.float64, device=filled.device)
-        full = self.region == "full"  # where asking each pixel costs a tenth of all
+        full = self.region == "full"  # a masked mean takes a tenth of the time
         scores = []
-        for n in range(len(filled)):  # plane by plane, which stay in the processor's cache
-            pair = (padded(self.prepared(image[n : n + 1]), pad)[0] for image in (filled, truth))
+        for n in range(len(filled)):  # plane by plane, to stay in the cache
+            pair = (
+                pad_image(self.in_colour(image[n : n + 1]), pad)[0] for image in (filled, truth)
+            )
             means = []
             for x, y in zip(*pair, strict=True):
                 index = self.similarity(x, y, *planes)
@@ -50,16 +59,16 @@ class SSIM(PixelMetric):
         return torch.stack(scores)
 
     def similarity(self, x: Tensor, y: Tensor, planes: Tensor, spare: Tensor) -> Tensor:
-        """The map of two planes [H, W] in 0..1, one value for each window inside.
+        """Return the map of two planes [H, W] in 0..1, with a value for each window inside.
 
-        In double precision, for variances are small differences; in `planes` and `spare`, both
-        [4, H, W], because new memory costs more than the sums, and on whole rows, because pieces
-        of rows do too.
+        Computed in double precision, as variances are small differences, in the buffers `planes`
+        and `spare` [4, H, W], as allocating memory takes longer than the sums, and on whole rows,
+        as slices of rows are slower.
         """
         planes[0], planes[1] = x, y
         torch.mul(x, x, out=planes[2]).addcmul_(y, y)
         torch.mul(x, y, out=planes[3])
-        mean_x, mean_y, variances, covariance = filtered(planes, self.weights(x), spare)
+        mean_x, mean_y, variances, covariance = filter_planes(planes, self.weights(x), spare)
         n = self.size**2
         scale = n / (n - 1) if self.sample else 1.0
         product, squares = planes[:2, : len(mean_x)]
@@ -72,7 +81,7 @@ class SSIM(PixelMetric):
         return index[:, self.size // 2 :][:, : x.shape[1] - self.size + 1]
 
     def weights(self, like: Tensor) -> Tensor:
-        """The window along one axis [size], which sums to 1."""
+        """Return the weights of a window along one axis [size], with a sum of 1."""
         if self.window == "uniform":
             line = torch.ones(self.size, dtype=torch.float64)
         else:
@@ -81,14 +90,14 @@ class SSIM(PixelMetric):
         return (line / line.sum()).to(like)
 
 
-def padded(image: Tensor, pad: tuple[int, ...]) -> Tensor:
+def pad_image(image: Tensor, pad: tuple[int, ...]) -> Tensor:
     return F.pad(image, pad) if pad else image
 
 
-def filtered(planes: Tensor, weights: Tensor, spare: Tensor) -> Tensor:
-    """Each of `planes` [K, H, W] under `weights`: the rows where they fit inside, whole.
+def filter_planes(planes: Tensor, weights: Tensor, spare: Tensor) -> Tensor:
+    """Filter `planes` [K, H, W] by `weights` along both axes, where the window is inside.
 
-    The columns at the edges, where they do not fit, hold anything.
+    Returns whole rows: their first and last columns, where it is not inside, are undefined.
     """
     count, height, width = planes.shape
     size = len(weights)
@@ -101,6 +110,6 @@ def filtered(planes: Tensor, weights: Tensor, spare: Tensor) -> Tensor:
         cv2.sepFilter2D(source, -1, line, line, target, borderType=cv2.BORDER_CONSTANT)
     else:
         rows = weights.expand(count, 1, 1, size)
-        inside = F.conv2d(F.conv2d(planes, rows, groups=count), rows.mT, groups=count)
-        spare[:, edge : edge + height - size + 1, edge : edge + width - size + 1] = inside
+        filtered = F.conv2d(F.conv2d(planes, rows, groups=count), rows.mT, groups=count)
+        spare[:, edge : edge + height - size + 1, edge : edge + width - size + 1] = filtered
     return spare[:, edge : edge + height - size + 1]
