@@ -1,6 +1,6 @@
 """MDRNets against their specification; `11.n` names the item of its checklist.
 
-What is tested of partial convolutions (11.1 to 11.4) is in tests/layers/test_partial.py and test_pconv.py.
+Partial convolution (11.1 to 11.4) is tested in tests/layers/test_partial.py and test_pconv.py.
 """
 
 import copy
