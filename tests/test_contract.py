@@ -2,7 +2,9 @@
 
 import os
 from contextlib import nullcontext
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -13,12 +15,14 @@ from toy import photos
 from inpaint_cli import registry
 from inpaint_cli.api.architectures import Architecture, Sizes
 from inpaint_cli.api.datasets import Dataset
+from inpaint_cli.api.fillers import Filler
 from inpaint_cli.api.formats import Format
 from inpaint_cli.api.metrics import ImageMetric, SetMetric, unit
 from inpaint_cli.errors import DataError, WeightsError
 from inpaint_cli.testing import (
     check_architecture,
     check_dataset,
+    check_filler,
     check_format,
     check_images,
     check_masks,
@@ -30,6 +34,69 @@ from inpaint_cli.testing.architectures import check_precisions, small_settings
 @pytest.mark.parametrize("name", registry.find_plugins("architectures"))
 def test_an_architecture_keeps_its_promises(name):
     check_architecture(name, **SMALL.get(name, {}))
+
+
+@pytest.mark.parametrize("name", registry.find_plugins("fillers"))
+def test_a_filler_keeps_its_promises(name):
+    check_filler(name)
+
+
+class Honest(Filler):
+    """Fills with the mean of what is visible."""
+
+    def fill(self, rgb, hole, rng):
+        rgb[hole] = rgb[~hole].mean(0)
+        return rgb
+
+
+class Silent(Filler):
+    def fill(self, rgb, hole, rng):
+        return rgb
+
+
+class Random(Honest):
+    """Draws from a generator of its own."""
+
+    def fill(self, rgb, hole, rng):
+        return np.random.default_rng().random(rgb.shape, np.float32)
+
+
+class Lost(Honest):
+    """Divides by nothing."""
+
+    def fill(self, rgb, hole, rng):
+        return rgb * np.float32(np.nan)
+
+
+class Fixed(Honest):
+    """Says that it is stochastic, and is not."""
+
+    stochastic = True
+
+
+class Shrinking(Honest):
+    """Takes sizes smaller than the photo."""
+
+    @property
+    def sizes(self):
+        return SimpleNamespace(fit=lambda height, width: (height - 1, width))
+
+
+@pytest.mark.parametrize(
+    ("filler", "promise"),
+    [
+        (Honest, None),
+        (Silent, "docstring"),
+        (Random, "same seed, another fill"),
+        (Lost, "not finite"),
+        (Fixed, "every seed, one fill"),
+        (Shrinking, "does not hold"),
+    ],
+)
+def test_a_filler_that_breaks_a_promise_is_found(filler, promise, monkeypatch):
+    monkeypatch.setattr(registry, "load_plugin", lambda kind, name: filler)
+    with pytest.raises(AssertionError, match=promise) if promise else nullcontext():
+        check_filler("mine")
 
 
 @pytest.mark.parametrize("name", registry.find_plugins("formats"))

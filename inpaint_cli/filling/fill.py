@@ -51,12 +51,12 @@ class Filled:
     @property
     def array(self) -> NDArray[Any]:
         """The filled photo as an array: of the shape and type that was given, or of the file."""
-        return self.photo.to_array()
+        return images.to_array(self.photo)
 
     @property
     def image(self) -> Image.Image:
         """The filled photo as a Pillow picture."""
-        return self.photo.to_image()
+        return images.to_image(self.photo)
 
     @property
     def options(self) -> dict[str, Any]:

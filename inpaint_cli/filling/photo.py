@@ -65,7 +65,7 @@ def fill(
     >>> import numpy as np
     >>> photo = np.full((40, 60, 3), 90, np.uint8)
     >>> photo[10:14, 20:40] = 255  # a scratch
-    >>> fill(photo, mask=photo[..., 0] == 255, model="telea").array[12, 30].tolist()
+    >>> fill(photo, mask=photo[..., 0] == 255, model="ns").array[12, 30].tolist()
     [90, 90, 90]
     """
     settings: FillSettings = {

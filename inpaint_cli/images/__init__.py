@@ -6,6 +6,7 @@ torch, networks or the command line.
 """
 
 from .masks import ReadMask, feather, grow, hole_of_regions, read_mask, resize_mask, same_shape
+from .memory import to_array, to_image, to_mask, to_photo
 from .photo import Patch, Photo, to_bytes
 from .read import read_photo
 from .write import Drift, encode, verify, write_photo
@@ -23,7 +24,11 @@ __all__ = [
     "read_photo",
     "resize_mask",
     "same_shape",
+    "to_array",
     "to_bytes",
+    "to_image",
+    "to_mask",
+    "to_photo",
     "verify",
     "write_photo",
 ]

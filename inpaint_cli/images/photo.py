@@ -16,9 +16,9 @@ from PIL import Image, ImageCms
 
 from ..errors import ImageError
 
-GRAY = {"1", "L", "LA", "I", "F", "I;16", "LA;16"}
-COLOUR = {"RGB", "RGBA", "RGBX", "RGB;16", "RGBA;16"}
-WITH_ALPHA = {"LA", "RGBA", "LA;16", "RGBA;16"}
+GRAY = {"1", "L", "LA", "I", "F", "I;16", "LA;16", "LA;F"}
+COLOUR = {"RGB", "RGBA", "RGBX", "RGB;16", "RGBA;16", "RGB;F", "RGBA;F"}
+WITH_ALPHA = {"LA", "RGBA", "LA;16", "RGBA;16", "LA;F", "RGBA;F"}
 MODES = GRAY | COLOUR | {"P", "CMYK", "LAB"}
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as in JPEG
 
@@ -40,9 +40,9 @@ class Photo:
     """A photo as its file has it, turned upright.
 
     `pixels` [H, W] or [H, W, C] holds the file's own numbers, `mode` is Pillow's name for what
-    they mean, with "RGB;16", "RGBA;16" and "LA;16" for what Pillow does not know. `black` and
-    `white` are the numbers that become 0 and 1. `keep` is what the writer of the same format
-    needs to give everything else back; `notes` are sentences for the user.
+    they mean; "RGB;16", "RGBA;F" and the like are ours, of 16 bits or floats. `black` and `white`
+    are the numbers that become 0 and 1. `keep` is what the writer of the same format needs to
+    give everything else back; `notes` are sentences for the user.
     """
 
     name: str

@@ -165,7 +165,7 @@ def fit(photo: Photo, format: str) -> tuple[Photo, tuple[str, ...]]:
             *(("LA", "L") if gray and alpha else ("L",) if gray else ()),
             *(("RGBA", "RGB") if alpha else ("RGB",)),
         ]
-        depth = ";16" if photo.white > 255 or photo.mode == "F" else ""
+        depth = ";16" if photo.white > 255 or photo.mode.endswith("F") else ""
         wanted = [
             name + bits for bits in dict.fromkeys((depth, "")) for name in (*layouts, "P", "L")
         ]
@@ -173,7 +173,7 @@ def fit(photo: Photo, format: str) -> tuple[Photo, tuple[str, ...]]:
         fitted = convert_mode(photo, next(mode for mode in wanted if mode in known))
         if fitted.channel is None and (opacity := photo.alpha) is not None and opacity.min() < 1:
             notes.append(f"{format} has no alpha: the transparency of {photo.name} is lost")
-        if (depth and fitted.white <= 255) or photo.mode == "F":
+        if (depth and fitted.white <= 255) or photo.mode.endswith("F"):
             notes.append(
                 f"{photo.name} is stored with {'16' if fitted.white > 255 else '8'} bits a channel"
             )

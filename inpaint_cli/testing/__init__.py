@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .architectures import check_architecture as check_architecture
     from .datasets import check_dataset as check_dataset
     from .datasets import check_images as check_images
+    from .fillers import check_filler as check_filler
     from .formats import check_format as check_format
     from .masks import check_masks as check_masks
     from .metrics import check_metric as check_metric
@@ -26,6 +27,7 @@ __getattr__, __all__ = lazy_names(
     {
         ".architectures": "check_architecture",
         ".datasets": "check_dataset check_images",
+        ".fillers": "check_filler",
         ".formats": "check_format",
         ".masks": "check_masks",
         ".metrics": "check_metric",

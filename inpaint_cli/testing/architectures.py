@@ -21,6 +21,7 @@ from ..models.network import fill_tensors
 from ..runtime.devices import autocast
 from ..training.loop import train_stages
 from .examples import make_batch, make_example
+from .sizes import check_sizes
 
 AWKWARD_SIZES = ((37, 53), (64, 40), (1, 1), (3, 70))  # heights and widths, to be padded
 
