@@ -6,7 +6,7 @@ from .. import registry
 from ..api.fillers import Filler
 from ..filling.fill import Rgb, fill_array
 from ..images.photo import Hole
-from .architectures import AWKWARD, check_sizes
+from .sizes import AWKWARD_SIZES, check_sizes
 
 
 def check_filler(name: str) -> None:
@@ -19,7 +19,7 @@ def check_filler(name: str) -> None:
     assert (type(filler).__doc__ or "").strip(), "a filler's docstring is its listing"
     assert filler.licence, "a filler says under which licence its code is"
     check_sizes(filler.sizes)
-    for size in AWKWARD:
+    for size in AWKWARD_SIZES:
         if size == (1, 1):  # nothing would be visible
             continue
         rgb, hole = draw_example(size)
