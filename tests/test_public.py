@@ -14,7 +14,7 @@ from places import ROOT
 import inpaint_cli
 from inpaint_cli.errors import InpaintError, WeightsError
 
-PACKAGES = ("inpaint_cli", "inpaint_cli.api")
+PACKAGES = ("inpaint_cli", "inpaint_cli.api", "inpaint_cli.testing")
 SPY = """
 import sys
 before = set(sys.modules)
@@ -29,11 +29,11 @@ def test_every_name_is_there_and_known_to_type_checkers(package):
     module = importlib.import_module(package)
     for name in module.__all__:
         assert getattr(module, name) is not None, name
-    tree = ast.parse((ROOT / package.replace(".", "/") / "__init__.py").read_text("utf-8"))
-    (block,) = (node for node in tree.body if isinstance(node, ast.If))
-    typed = {alias.name for node in block.body for alias in node.names}  # type: ignore[attr-defined]
+    tree = ast.parse((ROOT / package.replace(".", "/") / "__init__.pyi").read_text("utf-8"))
+    imports = (node for node in tree.body if isinstance(node, ast.ImportFrom))
+    typed = {alias.asname for node in imports for alias in node.names}
     assert typed == set(module.__all__)
-    with pytest.raises(AttributeError, match="no attribute 'fil'"):
+    with pytest.raises(AttributeError, match=r"no attribute 'fil'$"):
         _ = module.fil
 
 

@@ -29,8 +29,8 @@ def check_filler(name: str) -> None:
         other = np.where(hole[..., None], 1 - rgb, rgb).astype(np.float32)
         assert np.array_equal(filled, fill_seeded(filler, other, hole)), "it saw under the hole"
     if filler.stochastic:
-        rgb, hole = draw_example((64, 40))
-        fills = [fill_seeded(filler, rgb, hole, seed) for seed in range(8)]
+        rgb, hole = draw_example((200, 160))
+        fills = [fill_seeded(filler, rgb, hole, seed) for seed in range(3)]
         assert any(not np.array_equal(fills[0], fill) for fill in fills), "every seed, one fill"
 
 
