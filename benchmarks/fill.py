@@ -18,9 +18,8 @@ from PIL import Image
 from skimage import data
 from table import paired, record
 
+import inpaint_cli
 from inpaint_cli import images, registry
-from inpaint_cli.filling.fill import fill_photo
-from inpaint_cli.models import choose as models
 from inpaint_cli.models import weights
 
 MODELS = ("telea", "patchmatch", "lama")
@@ -38,13 +37,11 @@ def main() -> None:
             "| --- | ---: | ---: | ---: | ---: |",
         ]
         for name in sys.argv[1:] or MODELS:
-            if name not in registry.find_plugins("architectures"):
-                continue
             chosen = model(name, Path(folder))
-            model_opened = models.open_model(*chosen)
+            loaded = inpaint_cli.load_model(chosen, device="cpu")
             large, small = paired(
-                partial(fill_photo, model_opened, photo, hole),
-                partial(fill_photo, model_opened, near, same),
+                partial(inpaint_cli.fill, photo, hole, model=loaded),
+                partial(inpaint_cli.fill, near, same, model=loaded),
                 rounds=3,
             )
             peak = memory(Path(folder), chosen)
@@ -75,38 +72,35 @@ def pictures(folder: Path):
     )
 
 
-def model(name: str, folder: Path) -> tuple[str | None, Path | None]:
-    """The arguments of `open_model`; weights are made where they are needed."""
+def model(name: str, folder: Path) -> str | Path:
+    """What `load_model` takes; weights are made where they are needed."""
+    if name in registry.find_plugins("fillers"):
+        return name
     architecture = registry.load_plugin("architectures", name)
-    if not architecture.needs_weights:
-        return name, None
     settings, path = architecture.settings(), folder / f"{name}.safetensors"
     torch.manual_seed(0)
     weights.write_weights(path, name, settings, architecture.build(settings))
-    return None, path
+    return path
 
 
 PROBE = """
 import resource, sys
 from pathlib import Path
-from inpaint_cli import images
-from inpaint_cli.filling.fill import fill_photo
-from inpaint_cli.models import choose as models, weights
+import inpaint_cli
 
-folder, name, file = sys.argv[1:]
-model = models.open_model(name or None, file or None)
+folder, chosen = sys.argv[1:]
+model = inpaint_cli.load_model(chosen, device="cpu")
 pages = int(Path("/proc/self/statm").read_text().split()[1])
-photo = images.read_photo(Path(folder, "photo.png"))
-hole = images.read_mask(Path(folder, "mask.png")).hole
-images.write_photo(fill_photo(model, photo, hole).photo, Path(folder, "out.png"), overwrite=True)
+filled = inpaint_cli.fill(Path(folder, "photo.png"), Path(folder, "mask.png"), model=model)
+filled.save(Path(folder, "out.png"), overwrite=True)
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 print((peak - pages * resource.getpagesize()) / 1e9)
 """
 
 
-def memory(folder: Path, chosen: tuple[str | None, Path | None]) -> float:
+def memory(folder: Path, chosen: str | Path) -> float:
     """Gigabytes at the peak beyond the loaded model, in a process of its own (Linux)."""
-    args = [str(folder), *(str(part or "") for part in chosen)]
+    args = [str(folder), str(chosen)]
     run = [sys.executable, "-c", PROBE, *args]
     return float(subprocess.run(run, check=True, capture_output=True, text=True).stdout)
 

@@ -22,10 +22,7 @@ from PIL import Image
 from skimage import data
 from table import record
 
-from inpaint_cli import images
-from inpaint_cli.filling import fill, folder
-from inpaint_cli.filling.options import FillOptions
-from inpaint_cli.models.choose import open_model
+import inpaint_cli
 
 COUNT, LOTS, SIDE, MANY = 200, 8, 512, 10_000
 
@@ -49,17 +46,16 @@ def photos(root: Path, count: int, side: int) -> None:
 
 
 def bare(root: Path, lot: str) -> None:
-    model, options = open_model("telea"), FillOptions()
+    model = inpaint_cli.load_model("telea")
     for path in sorted((root / "photos" / lot).iterdir()):
-        photo = images.read_photo(path)
-        hole = images.read_mask(root / "masks" / lot / f"{path.stem}.png").hole
-        filled = fill.fill_photo(model, photo, hole, options=options)
-        images.write_photo(filled.photo, root / "bare" / path.name, overwrite=True)
+        mask = root / "masks" / lot / f"{path.stem}.png"
+        filled = inpaint_cli.fill(path, mask, model=model)
+        filled.save(root / "bare" / path.name, overwrite=True)
 
 
 def ours(root: Path, lot: str) -> None:
     photos, masks, out = (root / kind / lot for kind in ("photos", "masks", "out"))
-    report = folder.run_job(folder.FolderJob(photos, masks, out, FillOptions(), "telea"))
+    report = inpaint_cli.fill_folder(photos, masks, out, model="telea")
     assert report is not None
     assert report.filled == COUNT // LOTS
 

@@ -23,16 +23,13 @@ import torch
 import yaml
 from table import record
 
-from inpaint_cli import registry
-from inpaint_cli.api.architectures import Architecture
 from inpaint_cli.api.tensors import to_uint8
 from inpaint_cli.evaluation import bootstrap as statistics
 from inpaint_cli.evaluation import protocols
 from inpaint_cli.evaluation.samples import EvalSample, ModelResults, model_results
 from inpaint_cli.files.write import atomic_path
-from inpaint_cli.models.choose import open_model
+from inpaint_cli.models.choose import load_model
 from inpaint_cli.reports import contact_sheet as sheets
-from inpaint_cli.runtime.seed import seed_torch as sow
 
 METRICS = {
     "psnr-hole": ("PSNR of holes, dB", 2, {"kind": "psnr", "region": "hole", "cap": 100}),
@@ -339,16 +336,14 @@ class Bench:
         """What networks make of some photos on their way, as `inpaint explain` shows it."""
         rows = []
         for training, count in self.study.explained.items():
-            model = open_model(None, str(self.weights(training)))
-            architecture: type[Architecture] = registry.load_plugin("architectures", model.name)
+            model = load_model(self.weights(training), device="cpu")
             cases = self.cases(next(iter(self.study.variants)), test)
             for n in range(0, len(cases.names), len(cases.names) // 6):
                 case = cases[n]
-                hole, truth = case.mask.float(), to_uint8(case.truth[0])
-                sow(0, n)
-                with torch.inference_mode():
-                    pictures = architecture.explain(model.net, case.truth * (1 - hole), hole)
-                shown = sheets.overlay_hole(truth, case.mask[0, 0].numpy())
+                truth, hole = to_uint8(case.truth[0]), case.mask[0, 0].numpy()
+                rgb = case.truth[0].permute(1, 2, 0).numpy()
+                pictures = model.filler.explain(rgb, hole, np.random.default_rng([0, n]))
+                shown = sheets.overlay_hole(truth, hole)
                 rows.append([(shown, training), *pictures[:count], (truth, "truth")])
         page = self.out / "sheet-explained.png"
         sheets.contact_sheet(rows, cell=192, heading=self.study.title).save(page)

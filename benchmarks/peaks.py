@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from table import held
 
-from inpaint_cli import images, registry
-from inpaint_cli.filling.fill import fill_photo
-from inpaint_cli.filling.options import FillOptions
-from inpaint_cli.models.weights import Model
+import inpaint_cli
+from inpaint_cli import registry
+from inpaint_cli.models.choose import LoadedModel
+from inpaint_cli.models.network import make_filler
+from inpaint_cli.models.weights import make_network
 
 
 def peak(name: str, side: int) -> float:
@@ -28,13 +29,13 @@ def main(name: str, side: int) -> None:
     torch.set_num_threads(2)
     architecture = registry.load_plugin("architectures", name)
     settings = architecture.settings()
-    net, sizes = architecture.build(settings).eval(), architecture.sizes(settings)
+    network = make_network(name, architecture, settings, architecture.build(settings))
+    model = LoadedModel(name, make_filler(network, device="cpu"))
     pixels = np.random.default_rng(0).integers(0, 255, (side, side, 3), np.uint8)
     hole, edge = np.zeros((side, side), np.bool_), side * 5 // 16
     hole[edge:-edge, edge:-edge] = True
-    photo = images.Photo("photo.png", "PNG", "RGB", pixels)
     before = held("VmRSS")
-    fill_photo(Model(name, net, sizes), photo, hole, options=FillOptions(device="cpu"))
+    inpaint_cli.fill(pixels, hole, model=model)
     print(held() - before)
 
 

@@ -88,8 +88,11 @@ class ModelRef:
 
     def check(self) -> None:
         """Raise `WeightsError` where there is no such model; nothing is loaded."""
-        if self.path is not None and not self.path.is_file():
-            raise no_model(str(self.weights or self.name or self.chosen[0]))
+        if self.path is None or self.path.is_file():
+            return
+        if self.path.suffix:
+            raise WeightsError(f"there is no weights file {self.path}; check the name")
+        raise no_model(str(self.path))
 
     @property
     def identity(self) -> str:

@@ -71,7 +71,7 @@ def test_a_folder_by_two_models_in_the_order_given(files):
         (["--mask", "nowhere", "telea"], 2, "no file 'nowhere'"),
         (["--mask", "p/one_mask.png"], 2, "Missing argument"),
         (["--mask", "p/one_mask.png", "telea", "tela"], 1, "did you mean 'telea'"),
-        (["--mask", "p/one_mask.png", "telea", "ns", "telea"], 1, "both called telea"),
+        (["--mask", "p/one_mask.png", "telea", "ns", "telea"], 1, "two models are called telea"),
         (["--mask", "p/one_mask.png", "telea", "-o", "p/one.jpg"], 1, "exists already"),
         (["--mask", "p/one_mask.png", "telea", "-o", "sheet"], 1, "sheet has no suffix of a"),
         (["--mask", "p/one_mask.png", "telea", "-o", "sheet.xyz"], 1, "use one of .jpg"),

@@ -23,7 +23,8 @@ from tqdm import tqdm
 from inpaint_cli.cli import main
 from inpaint_cli.errors import InpaintError
 from inpaint_cli.filling import folder, ledger
-from inpaint_cli.filling.options import FillOptions
+from inpaint_cli.filling.options import HoleOptions, RunOptions
+from inpaint_cli.models.choose import ModelRef
 from inpaint_cli.runtime.workers import run_in_workers
 
 COUNT = 12
@@ -53,7 +54,14 @@ def infer(*args: str, masks: str = "masks", output: str = "out"):
 
 
 def job(root: Path, output: str = "out") -> folder.FolderJob:
-    return folder.FolderJob(root / "photos", root / "masks", root / output, FillOptions(), "telea")
+    options = HoleOptions(), RunOptions(), ModelRef("telea")
+    return folder.FolderJob(root / "photos", root / "masks", root / output, *options)
+
+
+def run(files: Path, notify=lambda sentence: None) -> folder.FolderReport:
+    report = folder.run_job(job(files), workers=1, retry_failed=False, notify=notify)
+    assert report is not None
+    return report
 
 
 def tree(root: Path) -> dict[str, bytes]:
@@ -164,16 +172,14 @@ def test_what_was_made_before_a_photo_broke_may_be_replaced_when_it_is_mended(fi
 
 
 def test_a_bug_is_one_failure_with_its_traceback_in_the_ledger(files, monkeypatch):
-    from inpaint_cli.filling import fill
-
-    real = fill.fill_file
+    real = folder.fill_photo
 
     def broken(model, photo, *args, **more):
         if photo.name.endswith(NAMES[3]):
             raise ZeroDivisionError("oh")
         return real(model, photo, *args, **more)
 
-    monkeypatch.setattr(fill, "fill_file", broken)
+    monkeypatch.setattr(folder, "fill_photo", broken)
     result = infer()
     assert result.exit_code == 1
     assert "report it: ZeroDivisionError('oh')" in result.stderr
@@ -205,7 +211,7 @@ def test_killed_at_any_moment_and_started_again_is_as_if_unbroken(files, whole):
     out = files / "out"
     kills = 0
     for _ in range(40):
-        pid = forked(partial(folder.run_job, job(files)))
+        pid = forked(partial(run, files))
         time.sleep(chance.uniform(0, 0.06))
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
@@ -213,7 +219,7 @@ def test_killed_at_any_moment_and_started_again_is_as_if_unbroken(files, whole):
         if len(ledger.read_entries(out)) == COUNT:
             break
     assert kills > 1
-    report = folder.run_job(job(files))
+    report = run(files)
     assert report is not None
     assert not report.failed
     assert tree(out) == whole
@@ -258,7 +264,7 @@ def test_what_is_not_the_jobs_is_not_replaced(files, whole):
     (out / NAMES[0]).write_bytes(b"precious")
     result = infer()
     assert result.exit_code == 1
-    assert "exists already and is not this job's" in result.stderr
+    assert "exists already and this job did not create it" in result.stderr
     assert (out / NAMES[0]).read_bytes() == b"precious"
     result = infer("--overwrite")
     assert result.stdout == f"out: {1} filled, {COUNT - 1} kept, 0 failed\n"
@@ -300,7 +306,7 @@ def test_a_full_disk_stops_the_job_in_a_sentence_and_nothing_is_lost(files, whol
     result = infer()
     assert result.exit_code == 1
     assert result.stderr.count("No space left on device") == 1
-    assert "goes on from here" in result.stderr
+    assert "run the same command again to resume" in result.stderr
     assert len(written) == 4  # it did not go on in vain
     assert tree(files / "out").keys() == {*NAMES[::2][:3]}
     monkeypatch.setattr(Path, "write_bytes", real)

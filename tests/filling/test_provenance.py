@@ -79,7 +79,7 @@ def test_a_card_of_weights_and_of_a_sample(files, monkeypatch):
             return Noise()
 
     load, found = registry.load_plugin, registry.find_plugins
-    point = found("architectures")["telea"]
+    point = found("architectures")["pconv"]
     monkeypatch.setattr(
         registry, "load_plugin", lambda k, n: Random if n == "noise" else load(k, n)
     )

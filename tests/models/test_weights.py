@@ -216,8 +216,8 @@ def test_missing_files_and_folders_are_refused(tmp_path):
 def test_other_programs_files_go_to_the_plugins(tmp_path):
     path = tmp_path / "big.pt"
     path.write_bytes(b"lines")
-    model = models.open_model(weights=path)
-    assert (model.name, model.sizes, model.weights) == ("Lines", Sizes(minimum=16), path)
+    model = models.load_model(path)
+    assert (model.name, model.filler.sizes, model.weights) == ("Lines", Sizes(minimum=16), path)
     path.write_bytes(b"circles")
     with pytest.raises(WeightsError, match=r"lines: does not begin .*; never: not one of these"):
         weights.read_weights(path)
@@ -230,7 +230,9 @@ def test_a_safetensors_file_without_our_header_goes_there_too(file):
 
 
 def test_the_model_that_is_meant(file, tmp_path, monkeypatch):
-    open_model = models.open_model
+    def open_model(name=None, weights=None):
+        return models.load_model(models.ModelRef(name, weights and str(weights)))
+
     (note,) = open_model().notes
     assert "patchmatch" in note
     assert open_model("ready").weights is None
@@ -241,7 +243,7 @@ def test_the_model_that_is_meant(file, tmp_path, monkeypatch):
         open_model("tiny")
     with pytest.raises(WeightsError, match="no model named 'redy'; did you mean 'ready'"):
         open_model("redy")
-    with pytest.raises(WeightsError, match="there is no weights file none"):
+    with pytest.raises(WeightsError, match="no model named 'none'"):
         open_model(weights="none")
 
     monkeypatch.setenv("INPAINT_WEIGHTS_DIR", str(tmp_path))
@@ -250,7 +252,7 @@ def test_the_model_that_is_meant(file, tmp_path, monkeypatch):
     (tmp_path / "tiny.safetensors").write_bytes(file.read_bytes())
     assert open_model("tiny").weights == tmp_path / "tiny.safetensors"
     (tmp_path / "ready.safetensors").write_bytes(file.read_bytes())
-    with pytest.raises(WeightsError, match="both an architecture and the file"):
+    with pytest.raises(WeightsError, match="both a filler and the file"):
         open_model("ready")
 
     models.store_choice("w")
