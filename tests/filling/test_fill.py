@@ -246,7 +246,7 @@ def test_memory_that_never_suffices_is_one_sentence():
         def forward(self, visible, mask):
             raise MemoryError
 
-    with pytest.raises(InpaintError, match="does not fit into memory .*; try --device cpu"):
+    with pytest.raises(InpaintError, match=r"does not fit into memory .*; try --device cpu"):
         fill_box(model(Hopeless()), photo_of(noise(99, 99, 3)), box(99, 99))
 
 
