@@ -6,6 +6,7 @@ knows nothing of faces or meaning.
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from inpaint_cli.api.architectures import Architecture, Sizes
@@ -15,15 +16,13 @@ from inpaint_cli.layers.classical import Classical
 from .model import inpaint
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 
 class Exemplars(Classical):
     def fill(self, image: "NDArray[np.float32]", hole: "NDArray[np.bool_]") -> "NDArray":
-        generator = torch.Generator().manual_seed(int(torch.randint(2**31, ())))
-        picture = torch.from_numpy(image).permute(2, 0, 1)
-        return inpaint(picture, torch.from_numpy(hole), generator).permute(1, 2, 0).numpy()
+        rng = np.random.default_rng(int(torch.randint(2**31, ())))
+        return inpaint(image, hole, rng)
 
 
 class PatchMatch(Architecture):
