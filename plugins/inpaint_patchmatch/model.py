@@ -145,7 +145,7 @@ def fitting_patch(hole: Hole) -> int:
 
 def measure_depth(hole: Hole) -> Floats:
     """The distance [H, W] of each pixel to the nearest visible one; the image's edge is none."""
-    depth = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    depth = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
     return np.asarray(depth, np.float32)
 
 
@@ -257,7 +257,7 @@ def improve_matches(scale: Scale, match: Indices, rng: np.random.Generator, *, r
         wanted = scale.describe(scale.queries, basis)
         if len(wanted) * len(known) <= EXACT:
             best = match_exhaustively(wanted, known)
-            cost = compare_patches(wanted, known, best)
+            cost = compare_patches(wanted, known, np.arange(len(best)), best)
             match[scale.queries] = scale.sources[best]
         else:
             cost = propagate_matches(scale, match, wanted, known, rng)
@@ -281,12 +281,14 @@ def principal_axes(examples: Floats, rng: np.random.Generator) -> Floats:
     return axes
 
 
-def compare_patches(wanted: Floats, known: Floats, candidate: NDArray[np.integer]) -> Floats:
-    """The squared distance [N] of each row of `wanted` [N, K] to its candidate in `known`."""
-    cost = np.empty(len(wanted), np.float32)
-    for some in bands(len(wanted), BAND):
-        gap = known.take(candidate[some], axis=0)
-        gap -= wanted[some]
+def compare_patches(
+    wanted: Floats, known: Floats, rows: Indices, candidates: NDArray[np.integer]
+) -> Floats:
+    """The squared distance [N] of `rows` [N] of `wanted` to the `candidates` [N] in `known`."""
+    cost = np.empty(len(rows), np.float32)
+    for some in bands(len(rows), 4 * BAND):
+        gap = known.take(candidates[some], axis=0)
+        gap -= wanted.take(rows[some], axis=0)
         np.einsum("nk,nk->n", gap, gap, out=cost[some])
     return cost
 
@@ -307,19 +309,18 @@ def propagate_matches(
     Returns what is left of the distance [Q] between each patch and its match.
     """
     queries = scale.queries
-    best = scale.nearest[match[queries]].astype(np.intp)
-    cost = compare_patches(wanted, known, best)
+    place = match[queries]
+    cost = compare_patches(wanted, known, np.arange(len(queries)), scale.nearest[place])
 
-    def attempt(where: Indices) -> None:
-        candidate = scale.nearest.take(where, mode="clip")
-        tried = np.flatnonzero(candidate != best)
-        candidate = candidate[tried]
-        its_cost = compare_patches(wanted[tried], known, candidate)
+    def attempt(candidate: Indices) -> None:
+        tried = np.flatnonzero(candidate != place)
+        rank = scale.nearest.take(candidate[tried], mode="clip")
+        its_cost = compare_patches(wanted, known, tried, rank)
         better = its_cost < cost[tried]
         chosen = tried[better]
-        best[chosen] = candidate[better]
         cost[chosen] = its_cost[better]
-        match[queries] = scale.sources[best]
+        place[chosen] = scale.sources[rank[better]]
+        match[queries[chosen]] = place[chosen]
 
     for jump in (1, 4):
         for step in (jump, jump * scale.width, -jump, -jump * scale.width):
@@ -327,5 +328,5 @@ def propagate_matches(
     widest = max(scale.height, scale.width) // 2
     for radius in (widest, math.isqrt(widest), 3, 1):
         shift = rng.integers(-radius, radius + 1, (2, len(queries)))
-        attempt(scale.sources[best] + shift[0] * scale.width + shift[1])
+        attempt(place + shift[0] * scale.width + shift[1])
     return cost

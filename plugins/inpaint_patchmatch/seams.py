@@ -22,41 +22,48 @@ def cut_seams(rows: Floats, hole: Hole, source: Indices, *, rounds: int = 3) -> 
     conditional modes): each takes over a neighbour's piece where that makes for smaller seams.
     Pixels of one colour of a chessboard do not meet, so that half of them move at once.
     """
+    planes = np.ascontiguousarray(rows.T)
     source = source.copy()
     pixels = np.flatnonzero(hole)
     y, x = np.divmod(pixels, hole.shape[1])
     halves = [pixels[(x + y) % 2 == n] for n in range(2)]
     for _ in range(rounds):
         for half in halves:
-            move_seams(rows, hole, source, half)
+            move_seams(planes, hole, source, half)
     return source
 
 
-def move_seams(rows: Floats, hole: Hole, source: Indices, pixels: Indices) -> None:
-    """Let each of `pixels` [N] keep its piece or take over a neighbour's, in `source`."""
+def move_seams(planes: Floats, hole: Hole, source: Indices, pixels: Indices) -> None:
+    """Let each of `pixels` [N] keep its piece or take over a neighbour's, in `source`.
+
+    `planes` [3, HW] are the colours of the photo.
+    """
     height, width = hole.shape
     y, x = np.divmod(pixels, width)
     inside = np.stack([x < width - 1, x > 0, y < height - 1, y > 0])  # 4 N
     steps = np.array([1, -1, width, -width])[:, None]
     theirs = source.take(pixels + steps, mode="clip")  # 4 N
-    pieces = np.where(inside, theirs - steps, source[pixels]).clip(0, len(rows) - 1)
+    pieces = np.where(inside, theirs - steps, source[pixels]).clip(0, hole.size - 1)
     meeting = (pieces != source[pixels]).any(axis=0)  # all others are of one piece: no seam
     pixels, inside = pixels[meeting], inside[:, meeting]
     theirs, pieces = theirs[:, meeting], pieces[:, meeting]
     origins = np.concatenate([source[pixels][None], pieces])  # 5 N
-    cost = np.where(hole.ravel()[origins], np.float32(1e3), np.float32(0))
-    ours = rows[origins]  # 5 N 3
+    cost = np.float32(1e3) * hole.ravel().take(origins)
+    ours = planes.take(origins, axis=1)  # 3 5 N
     for n, step in enumerate(steps[:, 0]):
-        seam = colour_gap(ours, ours[n + 1])
-        seam += colour_gap(rows.take(origins + step, axis=0, mode="clip"), rows[theirs[n]])
+        seam = colour_gap(ours, ours[:, None, n + 1])
+        beside = planes.take(origins + step, axis=1, mode="clip")
+        seam += colour_gap(beside, planes.take(theirs[None, n], axis=1))
         cost += seam * inside[n]
     source[pixels] = np.take_along_axis(origins, cost.argmin(axis=0)[None], axis=0)[0]
 
 
 def colour_gap(a: Floats, b: Floats) -> Floats:
-    """The distance of the colours `a` [..., 3] and `b` [..., 3]."""
-    gap = a - b
-    return np.sqrt(np.einsum("...c,...c->...", gap, gap))
+    """The distance of the colours `a` [3, ...] and `b` [3, ...]."""
+    gap = np.square(a - b)
+    gap[0] += gap[1]
+    gap[0] += gap[2]
+    return np.sqrt(gap[0])
 
 
 def blend_gradients(rows: Floats, hole: Hole, source: Indices, *, rounds: int = 30) -> Floats:
@@ -67,7 +74,7 @@ def blend_gradients(rows: Floats, hole: Hole, source: Indices, *, rounds: int = 
     """
     height, width = hole.shape
     grid = source.reshape(height, width)
-    image = rows[grid]
+    image = rows.take(grid, axis=0)
     box = surrounding_box(hole)
     grid, inner = grid[box], np.repeat(hole[box][..., None], 3, axis=2).astype(np.float32)
     across = slope_errors(rows, hole, grid[:, :-1], grid[:, 1:], 1)
@@ -95,12 +102,16 @@ def slope_errors(rows: Floats, hole: Hole, here: Indices, there: Indices, step: 
     slope is to be the mean of what both pieces show there, as far as that is visible.
     """
     last = len(rows) - 1
+    visible = ~hole.ravel()[:, None]
+    errors = np.zeros((*here.shape, 3), np.float32)
+    seam = here + step != there
+    here, there = here[seam], there[seam]
     after, before = np.minimum(here + step, last), np.maximum(there - step, 0)
-    visible = ~hole.ravel()[..., None]
-    a, b = visible[after].astype(np.float32), visible[before].astype(np.float32)
-    ours, theirs = rows[here], rows[there]
-    total = (rows[after] - ours) * a + (theirs - rows[before]) * b
-    return np.asarray(total / np.maximum(a + b, 1) - (theirs - ours), np.float32)
+    a, b = visible[after], visible[before]
+    ours, theirs = rows.take(here, axis=0), rows.take(there, axis=0)
+    total = (rows.take(after, axis=0) - ours) * a + (theirs - rows.take(before, axis=0)) * b
+    errors[seam] = total / np.maximum(a + np.float32(1) * b, 1) - (theirs - ours)
+    return errors
 
 
 def solve_screened(residual: Floats, inner: Floats, rounds: int) -> Floats:
