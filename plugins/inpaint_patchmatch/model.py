@@ -29,6 +29,7 @@ COMPONENTS = 20  # principal components by which patches are compared
 RADIUS = 8  # pixels from the border to the middle of a hole, at most, at the coarsest scale
 TEXTURE = 6.0  # weight of the texture channels beside the colours
 DEPTH = 0.9  # a patch is trusted less by this factor a pixel of distance to what is visible
+EXAMPLES = 2000  # patches from which principal components are computed
 EXACT = 20_000_000  # pairs of patches up to which all are compared
 BAND = 256  # patches handled at once, so that they stay in the processor's cache
 
@@ -163,12 +164,12 @@ def halve(picture: Floats, hole: Hole, least: float = 0.5) -> tuple[Floats, Hole
     height, width = hole.shape
     seen = (~hole).astype(np.float32)[..., None]
     both = np.concatenate([picture * seen, seen], axis=2)
-    both = np.pad(both, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    both = (both[::2] + both[1::2]) / 4
-    both = both[:, ::2] + both[:, 1::2]
+    both = cv2.copyMakeBorder(both, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+    both = cv2.resize(both, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     visible = both[..., -1:]
     smaller = visible < least
-    return np.where(smaller, 0, both[..., :-1] / visible.clip(min=0.25)), smaller[..., 0]
+    means = both[..., :-1] * ~smaller / np.maximum(visible, 0.25)
+    return np.asarray(means, np.float32), smaller[..., 0]
 
 
 def build_pyramid(picture: Floats, hole: Hole, patch: int) -> list[tuple[Floats, Hole]]:
@@ -194,14 +195,19 @@ def fill_smoothly(rgb: Floats, hole: Hole) -> Floats:
 
 def measure_texture(rgb: Floats, hole: Hole) -> Floats:
     """Mean horizontal and vertical slope [H, W, 2] in 9 x 9 pixels (Newson et al., section 3.3)."""
-    grey, visible = rgb.mean(axis=2), (~hole).astype(np.float32)
-    slopes = np.zeros((*hole.shape, 3), np.float32)
-    slopes[:, :-1, 0] = np.abs(np.diff(grey, axis=1)) * visible[:, 1:] * visible[:, :-1]
-    slopes[:-1, :, 1] = np.abs(np.diff(grey, axis=0)) * visible[1:] * visible[:-1]
-    slopes[..., 2] = visible
-    sums = cv2.boxFilter(slopes, -1, (9, 9), normalize=False, borderType=cv2.BORDER_CONSTANT)
-    texture = sums[..., :2] / np.maximum(sums[..., 2:], 1e-3) * visible[..., None]
-    return np.asarray(texture, np.float32)
+    grey = cv2.transform(rgb, np.full((1, 3), 1 / 3, np.float32))
+    visible = (~hole).astype(np.float32)
+    across, down = np.zeros(hole.shape, np.float32), np.zeros(hole.shape, np.float32)
+    across[:, :-1] = np.abs(grey[:, 1:] - grey[:, :-1]) * visible[:, 1:] * visible[:, :-1]
+    down[:-1] = np.abs(grey[1:] - grey[:-1]) * visible[1:] * visible[:-1]
+    share = visible / np.maximum(sum_around(visible), np.float32(1e-3))
+    return np.stack([sum_around(across) * share, sum_around(down) * share], axis=2)
+
+
+def sum_around(picture: Floats) -> Floats:
+    """The sum [H, W] of the 9 x 9 pixels around each, as far as the image goes."""
+    sums = cv2.boxFilter(picture, -1, (9, 9), normalize=False, borderType=cv2.BORDER_CONSTANT)
+    return np.asarray(sums, np.float32)
 
 
 def peel_onion(scale: Scale, rng: np.random.Generator) -> Indices:
@@ -251,18 +257,35 @@ def refine_matches(match: Indices, coarse: Scale, fine: Scale) -> Indices:
 
 def improve_matches(scale: Scale, match: Indices, rng: np.random.Generator, *, rounds: int) -> None:
     """Match and vote by turns; `match` [HW] and the picture of `scale` are changed in place."""
-    basis = principal_axes(scale.patches(pick(scale.sources, 4000, rng)), rng)
-    known = scale.describe(scale.sources, basis)  # what is visible never changes
-    for _ in range(rounds):
+    basis = principal_axes(scale.patches(pick(scale.sources, EXAMPLES, rng)), rng)
+    known = Descriptions(scale, basis)
+    for left in reversed(range(rounds)):
         wanted = scale.describe(scale.queries, basis)
-        if len(wanted) * len(known) <= EXACT:
-            best = match_exhaustively(wanted, known)
-            cost = compare_patches(wanted, known, np.arange(len(best)), best)
-            match[scale.queries] = scale.sources[best]
+        if len(wanted) * len(scale.sources) <= EXACT:
+            cost = match_exhaustively(scale, match, wanted, known)
         else:
             cost = propagate_matches(scale, match, wanted, known, rng)
-        middle = max(np.median(cost[:: 1 + len(cost) // 10_000]), 1e-8)
-        scale.vote(match, np.exp(-cost / np.float32(2 * middle)))
+        if left:
+            middle = max(np.median(cost[:: 1 + len(cost) // 10_000]), 1e-8)
+            scale.vote(match, np.exp(-cost / np.float32(2 * middle)))
+
+
+class Descriptions:
+    """The components of a scale's sources, computed when first asked for: they never change."""
+
+    def __init__(self, scale: Scale, basis: Floats) -> None:
+        self.scale = scale
+        self.basis = basis
+        self.table = np.empty((len(scale.sources), basis.shape[1]), np.float32)
+        self.done = np.zeros(len(scale.sources), bool)
+
+    def of(self, ranks: NDArray[np.integer]) -> Floats:
+        """The table [S, K] of all, in which the rows `ranks` are valid."""
+        missing = ranks[~self.done.take(ranks)]
+        if len(missing):
+            self.table[missing] = self.scale.describe(self.scale.sources[missing], self.basis)
+            self.done[missing] = True
+        return self.table
 
 
 def principal_axes(examples: Floats, rng: np.random.Generator) -> Floats:
@@ -293,29 +316,34 @@ def compare_patches(
     return cost
 
 
-def match_exhaustively(wanted: Floats, known: Floats) -> Indices:
-    """The rank of the row of `known` [S, K] that is closest to each row of `wanted`."""
-    table = np.concatenate([-2 * known, np.square(known).sum(axis=1, keepdims=True)], axis=1).T
-    wanted = np.concatenate([wanted, np.ones_like(wanted[:, :1])], axis=1)
-    best = [multiply(wanted[some], table).argmin(axis=1) for some in bands(len(wanted), BAND)]
-    return np.concatenate(best)
+def match_exhaustively(scale: Scale, match: Indices, wanted: Floats, known: Descriptions) -> Floats:
+    """Set `match` to the best of all sources; returns the distance [Q] that each patch keeps."""
+    table = known.of(np.arange(len(scale.sources)))
+    squares = np.square(table).sum(axis=1, keepdims=True)
+    columns = np.concatenate([-2 * table, squares], axis=1).T
+    rows = np.concatenate([wanted, np.ones_like(wanted[:, :1])], axis=1)
+    best = [multiply(rows[some], columns).argmin(axis=1) for some in bands(len(rows), BAND)]
+    rank = np.concatenate(best)
+    match[scale.queries] = scale.sources[rank]
+    return compare_patches(wanted, table, np.arange(len(rank)), rank)
 
 
 def propagate_matches(
-    scale: Scale, match: Indices, wanted: Floats, known: Floats, rng: np.random.Generator
+    scale: Scale, match: Indices, wanted: Floats, known: Descriptions, rng: np.random.Generator
 ) -> Floats:
     """Improve `match` by what neighbours found, and by chance in ever smaller windows.
 
-    Returns what is left of the distance [Q] between each patch and its match.
+    Returns the distance [Q] that each patch keeps.
     """
     queries = scale.queries
     place = match[queries]
-    cost = compare_patches(wanted, known, np.arange(len(queries)), scale.nearest[place])
+    rank = scale.nearest[place]
+    cost = compare_patches(wanted, known.of(rank), np.arange(len(queries)), rank)
 
     def attempt(candidate: Indices) -> None:
         tried = np.flatnonzero(candidate != place)
         rank = scale.nearest.take(candidate[tried], mode="clip")
-        its_cost = compare_patches(wanted, known, tried, rank)
+        its_cost = compare_patches(wanted, known.of(rank), tried, rank)
         better = its_cost < cost[tried]
         chosen = tried[better]
         cost[chosen] = its_cost[better]
