@@ -18,10 +18,6 @@ class PatchMatch(Filler):
         return Sizes(window=1536, context=192)
 
     def fill(self, rgb, hole, rng):
-        import torch
-
         from .model import inpaint
 
-        generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
-        picture = torch.from_numpy(rgb).permute(2, 0, 1)
-        return inpaint(picture, torch.from_numpy(hole), generator).permute(1, 2, 0).numpy()
+        return inpaint(rgb, hole, rng)

@@ -7,252 +7,354 @@ onion-peel start and the texture channels, without which averaged patches draw i
 ones. Ours: patches are compared by their principal components, 20 numbers instead of 245.
 
 A patch is named by the flat index of its top left pixel, so that `patch + offset` is a pixel of
-it; H W stand for the size of a scale, C for its channels (RGB and two of texture).
+it; H W stand for the size of a scale, C for its channels (RGB and two of texture), P for the side
+of a patch, Q and S for the number of patches that touch the hole and of those that do not.
 """
 
 import math
 
+import cv2
 import numpy as np
-import torch
-from scipy.ndimage import distance_transform_edt
-from torch import Tensor
-from torch.nn import functional as F
+from numpy.typing import NDArray
 
-from .seams import blend, cut
+from .products import bands, multiply
+from .seams import blend_gradients, cut_seams
+
+Floats = NDArray[np.float32]
+Indices = NDArray[np.intp]
+Hole = NDArray[np.bool_]
 
 PATCH = 7  # pixels a side
 COMPONENTS = 20  # principal components by which patches are compared
 RADIUS = 8  # pixels from the border to the middle of a hole, at most, at the coarsest scale
 TEXTURE = 6.0  # weight of the texture channels beside the colours
 DEPTH = 0.9  # a patch is trusted less by this factor a pixel of distance to what is visible
+EXAMPLES = 2000  # patches from which principal components are computed
 EXACT = 20_000_000  # pairs of patches up to which all are compared
+BAND = 256  # patches handled at once, so that they stay in the processor's cache
 
 
-def inpaint(image: Tensor, hole: Tensor, generator: torch.Generator) -> Tensor:
-    """Fill `image` [3, H, W] in 0..1 where `hole` [H, W] is True; `generator` is on the CPU."""
-    image = image * ~hole
-    patch = min(PATCH, *hole.shape)
-    patch -= 1 - patch % 2
-    while patch > 1 and visible_patches(hole, patch) < 8:
-        patch -= 2
-    if patch < 3:
-        return smooth(image, hole)
-    scales = pyramid(torch.cat([image, TEXTURE * texture(image, hole)]), hole, patch)
+def inpaint(rgb: Floats, hole: Hole, rng: np.random.Generator) -> Floats:
+    """Fill `rgb` [H, W, 3] in 0..1 where `hole` [H, W] is True; all hole gives mid-grey."""
+    if hole.all():
+        return np.full_like(rgb, 0.5)
+    rgb = np.where(hole[..., None], np.float32(0), rgb)
+    patch = fitting_patch(hole)
+    if patch < 3 or not hole.any():
+        return fill_smoothly(rgb, hole)
+    picture = np.concatenate([rgb, TEXTURE * measure_texture(rgb, hole)], axis=2)
+    scales = build_pyramid(picture, hole, patch)
     scale = Scale(*scales.pop(), patch)
-    match = peel(scale, generator)
-    improve(scale, match, generator, rounds=6)
+    match = peel_onion(scale, rng)
+    improve_matches(scale, match, rng, rounds=6)
     while scales:
         coarse, scale = scale, Scale(*scales.pop(), patch)
-        match = refined(match, coarse, scale)
-        scale.vote(match, torch.ones(len(scale.queries)))
-        improve(scale, match, generator, rounds=min(2 + len(scales), 4))
-    source = cut(scale.rows[:, :3], hole, scale.centred(match))
-    return blend(scale.rows[:, :3], hole, source)
+        match = refine_matches(match, coarse, scale)
+        scale.vote(match, np.ones(len(scale.queries), np.float32))
+        improve_matches(scale, match, rng, rounds=min(2 + len(scales), 4))
+    colours = np.ascontiguousarray(scale.rows[:, :3])
+    source = cut_seams(colours, hole, scale.centred(match))
+    return blend_gradients(colours, hole, source)
 
 
 class Scale:
     """A picture at one scale; its hole holds the present guess."""
 
-    def __init__(self, picture: Tensor, hole: Tensor, patch: int) -> None:
+    def __init__(self, picture: Floats, hole: Hole, patch: int) -> None:
         self.patch = patch
         self.height, self.width = hole.shape
         self.hole = hole
-        self.rows = picture.flatten(1).T.contiguous()  # HW C
-        self.pixels = hole.flatten().nonzero()[:, 0]  # of the hole
-        self.offsets = [y * self.width + x for y in range(patch) for x in range(patch)]
-        inside = torch.zeros(hole.shape, dtype=torch.bool)
+        self.rows = picture.reshape(hole.size, -1)  # HW C
+        self.pixels = np.flatnonzero(hole)
+        square = np.arange(patch)
+        self.offsets = (square[:, None] * self.width + square).ravel()
+        inside = np.zeros(hole.shape, bool)
         inside[: self.height - patch + 1, : self.width - patch + 1] = True
-        touching = torch.zeros_like(inside)
-        touching[inside] = F.max_pool2d(hole[None].float(), patch, 1).flatten() > 0.5
+        touching = touching_patches(hole, patch)
         visible = inside & ~touching
-        self.queries = touching.flatten().nonzero()[:, 0]
-        self.sources = visible.flatten().nonzero()[:, 0]
-        y, x = np.asarray(
-            distance_transform_edt(~visible.numpy(), return_distances=False, return_indices=True)
-        )
-        self.nearest = torch.from_numpy(y.astype(np.int64) * self.width + x).flatten()  # source
+        self.queries = np.flatnonzero(inside & touching)  # Q
+        self.sources = np.flatnonzero(visible)  # S
+        self.nearest = nearest_rank(visible).ravel()  # HW: which source is nearest
         centres = self.queries + patch // 2 * (self.width + 1)
-        self.trust = DEPTH ** depth(hole).flatten()[centres]
+        self.trust = DEPTH ** measure_depth(hole).take(centres)
 
-    def describe(self, basis: Tensor) -> Tensor:
-        """The components of all patches, [HW, K], for `basis` [K, C, P, P]."""
-        picture = self.rows.T.reshape(1, -1, self.height, self.width)
-        components = F.conv2d(picture, basis)[0]  # K H-P+1 W-P+1
-        components = F.pad(components, (0, self.patch - 1, 0, self.patch - 1))
-        return components.flatten(1).T.contiguous()
+    def patches(self, where: Indices) -> Floats:
+        """The patches [N, P * P * C] at `where` [N]."""
+        pixels = where[:, None] + self.offsets
+        return self.rows.take(pixels, axis=0, mode="clip").reshape(len(where), -1)
 
-    def patches(self, where: Tensor) -> Tensor:
-        """The patches [N, P * P, C] at `where` [N]."""
-        return self.rows[where[:, None] + torch.tensor(self.offsets)]
+    def describe(self, where: Indices, basis: Floats) -> Floats:
+        """The components [N, K] of the patches at `where` [N], for `basis` [P * P * C, K]."""
+        components = np.empty((len(where), basis.shape[1]), np.float32)
+        for some in bands(len(where), BAND):
+            components[some] = multiply(self.patches(where[some]), basis)
+        return components
 
-    def vote(self, match: Tensor, weight: Tensor) -> None:
+    def vote(self, match: Indices, weight: Floats) -> None:
         """Make each pixel of the hole the mean of what the patches over it say it is.
 
-        `match` [HW] is the source of each patch, `weight` [queries] what its vote counts.
+        `match` [HW] is the source of each patch, `weight` [Q] what its vote counts.
         """
-        every = torch.zeros(len(self.rows))
-        every[self.queries] = weight * self.trust + 1e-9
-        total = torch.zeros(len(self.pixels), self.rows.shape[1])
-        count = torch.zeros(len(self.pixels), 1)
-        for offset in self.offsets:
+        every = np.zeros(len(self.rows), np.float32)
+        every[self.queries] = weight * self.trust + np.float32(1e-9)
+        guess = np.empty((len(self.pixels), 1, self.rows.shape[1]), np.float32)
+        for some in bands(len(self.pixels), BAND):
             # A patch that starts before the image wraps to an index where none starts: weight 0.
-            patch = (self.pixels - offset) % len(every)
-            share = every[patch][:, None]
-            pixel = (match[patch] + offset).clamp_(max=len(every) - 1)
-            total.addcmul_(self.rows.index_select(0, pixel), share)
-            count += share
-        self.rows[self.pixels] = total / count
+            patch = self.pixels[some, None] - self.offsets
+            share = every.take(patch, mode="wrap")
+            share /= share.sum(axis=1, keepdims=True)
+            pixel = match.take(patch, mode="wrap") + self.offsets
+            np.matmul(share[:, None], self.rows.take(pixel, axis=0, mode="clip"), out=guess[some])
+        self.rows[self.pixels] = guess[:, 0]
 
-    def centred(self, match: Tensor) -> Tensor:
+    def covering(self, pixels: Indices) -> Indices:
+        """The patch that is centred on each of `pixels`, as far as the image allows."""
+        y, x = np.divmod(pixels, self.width)
+        top = (y - self.patch // 2).clip(0, self.height - self.patch)
+        left = (x - self.patch // 2).clip(0, self.width - self.patch)
+        return top * self.width + left
+
+    def centred(self, match: Indices) -> Indices:
         """The pixel [HW] that each is a copy of: in the hole, by the patch centred on it."""
-        y, x = self.pixels // self.width, self.pixels % self.width
-        top = (y - self.patch // 2).clamp(0, self.height - self.patch)
-        left = (x - self.patch // 2).clamp(0, self.width - self.patch)
-        patch = top * self.width + left
-        source = torch.arange(len(match))
+        patch = self.covering(self.pixels)
+        source = np.arange(len(match))
         source[self.pixels] = match[patch] + self.pixels - patch
         return source
 
 
-def visible_patches(hole: Tensor, patch: int) -> int:
-    return int((F.max_pool2d(hole[None].float(), patch, 1) < 0.5).sum())
+def touching_patches(hole: Hole, patch: int) -> Hole:
+    """Which patches [H, W] hold a pixel of the hole, by their top left pixel."""
+    square = np.ones((patch, patch), np.uint8)
+    return cv2.dilate(hole.astype(np.uint8), square, anchor=(0, 0)) > 0
 
 
-def depth(hole: Tensor) -> Tensor:
+def count_sources(hole: Hole, patch: int) -> int:
+    """How many patches are wholly visible."""
+    height, width = hole.shape
+    touching = touching_patches(hole, patch)[: height - patch + 1, : width - patch + 1]
+    return int((~touching).sum())
+
+
+def fitting_patch(hole: Hole) -> int:
+    """The side of the largest patch of which eight are visible: odd, at most PATCH, or 1."""
+    patch = min(PATCH, *hole.shape)
+    patch -= 1 - patch % 2
+    while patch > 1 and count_sources(hole, patch) < 8:
+        patch -= 2
+    return patch
+
+
+def measure_depth(hole: Hole) -> Floats:
     """The distance [H, W] of each pixel to the nearest visible one; the image's edge is none."""
-    return torch.from_numpy(distance_transform_edt(hole.numpy())).float()
+    depth = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    return np.asarray(depth, np.float32)
 
 
-def halved(picture: Tensor, hole: Tensor, least: float = 0.5) -> tuple[Tensor, Tensor]:
+def nearest_rank(visible: Hole) -> NDArray[np.int32]:
+    """The rank [H, W] of the nearest True pixel among all True pixels, in reading order."""
+    distant = (~visible).astype(np.uint8)
+    labels = cv2.distanceTransformWithLabels(
+        distant, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )[1]
+    return labels - 1
+
+
+def halve(picture: Floats, hole: Hole, least: float = 0.5) -> tuple[Floats, Hole]:
     """Means of what is visible in each 2 x 2 pixels; a hole where that is a part below `least`."""
-    visible = F.avg_pool2d((~hole)[None].float(), 2, ceil_mode=True)
-    means = F.avg_pool2d(picture * ~hole, 2, ceil_mode=True) / visible.clamp(min=0.25)
-    smaller = visible[0] < least
-    return means * ~smaller, smaller
+    height, width = hole.shape
+    seen = (~hole).astype(np.float32)[..., None]
+    both = np.concatenate([picture * seen, seen], axis=2)
+    both = cv2.copyMakeBorder(both, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+    both = cv2.resize(both, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    visible = both[..., -1:]
+    smaller = visible < least
+    means = both[..., :-1] * ~smaller / np.maximum(visible, 0.25)
+    return np.asarray(means, np.float32), smaller[..., 0]
 
 
-def pyramid(picture: Tensor, hole: Tensor, patch: int) -> list[tuple[Tensor, Tensor]]:
+def build_pyramid(picture: Floats, hole: Hole, patch: int) -> list[tuple[Floats, Hole]]:
     """`picture` and `hole`, then halved as long as the hole is deep and sources remain."""
     scales = [(picture, hole)]
-    while depth(hole).max() > RADIUS and min(hole.shape) >= 4 * patch:
-        picture, hole = halved(picture, hole)
-        if visible_patches(hole, patch) < 64:
+    while measure_depth(hole).max() > RADIUS and min(hole.shape) >= 4 * patch:
+        picture, hole = halve(picture, hole)
+        if count_sources(hole, patch) < 64:
             break
         scales.append((picture, hole))
     return scales
 
 
-def smooth(image: Tensor, hole: Tensor) -> Tensor:
+def fill_smoothly(rgb: Floats, hole: Hole) -> Floats:
     """Fill with local means, for a photo that shows no whole patch: pull down, push up."""
     if not hole.any():
-        return image
-    smaller = smooth(*halved(image, hole, least=0.25))
-    larger = F.interpolate(smaller[None], hole.shape, mode="bilinear", align_corners=False)[0]
-    return torch.where(hole, larger, image)
+        return rgb
+    height, width = hole.shape
+    smaller = fill_smoothly(*halve(rgb, hole, least=0.25))
+    larger = cv2.resize(smaller, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.where(hole[..., None], larger, rgb)
 
 
-def texture(image: Tensor, hole: Tensor) -> Tensor:
-    """Mean horizontal and vertical slope [2, H, W] in 9 x 9 pixels (Newson et al., section 3.3)."""
-    grey, visible = image.mean(0), (~hole).float()
-    across = F.pad(grey.diff(dim=1).abs() * visible[:, 1:] * visible[:, :-1], (0, 1))
-    down = F.pad(grey.diff(dim=0).abs() * visible[1:] * visible[:-1], (0, 0, 0, 1))
-    sums = F.avg_pool2d(torch.stack([across, down, visible]), 9, 1, 4)
-    return sums[:2] / sums[2:].clamp(min=1e-3) * visible
+def measure_texture(rgb: Floats, hole: Hole) -> Floats:
+    """Mean horizontal and vertical slope [H, W, 2] in 9 x 9 pixels (Newson et al., section 3.3)."""
+    grey = cv2.transform(rgb, np.full((1, 3), 1 / 3, np.float32))
+    visible = (~hole).astype(np.float32)
+    across, down = np.zeros(hole.shape, np.float32), np.zeros(hole.shape, np.float32)
+    across[:, :-1] = np.abs(grey[:, 1:] - grey[:, :-1]) * visible[:, 1:] * visible[:, :-1]
+    down[:-1] = np.abs(grey[1:] - grey[:-1]) * visible[1:] * visible[:-1]
+    share = visible / np.maximum(sum_around(visible), np.float32(1e-3))
+    return np.stack([sum_around(across) * share, sum_around(down) * share], axis=2)
 
 
-def peel(scale: Scale, generator: torch.Generator) -> Tensor:
+def sum_around(picture: Floats) -> Floats:
+    """The sum [H, W] of the 9 x 9 pixels around each, as far as the image goes."""
+    sums = cv2.boxFilter(picture, -1, (9, 9), normalize=False, borderType=cv2.BORDER_CONSTANT)
+    return np.asarray(sums, np.float32)
+
+
+def peel_onion(scale: Scale, rng: np.random.Generator) -> Indices:
     """Fill ring after ring from outside, each pixel from the source that best fits what is there.
 
     Returns the source of each patch, [HW]: its own place where no pixel chose one.
     """
     most = min(max(256, EXACT // 2 // len(scale.pixels)), 20_000)
-    sources = sample(scale.sources, most, generator)
-    wanted = scale.patches(sources).flatten(1).T  # C*P*P S
-    squares = wanted.square()
-    match = torch.arange(len(scale.rows))
-    hole = scale.hole.clone()
+    sources = pick(scale.sources, most, rng)
+    examples = scale.patches(sources)
+    squares = np.square(examples).reshape(len(sources), len(scale.offsets), -1).sum(axis=2)
+    table = np.concatenate([squares, -2 * examples], axis=1).T  # P*P + P*P*C S
+    match = np.arange(len(scale.rows))
+    hole = scale.hole.copy()
     while hole.any():
-        ring = hole & (F.max_pool2d((~hole)[None].float(), 3, 1, 1)[0] > 0.5)
-        pixels = ring.flatten().nonzero()[:, 0]
-        y, x = pixels // scale.width, pixels % scale.width
-        top = (y - scale.patch // 2).clamp(0, scale.height - scale.patch)
-        left = (x - scale.patch // 2).clamp(0, scale.width - scale.patch)
-        patches = top * scale.width + left
-        for some in patches.split(max(1, EXACT // 4 // len(sources))):
-            seen = ~hole.flatten()[some[:, None] + torch.tensor(scale.offsets)]  # n P*P
-            seen = seen[..., None].expand(-1, -1, scale.rows.shape[1]).flatten(1).float()
-            misfit = seen @ squares - 2 * (seen * scale.patches(some).flatten(1)) @ wanted
-            match[some] = sources[misfit.argmin(1)]
+        eroded = cv2.erode(hole.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+        pixels = np.flatnonzero(hole & ~eroded)
+        patches = scale.covering(pixels)
+        visible = (~hole).astype(np.float32).ravel()
+        for some in bands(len(pixels), max(1, EXACT // 4 // len(sources))):
+            seen = visible.take(patches[some, None] + scale.offsets)  # n P*P
+            wanted = scale.patches(patches[some]) * np.repeat(seen, scale.rows.shape[1], axis=1)
+            misfit = multiply(np.concatenate([seen, wanted], axis=1), table)
+            match[patches[some]] = sources[misfit.argmin(axis=1)]
         scale.rows[pixels] = scale.rows[match[patches] + pixels - patches]
-        hole &= ~ring
+        hole = eroded
     return match
 
 
-def sample(values: Tensor, most: int, generator: torch.Generator) -> Tensor:
+def pick(values: Indices, most: int, rng: np.random.Generator) -> Indices:
     """At most so many of `values`, at random."""
-    return values[torch.randperm(len(values), generator=generator)[:most]]
+    if len(values) <= most:
+        return values
+    return rng.choice(values, most, replace=False, shuffle=False)
 
 
-def refined(match: Tensor, coarse: Scale, fine: Scale) -> Tensor:
+def refine_matches(match: Indices, coarse: Scale, fine: Scale) -> Indices:
     """The matches of a coarse scale, carried over to the next finer one."""
-    y = torch.arange(fine.height)[:, None]
-    x = torch.arange(fine.width)
-    parent = match[y // 2 * coarse.width + x // 2]  # H W
-    top = (parent // coarse.width * 2 + y % 2).clamp_(max=fine.height - 1)
-    left = (parent % coarse.width * 2 + x % 2).clamp_(max=fine.width - 1)
-    carried = (top * fine.width + left).flatten()[fine.queries]
-    match = torch.arange(len(fine.rows))
-    match[fine.queries] = fine.nearest[carried]
-    return match
+    y, x = np.divmod(fine.queries, fine.width)
+    parent = match[y // 2 * coarse.width + x // 2]
+    top = (parent // coarse.width * 2 + y % 2).clip(max=fine.height - 1)
+    left = (parent % coarse.width * 2 + x % 2).clip(max=fine.width - 1)
+    refined = np.arange(len(fine.rows))
+    refined[fine.queries] = fine.sources[fine.nearest[top * fine.width + left]]
+    return refined
 
 
-def improve(scale: Scale, match: Tensor, generator: torch.Generator, *, rounds: int) -> None:
+def improve_matches(scale: Scale, match: Indices, rng: np.random.Generator, *, rounds: int) -> None:
     """Match and vote by turns; `match` [HW] and the picture of `scale` are changed in place."""
-    examples = scale.patches(sample(scale.sources, 4000, generator)).flatten(1)  # n P*P*C
-    examples -= examples.mean(0)
-    axes = torch.linalg.eigh(examples.T @ examples)[1][:, -COMPONENTS:]
-    basis = axes.T.unflatten(1, (scale.patch, scale.patch, -1)).permute(0, 3, 1, 2).contiguous()
-    known = scale.describe(basis)  # what is visible never changes
-    for n in range(rounds):
-        wanted = (scale.describe(basis) if n else known)[scale.queries]
-        if len(scale.queries) * len(scale.sources) <= EXACT:
-            match[scale.queries] = best_of_all(wanted, known, scale.sources)
+    basis = principal_axes(scale.patches(pick(scale.sources, EXAMPLES, rng)), rng)
+    known = Descriptions(scale, basis)
+    for left in reversed(range(rounds)):
+        wanted = scale.describe(scale.queries, basis)
+        if len(wanted) * len(scale.sources) <= EXACT:
+            cost = match_exhaustively(scale, match, wanted, known)
         else:
-            spread(scale, match, wanted, known, generator)
-        cost = (wanted - known[match[scale.queries]]).square_().sum(1)
-        middle = cost[:: 1 + len(cost) // 10_000].median().clamp(min=1e-8)
-        scale.vote(match, torch.exp(-cost / (2 * middle)))
+            cost = propagate_matches(scale, match, wanted, known, rng)
+        if left:
+            middle = max(np.median(cost[:: 1 + len(cost) // 10_000]), 1e-8)
+            scale.vote(match, np.exp(-cost / np.float32(2 * middle)))
 
 
-def best_of_all(wanted: Tensor, known: Tensor, sources: Tensor) -> Tensor:
-    """The best of all `sources` for each row of `wanted`."""
-    table = known[sources]
-    half = table.square().sum(1) / 2
-    rows = wanted.split(max(1, EXACT // 4 // len(sources)))
-    return torch.cat([sources[torch.addmm(half, q, table.T, alpha=-1).argmin(1)] for q in rows])
+class Descriptions:
+    """The components of a scale's sources, computed when first asked for: they never change."""
+
+    def __init__(self, scale: Scale, basis: Floats) -> None:
+        self.scale = scale
+        self.basis = basis
+        self.table = np.empty((len(scale.sources), basis.shape[1]), np.float32)
+        self.done = np.zeros(len(scale.sources), bool)
+
+    def of(self, ranks: NDArray[np.integer]) -> Floats:
+        """The table [S, K] of all, in which the rows `ranks` are valid."""
+        missing = ranks[~self.done.take(ranks)]
+        if len(missing):
+            self.table[missing] = self.scale.describe(self.scale.sources[missing], self.basis)
+            self.done[missing] = True
+        return self.table
 
 
-def spread(
-    scale: Scale, match: Tensor, wanted: Tensor, known: Tensor, generator: torch.Generator
-) -> None:
-    """Improve `match` by what neighbours found, and by chance in ever smaller windows."""
-    queries, last = scale.queries, len(match) - 1
-    best = match[queries]
-    cost = (wanted - known[best]).square_().sum(1)
+def principal_axes(examples: Floats, rng: np.random.Generator) -> Floats:
+    """The directions [D, K] in which `examples` [N, D] differ most, by subspace iteration.
 
-    def attempt(candidate: Tensor) -> None:
-        nonlocal best, cost
-        candidate = scale.nearest[candidate.clamp_(0, last)]
-        its_cost = (wanted - known.index_select(0, candidate)).square_().sum(1)
-        best = torch.where(its_cost < cost, candidate, best)
-        cost = torch.minimum(its_cost, cost)
+    Only the space that they span matters, so that four rounds will do (Halko et al. 2011).
+    """
+    examples = examples - examples.mean(axis=0)
+    width = examples.shape[1]
+    spread = np.zeros((width, width), np.float32)
+    for some in bands(len(examples), BAND):
+        spread += multiply(examples[some].T, examples[some])
+    axes = rng.standard_normal((width, min(COMPONENTS, width)), np.float32)
+    for _ in range(4):
+        axes = np.linalg.qr(multiply(spread, axes))[0]
+    return axes
+
+
+def compare_patches(
+    wanted: Floats, known: Floats, rows: Indices, candidates: NDArray[np.integer]
+) -> Floats:
+    """The squared distance [N] of `rows` [N] of `wanted` to the `candidates` [N] in `known`."""
+    cost = np.empty(len(rows), np.float32)
+    for some in bands(len(rows), 4 * BAND):
+        gap = known.take(candidates[some], axis=0)
+        gap -= wanted.take(rows[some], axis=0)
+        np.einsum("nk,nk->n", gap, gap, out=cost[some])
+    return cost
+
+
+def match_exhaustively(scale: Scale, match: Indices, wanted: Floats, known: Descriptions) -> Floats:
+    """Set `match` to the best of all sources; returns the distance [Q] that each patch keeps."""
+    table = known.of(np.arange(len(scale.sources)))
+    squares = np.square(table).sum(axis=1, keepdims=True)
+    columns = np.concatenate([-2 * table, squares], axis=1).T
+    rows = np.concatenate([wanted, np.ones_like(wanted[:, :1])], axis=1)
+    best = [multiply(rows[some], columns).argmin(axis=1) for some in bands(len(rows), BAND)]
+    rank = np.concatenate(best)
+    match[scale.queries] = scale.sources[rank]
+    return compare_patches(wanted, table, np.arange(len(rank)), rank)
+
+
+def propagate_matches(
+    scale: Scale, match: Indices, wanted: Floats, known: Descriptions, rng: np.random.Generator
+) -> Floats:
+    """Improve `match` by what neighbours found, and by chance in ever smaller windows.
+
+    Returns the distance [Q] that each patch keeps.
+    """
+    queries = scale.queries
+    place = match[queries]
+    rank = scale.nearest[place]
+    cost = compare_patches(wanted, known.of(rank), np.arange(len(queries)), rank)
+
+    def attempt(candidate: Indices) -> None:
+        tried = np.flatnonzero(candidate != place)
+        rank = scale.nearest.take(candidate[tried], mode="clip")
+        its_cost = compare_patches(wanted, known.of(rank), tried, rank)
+        better = its_cost < cost[tried]
+        chosen = tried[better]
+        cost[chosen] = its_cost[better]
+        place[chosen] = scale.sources[rank[better]]
+        match[queries[chosen]] = place[chosen]
 
     for jump in (1, 4):
         for step in (jump, jump * scale.width, -jump, -jump * scale.width):
-            attempt(match[(queries - step).clamp_(0, last)] + step)
-            match[queries] = best
+            attempt(match.take(queries - step, mode="clip") + step)
     widest = max(scale.height, scale.width) // 2
     for radius in (widest, math.isqrt(widest), 3, 1):
-        shift = torch.randint(-radius, radius + 1, (2, len(queries)), generator=generator)
-        attempt(best + shift[0] * scale.width + shift[1])
-    match[queries] = best
+        shift = rng.integers(-radius, radius + 1, (2, len(queries)))
+        attempt(place + shift[0] * scale.width + shift[1])
+    return cost
