@@ -13,7 +13,8 @@ class Sizes:
     filled in windows of at most `window` pixels a side, cut around the hole with `context` pixels
     or more of the photo on every side. A hole too large for one window is cut into `tiles`; a
     network that must see all of it, such as one that looks for a face, says False, and is shown
-    everything at once, shrunk to `window`.
+    everything at once, shrunk to `window`. A large hole gets more context, unless the filler is
+    `local`: its result depends on nothing beyond `context`.
 
     >>> Sizes(multiple=8, minimum=16).fit(37, 5)
     (40, 16)
@@ -25,6 +26,7 @@ class Sizes:
     window: int = 512
     context: int = 64
     tiles: bool = True
+    local: bool = False
 
     def fit(self, height: int, width: int) -> tuple[int, int]:
         """Return the smallest size (height, width) that holds the given one and can be taken."""

@@ -18,7 +18,7 @@ from PIL import Image
 from .. import images
 from ..api.fillers import Fallback, Filler
 from ..errors import ImageError, InpaintError
-from ..images.photo import Hole
+from ..images.photo import STRIP, Hole
 from ..models.choose import LoadedModel
 from .hole import PhotoHole
 from .options import RunOptions, options_to_dict
@@ -264,9 +264,13 @@ def fill_array(filler: Filler, rgb: Rgb, hole: Hole, rng: np.random.Generator) -
             extra = [(0, 0)] * 3
             extra[axis] = (0, more)
             seen, area = np.pad(seen, extra, mode), np.pad(area, extra[:2], mode)
-    filled = filler.fill(seen, area, rng)[:height, :width][hole]
-    rgb[hole] = np.clip(filled, 0, 1)
-    return bool(np.isfinite(filled).all())
+    filled, finite = filler.fill(seen, area, rng)[:height, :width], True
+    for top in range(0, height, STRIP):
+        part = hole[top : top + STRIP]
+        values = filled[top : top + STRIP][part]
+        finite = finite and bool(np.isfinite(values).all())
+        rgb[top : top + STRIP][part] = values.clip(0, 1)
+    return finite
 
 
 def shrink_visible(rgb: Rgb, hole: Hole, side: int) -> tuple[Rgb, Hole]:

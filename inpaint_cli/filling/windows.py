@@ -102,7 +102,8 @@ def hole_boxes(hole: NDArray[np.bool_], sizes: Sizes, limit: int) -> Boxes:
     _, _, stats, _ = cv2.connectedComponentsWithStats(part, connectivity=8)
     x, y, w, h, area = stats[1:].astype(np.int64).T
     start, side = np.stack([y + top, x + left], 1), np.stack([h, w], 1)
-    wanted = np.maximum(sizes.context, np.sqrt(area) / 2).astype(np.int64)[:, None]
+    most = np.sqrt(area) / 2 * (not sizes.local)
+    wanted = np.maximum(sizes.context, most).astype(np.int64)[:, None]
     room = (limit - side) // 2
     scant = (room < wanted) & (room >= sizes.context // 2)  # less context is better than tiles
     context = np.where(scant, room, wanted)

@@ -20,6 +20,7 @@ GRAY = {"1", "L", "LA", "I", "F", "I;16", "LA;16", "LA;F"}
 COLOUR = {"RGB", "RGBA", "RGBX", "RGB;16", "RGBA;16", "RGB;F", "RGBA;F"}
 WITH_ALPHA = {"LA", "RGBA", "LA;16", "RGBA;16", "LA;F", "RGBA;F"}
 MODES = GRAY | COLOUR | {"P", "CMYK", "LAB"}
+STRIP = 256  # rows that are converted or compared at a time
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as in JPEG
 
 FloatArray = NDArray[np.floating[Any]]
@@ -107,8 +108,11 @@ class Photo:
             window = pixels[top : top + hole.shape[0], left : left + hole.shape[1]]
             if filled.shape != (*hole.shape, 3) or window.shape[:2] != hole.shape:
                 raise ValueError(f"patch {filled.shape} with hole {hole.shape} at {top}, {left}")
-            if hole.any():
-                window[hole] = self.numbers(filled[hole], window[hole], opaque)
+            for start in range(0, len(hole), STRIP):
+                rows = slice(start, start + STRIP)
+                if (part := hole[rows]).any():
+                    old = window[rows][part]
+                    window[rows][part] = self.numbers(filled[rows][part], old, opaque)
         return replace(self, pixels=pixels)
 
     def colours(self, pixels: NDArray[Any]) -> FloatArray:
@@ -244,4 +248,4 @@ def to_pillow(pixels: NDArray[Any], mode: str) -> Image.Image:
     if mode == "1":
         return Image.fromarray(pixels.astype(np.uint8) * 255).convert("1")
     height, width = pixels.shape[:2]
-    return Image.frombytes(mode, (width, height), np.ascontiguousarray(pixels))
+    return Image.frombytes(mode, (width, height), np.ascontiguousarray(pixels).data)

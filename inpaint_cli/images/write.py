@@ -16,7 +16,7 @@ from ..files.pictures import picture_format
 from ..files.write import atomic_path
 from .deep import encode_png, encode_ppm, encode_tiff
 from .jpeg import splice
-from .photo import GRAY, LUMA, WITH_ALPHA, FloatArray, Hole, Photo, to_pillow
+from .photo import GRAY, LUMA, STRIP, WITH_ALPHA, FloatArray, Hole, Photo, to_pillow
 from .read import colours_of, read_photo
 
 WRITES = {  # the modes that each format can hold
@@ -36,7 +36,6 @@ WRITES = {  # the modes that each format can hold
 }
 METADATA = {"icc_profile": "colour profile", "exif": "EXIF", "tags": "tags"}
 HOLDS_METADATA = {"JPEG", "PNG", "WEBP", "AVIF", "TIFF"}
-STRIP = 256  # rows that are converted or compared at a time
 LEVEL = 3  # of PNG: on photos not larger than Pillow's 6, and more than twice as fast
 QUALITY = 95  # of lossy files whose own quality cannot be known: new ones, WebP, AVIF
 
@@ -66,19 +65,40 @@ def encode(
     try:
         if fitted.mode.endswith(";16") and fitted.mode != "I;16":
             return encode_deep(fitted, format, settings), notes
-        out = io.BytesIO()
-        image = to_pillow(fitted.pixels, fitted.mode)
-        if fitted.palette is not None:
-            image.putpalette(fitted.palette[:, :3].tobytes(), "RGB")
-        image.save(out, format, **settings)
+        spliced = splice_blocks(fitted, settings) if "qtables" in settings else None
+        return spliced or encode_pillow(fitted, format, settings), notes
     except Exception as error:  # sizes and tags that a format cannot hold: Pillow raises anything
         raise ImageError(
             f"{photo.name} cannot be written as {format}: {error}; choose another format"
         ) from error
-    data = out.getvalue()
-    if "qtables" in settings and "source" in photo.keep:
-        data = splice(data, photo.keep["source"], differs(photo.pixels, photo.keep["decoded"]))
-    return data, notes
+
+
+def encode_pillow(photo: Photo, format: str, settings: Mapping[str, Any]) -> bytes:
+    """Return the file that Pillow writes of the photo's pixels."""
+    out = io.BytesIO()
+    image = to_pillow(photo.pixels, photo.mode)
+    if photo.palette is not None:
+        image.putpalette(photo.palette[:, :3].tobytes(), "RGB")
+    image.save(out, format, **settings)
+    return out.getvalue()
+
+
+def splice_blocks(photo: Photo, settings: Mapping[str, Any]) -> bytes | None:
+    """Return the JPEG of `photo` in which blocks without a changed pixel are those of its source.
+
+    None where there is no such source, or its blocks cannot be taken over.
+    """
+    if "source" not in photo.keep:
+        return None
+    before, changed = photo.keep["decoded"], np.zeros(photo.size, np.bool_)
+    for top in range(0, len(changed), STRIP):
+        rows = slice(top, top + STRIP)
+        changed[rows] = differs(photo.pixels[rows], before[rows])
+
+    def encode_box(box: tuple[slice, slice]) -> bytes:
+        return encode_pillow(replace(photo, pixels=photo.pixels[box]), "JPEG", settings)
+
+    return splice(encode_box, photo.keep["source"], changed)
 
 
 def differs(one: NDArray[Any], two: NDArray[Any]) -> Hole:

@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -35,7 +36,6 @@ from inpaint_cli.images import (
 )
 from inpaint_cli.images.deep import PNG_MAGIC, encode_png, png_chunk
 from inpaint_cli.images.exif import turned
-from inpaint_cli.images.jpeg import splice
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 PHOTO = skimage.data.astronaut()[100:133, 200:247]  # [33, 47, 3]
@@ -333,9 +333,26 @@ def test_a_source_that_jpeglib_cannot_take_is_encoded_anew():
     photo = read_photo(jpeg("RGB", 2, False))
     hole = corner(photo.size)
     filled = photo.fill(np.zeros((*photo.size, 3), np.float32), hole)
-    for source in (b"\xff\xd8", photo.keep["source"][:-300], jpeg("L", 0, False)):
-        data = splice(encode(filled, quality=70)[0], source, hole)
-        assert verify(filled, data, hole).mean < 6
+    for source in (b"\xff\xd8", jpeg("L", 0, False), jpeg("RGB", 0, False)):
+        other = replace(filled, keep={**filled.keep, "source": source})
+        assert verify(filled, encode(other)[0], hole).mean < 6
+
+
+@pytest.mark.parametrize("sampling", [0, 1, 2])
+@pytest.mark.parametrize("place", [(0, 0), (30, 41), (47, 62)])
+def test_only_blocks_with_a_changed_pixel_are_encoded_again(sampling, place):
+    """Wherever the hole is, up to the last blocks, which end beyond the photo."""
+    photo = read_photo(jpeg("RGB", sampling, False))
+    height, width = photo.size
+    hole = np.zeros(photo.size, np.bool_)
+    hole[min(place[0], height - 1), min(place[1], width - 1)] = True
+    written = read_photo(encode(photo.fill(np.ones((*photo.size, 3), np.float32), hole))[0])
+    unit = 8 * np.array([[1, 1], [1, 2], [2, 2]])[sampling]
+    row, column = (int(n) for n in np.argwhere(hole)[0] // unit * unit)
+    near = np.zeros(photo.size, np.bool_)
+    near[max(row - 1, 0) : row + unit[0] + 1, max(column - 1, 0) : column + unit[1] + 1] = True
+    assert np.array_equal(written.pixels[~near], photo.pixels[~near])
+    assert not np.array_equal(written.pixels[near], photo.pixels[near])
 
 
 def test_transparency_is_kept_unless_the_hole_is_to_be_opaque():

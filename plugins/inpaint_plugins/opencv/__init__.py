@@ -26,7 +26,7 @@ class Telea(Filler):
 
     @property
     def sizes(self) -> Sizes:
-        return Sizes(window=4096, context=16 + 4 * round(self.radius))
+        return Sizes(window=4096, context=16 + 4 * round(self.radius), local=True)
 
     def fill(self, rgb, hole, rng):
         import cv2
@@ -37,7 +37,9 @@ class Telea(Filler):
             np.rint(rgb[top : top + ROWS] * 255, out=levels[top : top + ROWS], casting="unsafe")
         area = hole.view(np.uint8)
         filled = cv2.inpaint(levels, area, self.radius, getattr(cv2, self.method))
-        rgb[hole] = filled[hole].astype(np.float32) / 255
+        for top in range(0, len(rgb), ROWS):
+            part = hole[top : top + ROWS]
+            rgb[top : top + ROWS][part] = filled[top : top + ROWS][part] / np.float32(255)
         return rgb
 
 
