@@ -201,7 +201,8 @@ def measure_texture(rgb: Floats, hole: Hole) -> Floats:
     across[:, :-1] = np.abs(grey[:, 1:] - grey[:, :-1]) * visible[:, 1:] * visible[:, :-1]
     down[:-1] = np.abs(grey[1:] - grey[:-1]) * visible[1:] * visible[:-1]
     share = visible / np.maximum(sum_around(visible), np.float32(1e-3))
-    return np.stack([sum_around(across) * share, sum_around(down) * share], axis=2)
+    slopes = np.stack([sum_around(across) * share, sum_around(down) * share], axis=2)
+    return np.asarray(slopes, np.float32)
 
 
 def sum_around(picture: Floats) -> Floats:
