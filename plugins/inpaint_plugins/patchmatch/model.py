@@ -202,7 +202,7 @@ def measure_texture(rgb: Floats, hole: Hole) -> Floats:
     down[:-1] = np.abs(grey[1:] - grey[:-1]) * visible[1:] * visible[:-1]
     share = visible / np.maximum(sum_around(visible), np.float32(1e-3))
     slopes = np.stack([sum_around(across) * share, sum_around(down) * share], axis=2)
-    return slopes.astype(np.float32, copy=False)
+    return np.asarray(slopes, np.float32)
 
 
 def sum_around(picture: Floats) -> Floats:
@@ -292,7 +292,7 @@ class Descriptions:
 def principal_axes(examples: Floats, rng: np.random.Generator) -> Floats:
     """The directions [D, K] in which `examples` [N, D] differ most, by subspace iteration.
 
-    Only the space that they span matters, so that four rounds will do (Halko et al. 2011).
+    Only the space that they span matters, and few rounds come close to it (Halko et al. 2011).
     """
     examples = examples - examples.mean(axis=0)
     width = examples.shape[1]
@@ -300,7 +300,7 @@ def principal_axes(examples: Floats, rng: np.random.Generator) -> Floats:
     for some in bands(len(examples), BAND):
         spread += multiply(examples[some].T, examples[some])
     axes = rng.standard_normal((width, min(COMPONENTS, width)), np.float32)
-    for _ in range(4):
+    for _ in range(16):
         axes = np.linalg.qr(multiply(spread, axes))[0]
     return axes
 
