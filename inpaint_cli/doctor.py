@@ -1,4 +1,4 @@
-"""What is installed on this machine, which devices it has, and which plugins are broken."""
+"""The libraries, devices and plugins of this machine, and what is broken."""
 
 import os
 import platform
@@ -82,7 +82,7 @@ def list_devices() -> list[str]:
 
 
 def describe_folders() -> dict[str, str]:
-    """Where settings, weights and caches lie, and how much is there."""
+    """Return the folders of settings, weights and caches, and how much is in them."""
     from .models import choose as models
 
     places = {f"weights {n}": f for n, f in enumerate(models.weights_folders(), 1)}

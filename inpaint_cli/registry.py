@@ -64,8 +64,8 @@ def load_plugin(kind: str, name: str) -> Any:
         raise PluginError(f"{plugin_origin(point)} failed to load '{name}': {reason}") from error
     base = plugin_class(kind)
     if not (isinstance(plugin, type) and issubclass(plugin, base)):
-        told = f"'{name}' of {plugin_origin(point)} is not a subclass of {base.__name__}"
-        raise PluginError(f"{told}; update or uninstall it")
+        problem = f"'{name}' of {plugin_origin(point)} is not a subclass of {base.__name__}"
+        raise PluginError(f"{problem}; update or uninstall it")
     return plugin
 
 
@@ -75,7 +75,7 @@ def plugin_class(kind: str) -> type:
 
 
 def plugin_target(point: EntryPoint) -> str:
-    """What `point` names, as a package declares it: module:object."""
+    """Return what `point` names, as a package declares it: module:object."""
     return f"{point.module_name}:{point.object_name}"
 
 

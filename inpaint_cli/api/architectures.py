@@ -1,4 +1,4 @@
-"""What a plugin implements to add an architecture: a network that fills holes. Imports no torch.
+"""The contract of architectures, networks that fill holes. Imports no torch.
 
 Conventions, here and nowhere else: images are float [N, 3, H, W] RGB in 0..1, masks are float
 [N, 1, H, W] with 1 in the hole and 0 where the photo is visible. A network never sees what is
@@ -45,7 +45,7 @@ class Converted:
     """Someone else's checkpoint as our settings and state, and what of it was not needed."""
 
     settings: Settings
-    state: Mapping[str, Tensor]  # no number is lost: each lies here or under a dropped name
+    state: Mapping[str, Tensor]  # no number is lost: each is here or under a dropped name
     dropped: Sequence[str]  # critics, losses, counters
 
 

@@ -1,4 +1,4 @@
-"""What a plugin implements to add a source of images. No torch."""
+"""The contract of data sets, sources of images. Imports no torch."""
 
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -10,7 +10,7 @@ from .settings import Settings
 class Dataset(Settings, ABC):
     """A list of images; its fields are its settings in a recipe.
 
-    Where the images lie is not a setting: it is the path that the user typed, so that a recipe
+    The place of the images is not a setting: it is the path that the user typed, so that a recipe
     holds on every machine.
     """
 
@@ -25,7 +25,7 @@ class Dataset(Settings, ABC):
 
     @abstractmethod
     def read(self, root: Path, name: str) -> bytes:
-        """The file of the image called `name`, as it lies there: the engine decodes it.
+        """Return the bytes of the file of the image `name`, encoded as they are.
 
         Called from several processes at once.
         """

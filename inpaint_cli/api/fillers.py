@@ -1,4 +1,4 @@
-"""What a plugin implements to fill holes from arrays. Numpy only: no torch."""
+"""The contract of fillers, which fill holes of arrays. Imports neither numpy nor torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a plugin implements to read weights files that other programs wrote. Imports no torch."""
+"""The contract of formats, which read weights files of other programs. Imports no torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which sizes a filler takes, and how much of a photo it needs to see. Pure arithmetic."""
+"""The sizes that a filler takes, and the surroundings that it needs. Pure arithmetic."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ WHOLE_PHOTO = 2**20  # as context: all of any photo
 
 @dataclass(frozen=True)
 class Sizes:
-    """Which image sizes a filler takes, and how much of a photo it needs to see.
+    """The image sizes that a filler takes, and the surroundings of a hole that it needs.
 
     Images are padded to the next size that fits, and the result is cropped. A large photo is
     filled in windows of at most `window` pixels a side, cut around the hole with `context` pixels

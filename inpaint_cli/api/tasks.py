@@ -1,4 +1,4 @@
-"""What a plugin implements to train an architecture. Imports torch.
+"""The contract of tasks, which train an architecture. Imports torch.
 
 Images are float [N, 3, H, W] RGB in 0..1, masks are float [N, 1, H, W] with 1 in the hole and 0
 where the photo is visible.
@@ -18,7 +18,7 @@ Losses = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Batch:
-    """What a task learns from: images [N, 3, H, W] and masks [N, 1, H, W].
+    """A batch to learn from: images [N, 3, H, W] and masks [N, 1, H, W].
 
     A stage that is `labelled` is given label maps too: whole numbers [N, H, W], as in the files.
     """
@@ -51,11 +51,11 @@ class Phase:
 
 
 class Task(nn.Module):
-    """How an architecture learns. Networks are its children; time belongs to the engine."""
+    """The training of an architecture. Networks are its children; time belongs to the program."""
 
     settings: ClassVar[type[Settings]] = Settings
     plan: ClassVar[Mapping[str, Stage]] = {"fill": Stage()}  # its stages in order, by name
-    stage: str = "fill"  # the one that runs; the engine sets it
+    stage: str = "fill"  # the one that runs; the program sets it
 
     def __init__(self, net: nn.Module, settings: Any) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class Task(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} defines neither losses nor phases")
 
     def without(self) -> Sequence[str]:
-        """What this training does without, for the names of its runs: ["no-vgg"]."""
+        """Return what this training goes without, for the names of its runs: ["no-vgg"]."""
         return []
 
     def after(self, batch: Batch, out: Any, gather: Callable[[Tensor], Tensor]) -> None:

@@ -1,4 +1,4 @@
-"""Which mask belongs to which photo of a folder: by name and place, never by order.
+"""The mask of each photo of a folder, by name and place, never by order.
 
 Knows files by their names only; nothing is opened.
 """
@@ -113,7 +113,7 @@ def match_masks(photos: Path, names: Sequence[str], masks: Path, shapes: Sequenc
 
 
 def select_pairs(found: Pairing, only: Collection[str]) -> Pairing:
-    """What of `found` has a name, with or without its folders, that matches a pattern."""
+    """Keep what matches a pattern by its name, with or without its folders."""
 
     def wanted(name: str) -> bool:
         return any(fnmatch(name, p) or fnmatch(PurePosixPath(name).name, p) for p in only)

@@ -1,4 +1,4 @@
-"""Which files are pictures, by the suffixes of their names."""
+"""The files that are pictures, by the suffixes of their names."""
 
 import os
 from collections.abc import Iterator, Sequence

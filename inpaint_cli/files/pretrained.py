@@ -1,4 +1,4 @@
-"""Published backbones: which file each one is, and where it lies on this machine. No torch.
+"""Published backbones: the file of each, and its place on this machine. No torch.
 
 A file is looked for in the folder that `--weights-dir` or `$INPAINT_WEIGHTS_DIR` names, then in
 the cache of torch hub, which other programs fill too; failing that it is downloaded, unless
@@ -58,7 +58,7 @@ def backbone_path(name: str) -> Path:
 
 
 def torch_hub_dir() -> Path:
-    """Where torch hub keeps checkpoints, by torch's own rules."""
+    """Return the folder of torch hub's checkpoints, by torch's own rules."""
     cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
     return Path(os.environ.get("TORCH_HOME", f"{cache}/torch")).expanduser() / "hub/checkpoints"
 

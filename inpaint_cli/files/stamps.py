@@ -1,4 +1,4 @@
-"""What tells whether a file has changed."""
+"""Stamps that show whether a file has changed."""
 
 import os
 from functools import lru_cache
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class FileStamp(NamedTuple):
-    """What tells whether a file has changed: its size and time, and its hash where they differ."""
+    """The size, time and hash of a file, which show whether it has changed."""
 
     size: int
     mtime: int  # nanoseconds

@@ -47,7 +47,7 @@ HOLE_MARGIN = 24  # pixels of photo that are shown around a hole
 
 @dataclass(frozen=True)
 class ModelRun:
-    """What one model did in a process of its own."""
+    """The fills of one model, made in a process of its own."""
 
     how: str
     seconds: Mapping[str, float]  # of filling, by photo
@@ -67,7 +67,7 @@ class ModelScores:
     failed: Mapping[str, str]
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON, which knows no NaN."""
+        """Return it as values of JSON, which has no NaN."""
         return asdict(self) | {
             "seconds": json_number(self.seconds),
             "memory": json_number(self.memory),
@@ -289,7 +289,7 @@ def warm_up(model: LoadedModel, run: RunOptions) -> None:
 
 
 def result_path(folder: Path, pair: Pair) -> Path:
-    """Where a model's fill of a photo lies; PNG, so that files cost no quality."""
+    """Return the path of a model's fill of a photo; PNG, so that files cost no quality."""
     return (folder / pair.name).with_suffix(".png")
 
 

@@ -31,7 +31,7 @@ Notify = Callable[[str], None]  # is given sentences for the user
 
 
 def ignore(sentence: str) -> None:
-    """Notify nobody."""
+    """Ignore the sentence: the default of `notify`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,7 @@ class Filled:
 
     @property
     def options(self) -> dict[str, Any]:
-        """How it was filled, as cards and reports hold it."""
+        """The options of the fill, as cards and reports hold them."""
         return options_to_dict(self.hole.options, self.run)
 
     def resample(self, sample: int, *, notify: Notify = ignore) -> Filled:
@@ -110,7 +110,7 @@ class Filled:
 
 @dataclass(frozen=True)
 class FillResult:
-    """What became of one photo: its file, or None for a stream, and how it was made."""
+    """The outcome for one photo: its file, or None for a stream, and how it was made."""
 
     output: Path | None
     seconds: float  # of filling alone

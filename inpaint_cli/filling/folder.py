@@ -1,4 +1,4 @@
-"""Fill all photos of a folder: what was done is kept, what went wrong is told, kills do no harm.
+"""Fill all photos of a folder: resumable, every failure reported, safe against kills.
 
 Finding out that nothing is left to do imports no torch.
 """
@@ -55,7 +55,7 @@ ItemState = Literal["new", "changed", "missing", "again", "done", "failed"]
 
 @dataclass(frozen=True)
 class FolderJob:
-    """What is asked for: plain values, which other processes can be told."""
+    """A job as plain values, which are sent to other processes."""
 
     photos: Path
     masks: Path | None  # a file for all, a folder, or None: what `hole` says alone
@@ -78,7 +78,7 @@ class FolderJob:
 
 @dataclass(frozen=True)
 class JobItem:
-    """A pair and how it stands; `made` is what lies at `output` by this job, untouched since."""
+    """A pair and its state; `made` is the file that this job wrote, if nothing changed it since."""
 
     pair: Pair
     output: Path
@@ -93,7 +93,7 @@ class JobItem:
 
 @dataclass(frozen=True)
 class ItemOutcome:
-    """How an item ended, and what the whole job should know: who fills, a disk that is full."""
+    """The outcome of an item, and what concerns the whole job: the model, a full disk."""
 
     entry: LedgerEntry
     how: str = ""
@@ -102,7 +102,7 @@ class ItemOutcome:
 
 @dataclass
 class Tally:
-    """What one process has come to; `failed` are sentences by name."""
+    """The counts of one process; `failed` are sentences by name."""
 
     filled: int = 0
     kept: int = 0
@@ -113,7 +113,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class FolderReport:
-    """What a job has done; `failed` photos and `unused` masks are sentences by name."""
+    """The outcome of a job; `failed` photos and `unused` masks are sentences by name."""
 
     output: Path
     filled: int
@@ -155,7 +155,7 @@ def pair_job(job: FolderJob) -> Pairing:
 
 
 def survey_job(job: FolderJob, pairing: Pairing, *, retry_failed: bool = False) -> list[JobItem]:
-    """Every pair and what the ledger and the files say about it; writes nothing."""
+    """Return every pair with its state by the ledger and the files; writes nothing."""
     known, settings = ledger.read_entries(job.output), job.settings
     items = []
     for each in pairing.pairs:
@@ -177,7 +177,7 @@ def survey_job(job: FolderJob, pairing: Pairing, *, retry_failed: bool = False) 
 
 
 def is_unchanged(entry: LedgerEntry, pair: Pair) -> bool:
-    """Whether photo and mask are those that `entry` tells of."""
+    """Whether photo and mask are those of `entry`."""
     if entry.photo is None or (entry.mask is None) != (pair.mask is None):
         return False
     return entry.photo.fits(pair.photo) and not (
@@ -205,7 +205,7 @@ def check_inputs_safe(pairs: Sequence[Pair], output: Path) -> None:
     inputs = {spot(path) for pair in pairs for path in (pair.photo, pair.mask) if path}
     for each in pairs:
         if spot(output / each.name) in inputs:
-            raise DataError(f"{output / each.name} would replace an input; give another -o")
+            raise DataError(f"{output / each.name} would overwrite an input; give another -o")
 
 
 def fill_folder(
@@ -318,7 +318,10 @@ def make_report(
 
 
 def process_group() -> Any:
-    """Accelerate's state where several processes share the job. They only talk: over the CPU."""
+    """Return Accelerate's state where several processes share the job, or None.
+
+    They exchange messages alone, over the CPU.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) < 2:
         return None
     from accelerate import PartialState
@@ -328,7 +331,7 @@ def process_group() -> Any:
 
 @contextmanager
 def prepare_output(job: FolderJob, pairing: Pairing, notify: Notify) -> Iterator[None]:
-    """The output folder to ourselves, with a sound ledger and, before and after, nothing torn."""
+    """Lock the output folder, repair the ledger, remove partial files before and after."""
     try:
         job.output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -348,7 +351,7 @@ def prepare_output(job: FolderJob, pairing: Pairing, notify: Notify) -> Iterator
 
 
 def remove_leftovers(places: Mapping[Path, Sequence[str]]) -> None:
-    """Remove what killed processes have left half-written of the files named, by folder."""
+    """Remove the partial files that killed processes left of the named files, by folder."""
     for folder, names in places.items():
         if folder.is_dir():
             for path in find_leftovers(folder, names):
@@ -363,7 +366,7 @@ def fill_items(
     *,
     quiet: bool,
 ) -> Tally:
-    """Fill those `items` that are open, and write down each as it ends."""
+    """Fill those `items` that are open, and record each in the ledger as it ends."""
     todo = [item for item in items if item.open]
     tally = Tally(
         kept=sum(item.state == "done" for item in items),
@@ -377,7 +380,7 @@ def fill_items(
         unit="photo",
         file=sys.stderr,
         dynamic_ncols=True,
-        disable=quiet or None,  # None: where nobody looks
+        disable=quiet or None,  # None: off where there is no terminal
     )
     begin, how = partial(start_filling, job, workers), ""
     network = job.model.path is not None
@@ -409,7 +412,7 @@ def fill_items(
 
 def killed_outcome(job: FolderJob, item: JobItem) -> ItemOutcome:
     error = (
-        f"the process that filled {item.pair.photo} died, perhaps for want of memory; try fewer"
+        f"the process that filled {item.pair.photo} was killed (out of memory?); try fewer"
         " --workers or a smaller --window"
     )
     return ItemOutcome(LedgerEntry(item.pair.name, job.settings, None, None, item.made, error))

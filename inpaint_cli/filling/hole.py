@@ -1,4 +1,4 @@
-"""Which pixels of a photo are filled."""
+"""The hole of a photo: the pixels that are filled."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a folder job has done: a file of JSON lines that survives a kill at any moment.
+"""The record of a folder job: a file of JSON lines that survives a kill at any moment.
 
 A line is appended in one write when a photo is finished, so only the last one can be torn. Of
 several lines about a photo the last counts.
@@ -21,7 +21,7 @@ LEDGER = "ledger.jsonl"
 
 @dataclass(frozen=True)
 class LedgerEntry:
-    """How one photo ended; after an `error`, `made` is what an earlier run had made of it."""
+    """The outcome for one photo; after an `error`, `made` is the file of an earlier run."""
 
     name: str
     settings: str  # hash of all that shapes the result besides photo and mask
@@ -97,8 +97,8 @@ def repair_ledger(folder: Path) -> str:
         with atomic_path(target) as temporary:
             temporary.write_bytes(kept)
     return (
-        f"{path} had {damaged} damaged lines: it is kept as {aside.name}, and what they told"
-        f" of is filled again"
+        f"{path} had {damaged} damaged lines: it is kept as {aside.name}, and the photos"
+        " of those lines are filled again"
     )
 
 

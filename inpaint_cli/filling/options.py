@@ -1,4 +1,4 @@
-"""How to fill, as plain values: stored as JSON, sent to other processes."""
+"""Options of a fill, as plain values: stored as JSON, sent to other processes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -26,7 +26,7 @@ class FillSettings(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class HoleOptions:
-    """Which pixels are the hole, besides those of a mask, and how its edge is treated."""
+    """The pixels of the hole besides those of a mask, and the treatment of its edge."""
 
     alpha: bool = False  # transparent pixels are hole too, and opaque when filled
     regions: Sequence[tuple[int, int, int, int]] = ()  # x, y, width, height, added to the mask
@@ -47,7 +47,7 @@ class HoleOptions:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a model is run."""
+    """Options of running a model."""
 
     seed: int = 0
     device: str = "auto"

@@ -26,7 +26,7 @@ CARD_FORMAT = 1
 
 @dataclass(frozen=True)
 class CardFile:
-    """A file by its contents, and where it lay as seen from the card."""
+    """A file by its contents, and its path as seen from the card."""
 
     path: str
     sha256: str
@@ -40,7 +40,7 @@ class CardFile:
         return cls(Path(place).as_posix(), FileStamp.of(file).sha256)
 
     def seen_from(self, card: Path) -> Path:
-        """Where the file should lie."""
+        """Return the path at which the file should be."""
         return Path(os.path.relpath((card.parent / self.path).resolve()))
 
 
@@ -67,7 +67,7 @@ class Card:
 
 
 def card_path(output: Path) -> Path:
-    """Where the card of `output` lies."""
+    """Return the path of the card of `output`."""
     return output.with_name(f"{output.name}.card.json")
 
 
@@ -200,10 +200,10 @@ def repeat_card(
 
 
 def find_card_file(given: Path | None, source: CardFile, card: Path, what: str) -> Path:
-    """The file `given`, or else where the card says it lies, if it is still the same."""
+    """Return the file `given`, or else the one that the card names, if it is still the same."""
     path = given or source.seen_from(card)
     if not path.is_file():
-        raise DataError(f"the {what} of {card}, {path}, is not there; say where it is now")
+        raise DataError(f"the {what} of {card}, {path}, does not exist; give its present path")
     if FileStamp.of(path).sha256 != source.sha256:
-        raise DataError(f"{path} has changed since {card} was written: it is another {what} now")
+        raise DataError(f"{path} has changed since {card} was written; give the original {what}")
     return path

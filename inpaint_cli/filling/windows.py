@@ -1,4 +1,4 @@
-"""Which parts of a photo a network needs to see to fill its holes; pure arithmetic.
+"""The parts of a photo that a filler needs to see to fill its holes; pure arithmetic.
 
 The work grows with the hole, not with the photo: each hole gets a window at native scale with
 some of the photo around it, windows that touch become one, and what is larger than a network
@@ -33,7 +33,7 @@ class Box:
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """What cuts the box out of an array [H, W, ...]."""
+        """The slices that cut the box out of an array [H, W, ...]."""
         return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
 
     def within(self, outer: Box) -> Box:
@@ -45,7 +45,7 @@ class Box:
 class Region:
     """A part of a photo that is filled by itself: one window, or tiles that overlap.
 
-    Every hole pixel of the photo lies in exactly one region, and in the own part of at least one
+    Every hole pixel of the photo is in exactly one region, and in the own part of at least one
     of its windows: what no other window reaches farther into.
     """
 
@@ -55,7 +55,7 @@ class Region:
     fade: int = 0  # pixels
 
     def shares(self) -> Iterator[NDArray[np.float32]]:
-        """How much each window has to say about its pixels [h, w].
+        """Yield the weight of each window for its pixels [h, w].
 
         1 in its own part, then falling to 0 over `fade` pixels.
         """
@@ -120,7 +120,7 @@ def clip_boxes(start: Boxes, stop: Boxes, shape: tuple[int, int]) -> Boxes:
 
 
 def merge_boxes(boxes: Boxes, shape: tuple[int, int]) -> Boxes:
-    """Boxes that hold all of `boxes`, of which no two overlap.
+    """Return boxes that contain all of `boxes` and do not overlap.
 
     They are drawn on a coarse grid, on which connected ones are found at once, so that
     thousands take no longer than a few; boxes nearer than two cells may count as touching.

@@ -1,7 +1,7 @@
 """Metadata that must change because the pixels did: orientation and embedded previews.
 
 Everything else in an EXIF block stays byte for byte, maker notes included, which is why it is
-edited in place and not parsed and written anew.
+edited in place, not parsed and written again.
 """
 
 import re

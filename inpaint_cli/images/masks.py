@@ -96,10 +96,10 @@ def brightness(photo: Photo) -> FloatArray:
 
 
 def grow(hole: Hole, pixels: float) -> Hole:
-    """The hole with all pixels at most `pixels` away; negative: less those that near its edge.
+    """Return the hole grown by `pixels` on all sides; shrunk where they are negative.
 
-    Distances are Euclidean between pixel centres, so corners become round. What lies beyond
-    the borders of the photo counts neither as hole nor as visible.
+    Distances are Euclidean between pixel centres, so corners become round. Pixels
+    beyond the borders of the photo count neither as hole nor as visible.
     """
     if not pixels or not hole.any() or hole.all():
         return hole.copy()

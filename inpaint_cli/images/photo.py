@@ -79,7 +79,7 @@ class Photo:
 
     @property
     def channel(self) -> str | None:
-        """Where the file says what is transparent: in "alpha", its "palette" or a "key" colour."""
+        """The place of transparency in the file: "alpha", its "palette" or a "key" colour."""
         if self.mode in WITH_ALPHA:
             return "alpha"
         if self.palette is not None and self.palette[:, 3].min() < 255:
@@ -204,7 +204,7 @@ def inks_from_rgb(colours: FloatArray, photo: Photo) -> NDArray[np.uint8]:
     """CMYK inks or LAB colours [N, C] for RGB [N, 3].
 
     By the embedded profile where there is one; else with as large a share of black ink as the
-    photo uses elsewhere, lest the fill print differently from its surroundings.
+    photo uses elsewhere, so that the fill prints like its surroundings.
     """
     profile = photo.keep.get("icc_profile")
     if photo.mode == "LAB" or profile:
@@ -225,7 +225,7 @@ def inks_from_rgb(colours: FloatArray, photo: Photo) -> NDArray[np.uint8]:
 def icc_transform(
     source: str, profile: bytes | None, target: str
 ) -> ImageCms.ImageCmsTransform | None:
-    """From `source` to `target`, of which one is RGB; None where the profile is of no use."""
+    """Return the transform between RGB and `profile`; None where the profile is unusable."""
     srgb = ImageCms.createProfile("sRGB")
     try:
         if "LAB" in (source, target):

@@ -102,10 +102,10 @@ def open_image(data: bytes, name: str) -> Iterator[ImageFile.ImageFile]:
 def upright_size(image: Image.Image) -> tuple[int, int]:
     """(height, width) of an image as displayed, by its header."""
     try:
-        lies = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
+        sideways = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
     except Exception:  # damaged EXIF says nothing
-        lies = False
-    return (image.width, image.height) if lies else (image.height, image.width)
+        sideways = False
+    return (image.width, image.height) if sideways else (image.height, image.width)
 
 
 def image_size(photo: Path) -> tuple[int, int]:
@@ -219,7 +219,7 @@ def describe(image: Image.Image, data: bytes, pixels: NDArray[Any], mode: str, n
 
 
 def jpeg_traits(image: Any) -> dict[str, Any]:
-    """How the JPEG was compressed, and the segments that Pillow would not write itself."""
+    """Return the compression of the JPEG, and the segments that Pillow would not write."""
     extra = [
         body
         for kind, body in getattr(image, "applist", [])

@@ -124,7 +124,7 @@ def encode_deep(photo: Photo, format: str, settings: Mapping[str, Any]) -> bytes
 
 
 def traits(photo: Photo, format: str, quality: int | None) -> dict[str, Any]:
-    """What Pillow's writer of `format` is told besides the pixels."""
+    """Return the settings of Pillow's writer of `format`."""
     keep = photo.keep
     same = format == photo.format
     given = {key: keep[key] for key in ("icc_profile", "dpi", "exif", "xmp") if key in keep}
@@ -244,7 +244,7 @@ def convert_mode(photo: Photo, mode: str) -> Photo:
 
 @dataclass(frozen=True)
 class Drift:
-    """What writing changed outside the hole, in steps of the file's own numbers.
+    """The changes outside the hole that writing made, in steps of the file's own numbers.
 
     For 8 bits these are grey levels. `count` pixels of `outside` changed in any channel.
     """

@@ -1,1 +1,1 @@
-"""What fills: fillers, networks and their weights files, by name."""
+"""Models that fill: fillers, networks and their weights files, by name."""

@@ -1,4 +1,4 @@
-"""Which model fills: what a user names, has stored, or gets by default.
+"""Find and load the model that a user names, has stored, or gets by default.
 
 Importing this imports no torch; a network brings it when it is loaded.
 """
@@ -53,7 +53,7 @@ class ModelRef:
 
     @cached_property
     def chosen(self) -> tuple[str, str]:
-        """What is meant where nothing was named, and a note that says why."""
+        """The default model, and a note that says why it is the default."""
         if stored := os.environ.get("INPAINT_WEIGHTS"):
             return stored, f"{stored} was chosen by $INPAINT_WEIGHTS"
         if stored := stored_choice():
@@ -221,7 +221,7 @@ def named_weights() -> dict[str, Path]:
 
 
 def weights_folders() -> list[Path]:
-    """Where named weights are: `$INPAINT_WEIGHTS_DIR`, the user's own folder, the package."""
+    """Return the folders of named weights, first `$INPAINT_WEIGHTS_DIR`, last the package's."""
     own = os.environ.get("INPAINT_WEIGHTS_DIR")
     first = [Path(own)] if own else []
     return [*first, config_dir() / "weights", Path(__file__).parent / "builtin"]
@@ -233,7 +233,7 @@ def config_dir() -> Path:
 
 
 def stored_choice() -> str | None:
-    """What `inpaint weights use` has stored."""
+    """Return what `inpaint weights use` has stored, or None."""
     try:
         stored = json.loads((config_dir() / "weights.json").read_text("utf-8"))["use"]
     except FileNotFoundError:
@@ -278,7 +278,7 @@ class ModelInfo:
 
     @property
     def status(self) -> str:
-        """What it takes to fill with it, in words."""
+        """What it needs to fill, in words."""
         if self.path:
             return f"{self.architecture}, {(self.bytes or 0) / 1e6:.1f} MB"
         return "needs no weights" if self.ready else "needs weights: --weights FILE, or train it"

@@ -22,14 +22,14 @@ from . import weights
 
 @dataclass(frozen=True)
 class Conversion:
-    """What became of a checkpoint's tensors."""
+    """A converted checkpoint: the tensors that were kept and dropped."""
 
     settings: Settings
     kept: int
     dropped: tuple[str, ...]
 
     def groups(self) -> Mapping[str, int]:
-        """How many tensors were dropped, by the first part of their names."""
+        """Count the dropped tensors by the first part of their names."""
         return Counter(name.partition(".")[0] for name in self.dropped)
 
     def facts(self) -> dict[str, Any]:
@@ -103,7 +103,7 @@ class InertClass:
 
 
 def load_safely(path: Path) -> Any:
-    """What torch saved at `path`, by its safe loader alone.
+    """Load what torch saved at `path`, by its safe loader alone.
 
     The loader refuses every class it does not know, and Lightning's checkpoints are full of its
     own; an inert one is put in the place of each, so that none is imported or run.

@@ -1,4 +1,4 @@
-"""Weights files: what they say of themselves, and the networks that they become.
+"""Weights files: their headers, and the networks in them.
 
 Ours are safetensors with a header that names the architecture and its settings, so that a file
 is all that filling needs; other programs' files are given to the `formats` plugins. Importing
@@ -47,7 +47,7 @@ class StoredNetwork:
 
 @dataclass(frozen=True)
 class WeightsContents:
-    """What a safetensors file says of itself: its header, and its tensors' types and shapes."""
+    """The header of a safetensors file, and the types and shapes of its tensors."""
 
     path: Path
     bytes: int
@@ -60,7 +60,7 @@ class WeightsContents:
 
     @property
     def values(self) -> int:
-        """How many numbers all tensors hold together."""
+        """The count of numbers in all tensors together."""
         return sum(prod(shape) for _, shape in self.tensors.values())
 
 

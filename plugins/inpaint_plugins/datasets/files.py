@@ -73,7 +73,7 @@ def listed(root: Path) -> list[str]:
 
 
 def labels_of(name: str, pattern: str) -> str:
-    """Where the label map of the image `name` lies."""
+    """Return the path of the label map of the image `name`."""
     path = PurePosixPath(name)
     return os.path.normpath(path.parent / pattern.replace("{}", path.stem))
 
