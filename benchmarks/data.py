@@ -47,7 +47,7 @@ class Plain(Dataset):
 
 
 def photos(folder: Path) -> list[Path]:
-    """Photos at 1024x768: Kodak's where they are at hand, else those of scikit-image."""
+    """Photos at 1024x768: Kodak's where they are available, else those of scikit-image."""
     found = [Image.open(path) for path in sorted(KODAK.glob("kodim*.png"))[:8]]
     found = found or [Image.fromarray(getattr(samples, n)()) for n in ("astronaut", "coffee")]
     files = []

@@ -37,7 +37,7 @@ METRICS = {
     "l1-hole": ("L1 of holes, %", 2, {"kind": "l1", "region": "hole"}),
 }
 HOW = """one after the other and with the same seed, on one thread of a CPU. Few steps: far from
-converged; and without the terms of VGG, whose weights were not at hand. After each value stands
+converged; and without the terms of VGG, whose weights were not available. After each value stands
 the mean paired difference from the row that it is compared with, and its 95 % bootstrap interval.
 Scored by `inpaint eval --features none`."""
 SAMPLES, DRAWN = 5, 24  # fills of a photo by what draws at random, and photos

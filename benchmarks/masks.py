@@ -1,7 +1,7 @@
 """Masks a second with a hole of 40 to 60 %, at 256 pixels on one core, against the peers' laws.
 
 The peers are written out from their published parameters, drawn as they draw: whole masks, until
-one lies within the interval. Time is measured for accepted masks only, and each is checked.
+one is within the interval. Time is measured for accepted masks only, and each is checked.
 """
 
 import math

@@ -1,18 +1,17 @@
-"""What every benchmark shares: interleaved timing, peaks, a section of RESULTS.md a script."""
+"""Parts that benchmarks share: interleaved timing, peaks, a page of results a script."""
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-RESULTS = Path(__file__).with_name("RESULTS.md")
+RESULTS = Path(__file__).with_name("results")
 
 
 def paired(*runs: Callable[[], object], rounds: int = 5) -> list[float]:
     """Median seconds of each of `runs`, taken in turn so that a slow moment hits all alike.
 
-    Each round begins with another: who comes after whom decides what lies in caches.
+    Each round begins with another: who comes after whom decides what is in caches.
     """
     for run in runs:
         run()  # warm caches and lazy imports
@@ -36,18 +35,15 @@ def held(line: str = "VmHWM") -> float:
 
 
 def record(name: str, title: str, text: str, *, command: str = "") -> None:
-    """Print `text`, and make it the section `name` of RESULTS.md, below `title` and `command`.
+    """Print `text`, and make it the measured part of results/NAME.md, below `title` and `command`.
 
-    That is the command that measured it: `python benchmarks/NAME.py` if nothing else is given.
+    The command is `python benchmarks/NAME.py` if nothing else is given. Remarks below the measured
+    part stay.
     """
     command = command or f"python benchmarks/{name}.py"
-    body = f"## {title}\n\nMeasured with `{command}`.\n\n{text.strip()}"
+    body = f"# {title}\n\nMeasured with `{command}`.\n\n{text.strip()}"
     print(body)
-    section = f"<!-- {name} -->\n\n{body}\n\n<!-- /{name} -->"
-    page = RESULTS.read_text("utf-8") if RESULTS.exists() else "# Benchmark results\n"
-    old = re.compile(rf"<!-- {name} -->.*<!-- /{name} -->", re.DOTALL)
-    if old.search(page):
-        page = old.sub(lambda _: section, page)
-    else:
-        page = f"{page.rstrip()}\n\n{section}\n"
-    RESULTS.write_text(page, "utf-8")
+    path = RESULTS / f"{name}.md"
+    page = path.read_text("utf-8") if path.exists() else ""
+    remarks = page.partition("<!-- /measured -->\n")[2]
+    path.write_text(f"<!-- measured -->\n\n{body}\n\n<!-- /measured -->\n{remarks}", "utf-8")

@@ -1,20 +1,22 @@
-"""What is installed, told to a person: the table of architectures."""
+"""Tables of the README that are made from the program."""
 
 from inpaint_cli import registry
 
 
-def architectures_table() -> str:
-    """A markdown table of every architecture: what it is, its source and its licence."""
-    rows = ["", "| architecture | | weights | trains | source | licence |", "|" + " --- |" * 6]
-    for name in registry.find_plugins("architectures"):
-        plugin = registry.load_plugin("architectures", name)
-        cells = (
-            f"`{name}`",
-            (plugin.__doc__ or "").strip().splitlines()[0],
-            "needs" if plugin.needs_weights else "none",
-            "yes" if plugin.task else "no",
-            plugin.source,
-            plugin.licence,
-        )
-        rows.append("| " + " | ".join(cells) + " |")
+def models_table() -> str:
+    """Return a Markdown table of everything that fills: summary, source and licence."""
+    rows = ["", "| model | | weights | trains | source | licence |", "|" + " --- |" * 6]
+    for kind in ("fillers", "architectures"):
+        for name in registry.find_plugins(kind):
+            plugin = registry.load_plugin(kind, name)
+            network = kind == "architectures"
+            cells = (
+                f"`{name}`",
+                (plugin.__doc__ or "").strip().splitlines()[0],
+                "needs" if network and plugin.needs_weights else "none",
+                "yes" if network and plugin.trains() else "no",
+                plugin.source,
+                plugin.licence,
+            )
+            rows.append("| " + " | ".join(cells) + " |")
     return "\n".join([*rows, "", ""])

@@ -1,12 +1,18 @@
 """What is documented is generated or tested."""
 
+import doctest
 import re
 import subprocess
 import sys
 
+import click
 import pytest
 from places import ROOT
 
+from inpaint_cli import registry
+from inpaint_cli.cli import COMMANDS, main
+
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "benchmarks").rglob("*.md")]
 README = (ROOT / "README.md").read_text("utf-8")
 
 
@@ -22,20 +28,48 @@ def test_the_test_command_of_the_readme_is_what_ci_runs():
     assert command.replace("install", "install -q") in (ROOT / ".ci" / "run").read_text("utf-8")
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_the_reference_is_up_to_date():
+    command = [sys.executable, "docs/generate.py", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_site_builds_with_every_link_and_fetches_nothing(tmp_path):
+    pytest.importorskip("mkdocs")
+    command = [sys.executable, "-W", "ignore", "-m", "mkdocs", "build", "--strict", "-q"]
+    done = subprocess.run([*command, "-d", tmp_path], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    pages = [page.read_text("utf-8") for page in tmp_path.rglob("*.html")]
+    assert len(pages) > 10
+    assert not any(re.search(r"<(script|link|img)[^>]+https?://", page) for page in pages)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page):
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / page).read_text("utf-8")):
-        assert (ROOT / target).exists(), target
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text("utf-8")):
+        assert (page.parent / target).exists(), target
 
 
-def test_the_examples_of_the_readme_are_real_command_lines():
+def test_the_examples_of_the_python_guide_run():
+    done = doctest.testfile(str(ROOT / "docs" / "guide-python.md"), module_relative=False)
+    assert done.attempted > 5
+    assert not done.failed
+
+
+def test_every_command_and_plugin_is_in_the_reference():
+    commands = (ROOT / "docs" / "reference" / "commands.md").read_text("utf-8")
+    plugins = (ROOT / "docs" / "reference" / "plugins.md").read_text("utf-8")
+    assert all(f"## inpaint {name}\n" in commands for name in COMMANDS)
+    for kind in registry.KINDS:
+        assert all(f"| `{name}` |" in plugins for name in registry.find_plugins(kind))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_examples_are_real_command_lines(page):
     """Every `inpaint ...` line parses: its command exists and knows each option used."""
-    import click
-
-    from inpaint_cli.cli import main
-
-    lines = re.findall(r"^inpaint (.+)$", README, re.MULTILINE)
-    assert len(lines) >= 8
+    lines = re.findall(r"^inpaint (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    if page.name == "README.md":
+        assert len(lines) >= 8
     for line in lines:
         words = line.split("#")[0].split()
         group: click.Command = main
@@ -47,3 +81,15 @@ def test_the_examples_of_the_readme_are_real_command_lines():
         known = {name for p in group.params for name in (*p.opts, *p.secondary_opts)}
         used = {word for word in words if re.fullmatch(r"--?[a-z][a-z-]*", word)}
         assert used <= known, f"{line}: {used - known}"
+
+
+RECORDING = re.compile(r"record\(\s*\"([\w-]+)\"")
+
+
+def test_every_result_is_linked_from_the_page_of_benchmarks():
+    page = (ROOT / "benchmarks" / "README.md").read_text("utf-8")
+    names = {path.stem for path in (ROOT / "benchmarks" / "results").glob("*.md")}
+    assert names == set(re.findall(r"\(results/([\w-]+)\.md\)", page))
+    for script in (ROOT / "benchmarks").glob("*.py"):
+        for name in RECORDING.findall(script.read_text("utf-8")):
+            assert name in names, f"{script.name} records {name}"

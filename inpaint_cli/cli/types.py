@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,9 +20,8 @@ FILE_OR_DASH = click.Path(exists=True, dir_okay=False, allow_dash=True, path_typ
 
 def notify(sentence: str) -> None:
     """Say something to the user, on stderr, above any progress bar."""
-    from tqdm import tqdm
-
-    with tqdm.external_write_mode():
+    bars = sys.modules.get("tqdm")  # whose import takes longer than a small fill's work
+    with bars.tqdm.external_write_mode() if bars else nullcontext():
         click.echo(sentence, err=True)
 
 
