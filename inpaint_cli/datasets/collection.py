@@ -16,6 +16,7 @@ from ..api.datasets import Dataset
 from ..errors import DataError
 from ..images import read_photo, to_bytes
 from ..images.read import open_image, upright_size
+from ..wording import name_some
 
 Shape = tuple[int, int]  # height, width
 JPEG = b"\xff\xd8"  # how such a file begins
@@ -71,6 +72,18 @@ class Collection:
         name = self.names[index]
         with open_image(self.images.read(self.root, name), name) as image:
             return upright_size(image)
+
+
+def describe_skipped(dataset: Dataset, root: Path) -> str | None:
+    """Return a sentence about the files at `root` that are no pictures; None if all are.
+
+    For example "3 files in photos are not pictures: a.txt, b.md, c.csv".
+    """
+    names = dataset.skipped(root)
+    if not names:
+        return None
+    verb = "file in {} is not a picture" if len(names) == 1 else "files in {} are not pictures"
+    return f"{len(names)} {verb.format(root)}: {name_some(names)}"
 
 
 def decode_image(data: bytes, name: str, *, enough: float = math.inf) -> Tensor:

@@ -1,6 +1,7 @@
 """What can be tried before a long training: its data, and a few steps."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,31 +12,41 @@ from ..datasets.collection import Collection
 from ..errors import TrainingError
 from ..models import weights
 from ..models.network import fill_tensors
+from ..recipe.plugins import build_inputs
 from ..recipe.schema import Recipe
 from ..recipe.source import RecipeSource
-from .build import build_training
 from .checkpoint import RunFolder
 from .feed import find_unreadable
-from .run import TrainOptions, run_training
+from .run import TrainOptions, list_places, run_training, skipped_notes
 
 
-def find_bad_images(
-    name: str, recipe: Recipe, source: RecipeSource, options: TrainOptions
-) -> tuple[int, list[str]]:
-    """How many images a training would read, and what is wrong with each that is bad."""
-    built = build_training(name, recipe, source, steps=0)
-    places = [(built.inputs.train, options.data)]
-    if built.inputs.val:
-        places.append((built.inputs.val, options.val_data or options.data))
-    count, told = 0, []
-    for images, root in places:
-        collection = Collection.at(images, root)
-        for _, wrong in tqdm(
-            find_unreadable(collection, options.workers), total=len(collection.names)
-        ):
+@dataclass(frozen=True)
+class DataReport:
+    """What is wrong with the images of a training."""
+
+    count: int  # images that were decoded
+    problems: Sequence[str]  # a sentence for each image that cannot be read
+    notes: Sequence[str]  # sentences about files that are not pictures
+
+    @property
+    def summary(self) -> str:
+        """The notes, and how many images cannot be read."""
+        return "\n".join(
+            [*self.notes, f"{len(self.problems)} of {self.count} images cannot be read"]
+        )
+
+
+def find_bad_images(recipe: Recipe, source: RecipeSource, options: TrainOptions) -> DataReport:
+    """Decode every image that a training would read; no network is built."""
+    inputs = build_inputs(recipe, source)
+    count, problems = 0, []
+    for dataset, root in list_places(inputs, options):
+        collection = Collection.at(dataset, root)
+        checked = find_unreadable(collection, options.workers)
+        for _, problem in tqdm(checked, total=len(collection.names)):
             count += 1
-            told += [wrong] if wrong else []
-    return count, told
+            problems += [problem] if problem else []
+    return DataReport(count, problems, skipped_notes(inputs, options))
 
 
 def smoke_test(

@@ -12,11 +12,12 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from ..datasets.collection import Collection
+from ..api.datasets import Dataset
+from ..datasets.collection import Collection, describe_skipped
 from ..errors import InpaintError, TrainingError
 from ..models import choose as models
 from ..models import weights
-from ..recipe.plugins import draw_trial_masks
+from ..recipe.plugins import Inputs, draw_trial_masks
 from ..recipe.schema import Recipe
 from ..recipe.source import RecipeSource
 from ..registry import find_plugins, plugin_origin
@@ -69,6 +70,8 @@ def run_training(
     built = build_training(name, recipe, source, steps=options.steps)
     draw_trial_masks(built.recipe, built.inputs, source)
     accelerator = make_accelerator(built.recipe)
+    for note in skipped_notes(built.inputs, options):
+        print_message(note)
     train_set = Collection.at(built.inputs.train, options.data)
     validation = validate.build_validation(built, train_set, options.val_data)
     folder = RunFolder(options.folder or Path("runs") / run_name(built, source))
@@ -133,6 +136,20 @@ def run_training(
     if done == total and accelerator.is_main_process:
         validate.write_report(folder, built)
     return TrainOutcome(folder.path, done, done < total, accelerator.is_main_process)
+
+
+def list_places(inputs: Inputs, options: TrainOptions) -> list[tuple[Dataset, Path]]:
+    """Return the data sets of a training, each with the path of its images."""
+    places = [(inputs.train, options.data)]
+    if inputs.val:
+        places.append((inputs.val, options.val_data or options.data))
+    return places
+
+
+def skipped_notes(inputs: Inputs, options: TrainOptions) -> list[str]:
+    """Return a sentence for each path that has files which are not pictures."""
+    notes = (describe_skipped(*place) for place in list_places(inputs, options))
+    return list(dict.fromkeys(filter(None, notes)))
 
 
 def leave_process_group() -> None:

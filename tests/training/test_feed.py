@@ -270,7 +270,7 @@ def test_what_holds_no_images_is_refused(tmp_path):
     for name, told in [
         ("x.zip", "not a whole zip"),
         ("x.csv", "neither a folder"),
-        ("empty", "holds no images"),
+        ("empty", "no image files in"),
         ("nowhere", "neither a folder"),
     ]:
         with pytest.raises(DataError, match=told):
@@ -302,7 +302,7 @@ PUBLISHED = {
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_splits(name, monkeypatch):
     names, (last, train, first, val) = PUBLISHED[name]
-    monkeypatch.setattr("inpaint_plugins.datasets.files.listed", lambda root: names)
+    monkeypatch.setattr("inpaint_plugins.datasets.files.list_files", lambda root: names)
     schema: type[Dataset] = registry.load_plugin("datasets", name)
     found = schema.model_validate({"split": "train"}).names(Path("x"))
     assert (found[-1], len(found)) == (last, train)
@@ -310,18 +310,18 @@ def test_published_splits(name, monkeypatch):
     assert (found[0], len(found)) == (first, val)
     if name == "celeba":
         assert len(schema.model_validate({"split": "test"}).names(Path("x"))) == 19_962
-    monkeypatch.setattr("inpaint_plugins.datasets.files.listed", lambda root: names[5:])
-    with pytest.raises(DataError, match=r"images of .* where .* belong; complete it"):
+    monkeypatch.setattr("inpaint_plugins.datasets.files.list_files", lambda root: names[5:])
+    with pytest.raises(DataError, match=r"images of .* but the data set has .*; complete it"):
         schema().names(Path("x"))
 
 
 def test_places2_leaves_the_test_images_out(monkeypatch):
     names = ["train/a/1.jpg", "val/Places365_val_00000001.jpg", "test/Places365_test_00000001.jpg"]
     schema = registry.load_plugin("datasets", "places2")
-    monkeypatch.setattr("inpaint_plugins.datasets.files.listed", lambda root: names)
+    monkeypatch.setattr("inpaint_plugins.datasets.files.list_files", lambda root: names)
     counted = []
     monkeypatch.setattr(
-        schema, "counted", lambda self, root, n, count: counted.append((n, count)) or n
+        schema, "check_count", lambda self, root, n, count: counted.append((n, count)) or n
     )
     assert schema(split="train").names(Path("x")) == names[:1]
     assert schema(split="val").names(Path("x")) == names[1:2]
@@ -348,7 +348,7 @@ def test_masks_that_are_gone_stop_a_training_without_a_word_on_images(folder, pl
     told = TrainingSamples(Collection.at(FILES(), folder), nowhere, plan.data, (0,))[
         FeedSample(0, 0, (8, 8))
     ]
-    assert told == "there is no nowhere to take masks from; check the name"
+    assert told == "masks: nowhere does not exist; give a folder or zip archive of masks"
 
 
 def test_validation_samples_never_change(folder, plan):
