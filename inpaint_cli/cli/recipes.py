@@ -40,9 +40,9 @@ def show_command(
 
     recipe, source = read_recipe(find_recipe(name), overrides)
     if architecture:
-        from ..training.build import build_training
+        from ..training.build import resolve_training
 
-        recipe = build_training(architecture, recipe, source).recipe
+        recipe = resolve_training(architecture, recipe, source)
     if as_json:
         click.echo(recipe.model_dump_json(by_alias=True, indent=2))
     else:

@@ -1,6 +1,6 @@
 """What a training will be, before it is begun: networks, steps, memory, disk."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from pathlib import Path
 
@@ -11,6 +11,8 @@ from torch.autograd.graph import saved_tensors_hooks
 from ..api.architectures import Batch
 from ..api.stages import Optimizer, Stage
 from ..datasets.collection import Collection
+from ..files.pretrained import MEGABYTES, find_backbone
+from ..layers.backbones import stand_in_backbones
 from ..recipe.plugins import draw_trial_masks
 from ..recipe.read import dump_recipe
 from ..recipe.schema import Recipe
@@ -24,14 +26,24 @@ def training_outline(
     name: str, recipe: Recipe, source: RecipeSource, data: Path | None = None
 ) -> str:
     """The resolved recipe, under comments that say what training by it takes."""
-    built = build_training(name, recipe, source)
+    with stand_in_backbones() as backbones:
+        built = build_training(name, recipe, source)
     draw_trial_masks(built.recipe, built.inputs, source)
     images = len(Collection.at(built.inputs.train, data).names) if data else None
-    told = [
-        f"# {line}"
-        for line in (*network_lines(built), *step_lines(built, images), *memory_lines(built))
-    ]
-    return "\n".join([*told, dump_recipe(built.recipe).rstrip()])
+    lines = (
+        *backbone_lines(backbones),
+        *network_lines(built),
+        *step_lines(built, images),
+        *memory_lines(built),
+    )
+    return "\n".join([*(f"# {line}" for line in lines), dump_recipe(built.recipe).rstrip()])
+
+
+def backbone_lines(names: Sequence[str]) -> Iterator[str]:
+    """List the published backbones that are missing."""
+    for name in dict.fromkeys(names):
+        if not find_backbone(name):
+            yield f"needs {name} ({MEGABYTES[name]} MB), which is not on this machine"
 
 
 def network_lines(built: Built) -> Iterator[str]:
@@ -43,7 +55,7 @@ def network_lines(built: Built) -> Iterator[str]:
 
 def step_lines(built: Built, images: int | None) -> Iterator[str]:
     """How long each stage is."""
-    for name, stage in built.plan.items():
+    for name, stage in built.stages.items():
         seen = stage.steps * (stage.batch or 0)
         epochs = f", {seen / images:.1f} times each of {images:,}" if images else ""
         yield f"stage {name}: {stage.steps:,} steps of {stage.batch} images{epochs}"
@@ -76,7 +88,7 @@ def memory_lines(built: Built) -> Iterator[str]:
 
 def trained_stages(built: Built) -> dict[str, Stage]:
     """The stages that are not skipped."""
-    return {name: stage for name, stage in built.plan.items() if stage.steps}
+    return {name: stage for name, stage in built.stages.items() if stage.steps}
 
 
 def learning_parameters(built: Built, name: str, stage: Stage) -> dict[nn.Parameter, Optimizer]:

@@ -163,7 +163,7 @@ class Feed:
     collection: Collection
     masks: Masks
     recipe: Recipe
-    plan: Mapping[str, Stage]
+    stages: Mapping[str, Stage]
     accelerator: Accelerator
     workers: int = 0
     sizes: Sizes = field(default_factory=Sizes)  # that the network takes: no other is drawn
@@ -171,7 +171,7 @@ class Feed:
 
     def __post_init__(self) -> None:
         world, parts = self.accelerator.num_processes, self.recipe.accumulate
-        for name, stage in self.plan.items():
+        for name, stage in self.stages.items():
             if (stage.batch or 0) % (world * parts):
                 raise DataError(
                     f"stage '{name}': a batch of {stage.batch} cannot be shared by {world} "
@@ -181,7 +181,7 @@ class Feed:
             raise DataError(f"{self.collection.root} leaves no images to train on")
         self.collections = {
             name: self.collection.labelled() if stage.labelled and stage.steps else self.collection
-            for name, stage in self.plan.items()
+            for name, stage in self.stages.items()
         }
         self.shapes = {name: self.buckets(c) for name, c in self.collections.items()}
 
@@ -194,14 +194,14 @@ class Feed:
 
     def __call__(self, stage: str, first: int) -> Iterator[Batch]:
         """This process's batches of `stage` from its step `first` on, without end."""
-        key = (self.recipe.seed, list(self.plan).index(stage))
-        size = self.plan[stage].batch or 1
+        key = (self.recipe.seed, list(self.stages).index(stage))
+        size = self.stages[stage].batch or 1
         pictures = TrainingSamples(
             self.collections[stage],
             self.masks,
             self.recipe.data,
             key,
-            labelled=self.plan[stage].labelled,
+            labelled=self.stages[stage].labelled,
         )
         loader = DataLoader(
             pictures,

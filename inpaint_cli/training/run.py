@@ -4,7 +4,7 @@ import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,7 @@ def run_training(
     validation = validate.build_validation(built, train_set, options.val_data)
     folder = RunFolder(options.folder or Path("runs") / run_name(built, source))
     state = latest_state(folder, options)
-    built = skip_stages(built, state["skipped"]) if state else initialise_parts(built, options)
+    built = built.skip_stages(state["skipped"]) if state else initialise_parts(built, options)
     facts = {"images": len(train_set.names), "names": checkpoint.names_fingerprint(train_set.names)}
     if state:
         check_same_run(folder, built.recipe, facts, state["facts"], options)
@@ -84,10 +84,10 @@ def run_training(
         train_set,
         built.inputs.masks,
         built.recipe,
-        built.plan,
+        built.stages,
         accelerator,
         options.workers,
-        built.architecture.sizes(built.model),
+        built.architecture.sizes(built.settings),
     )
     task = built.task.to(accelerator.device)
     average = AveragedNetwork(task.net, built.recipe.ema)
@@ -99,7 +99,7 @@ def run_training(
     if accelerator.is_main_process:
         checkpoint.write_recipe(folder.recipe, built.recipe, recipe_notes(built, options))
     accelerator.wait_for_everyone()
-    done, total = state["done"] if state else 0, sum(stage.steps for stage in built.plan.values())
+    done, total = state["done"] if state else 0, built.steps
     log = RunLog(
         folder.log,
         done=done,
@@ -112,7 +112,7 @@ def run_training(
     with catch_signals() as signals, log:
         agreed = StopAgreement(signals, accelerator)
         steps = train_stages(
-            task, built.plan, feed, accelerator, seed=built.recipe.seed, state=state
+            task, built.stages, feed, accelerator, seed=built.recipe.seed, state=state
         )
         for step in steps:
             done = step.done
@@ -229,33 +229,24 @@ def initialise_parts(built: Built, options: TrainOptions) -> Built:
             print_message(line)
         parts += [where] if part else []
     skipped = []
-    for name in built.plan:
+    for name in built.stages:
         trained = [
             m for phase in built.task.phases(name) for m in phase.trains if is_within(m, "net")
         ]
         if trained and all(any(is_within(m, part) for part in parts) for m in trained):
             print_message(f"stage '{name}' is skipped: --init brings all that it trains")
             skipped.append(name)
-    return skip_stages(built, skipped)
+    return built.skip_stages(skipped)
 
 
 def is_within(module: str, part: str) -> bool:
     return f"{module}.".startswith(f"{part}.")
 
 
-def skip_stages(built: Built, names: Sequence[str]) -> Built:
-    """`built` with no steps in the stages `names`; its recipe says so too."""
-    none = {"steps": 0}
-    plan = {k: s.model_copy(update=none) if k in names else s for k, s in built.plan.items()}
-    section = built.recipe.architectures[built.name].model_copy(update={"stages": plan})
-    recipe = built.recipe.model_copy(update={"architectures": {built.name: section}})
-    return replace(built, plan=plan, recipe=recipe)
-
-
 def averaged_starts(built: Built) -> set[int]:
     """The steps after which a stage follows that begins from the averaged network."""
     first, found = 0, set()
-    for stage in built.plan.values():
+    for stage in built.stages.values():
         if stage.averaged and stage.steps and first:
             found.add(first)
         first += stage.steps

@@ -61,7 +61,7 @@ class LossMeter:
                     )
                 terms.setdefault(name, []).append(value)
         elapsed = time.perf_counter() - self.since
-        speed = len(self.recent) * (self.built.plan[step.stage].batch or 0) / elapsed
+        speed = len(self.recent) * (self.built.stages[step.stage].batch or 0) / elapsed
         waited = self.feed.waited / elapsed
         losses = {name: math.fsum(past) / len(past) for name, past in terms.items()}
         self.log.show(step.stage, losses, speed, waited)
@@ -140,7 +140,7 @@ class Saver:
         self.write(kept, step, {})
         with atomic_path(self.folder.weights) as temporary:
             shutil.copyfile(kept, temporary)
-        skipped = [name for name, stage in self.built.plan.items() if not stage.steps]
+        skipped = [name for name, stage in self.built.stages.items() if not stage.steps]
         own = {"average": self.average.net.state_dict(), "best": self.best, "skipped": skipped}
         checkpoint.write_state(state, step.state() | own | {"facts": dict(self.facts)})
         self.folder.prune(self.built.recipe.keep.last)
@@ -150,7 +150,7 @@ class Saver:
         weights.write_weights(
             path,
             self.built.name,
-            self.built.model,
+            self.built.settings,
             self.average.net,
             notes={
                 "licence": self.built.inputs.train.licence or "that of the training images",

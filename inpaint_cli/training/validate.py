@@ -91,7 +91,7 @@ def build_validation(built: Built, train: Collection, root: Path | None) -> Vali
             Collection.at(built.inputs.val, root or train.root),
             built.recipe.data.val_count,
         )
-    sizes = built.architecture.sizes(built.model)
+    sizes = built.architecture.sizes(built.settings)
     masks = built.inputs.val_masks
     return Validation(collection, masks, built.metrics, sizes, built.recipe, count)
 

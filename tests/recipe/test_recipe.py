@@ -109,7 +109,7 @@ def test_what_is_no_file_is_refused(tmp_path):
         (["toy", "--set", "masks.kind=boxs"], "masks.kind: no mask named 'boxs'; did you mean"),
         (["toy", "--set", "data.train.kind=file"], "data.train.kind: no dataset named 'file'"),
         (["toy", "--set", "data.train.hold=-1"], "data.train.hold: input should be greater"),
-        (["telea"], "telea cannot be trained: it has no task"),
+        (["telea"], "telea is not trained: it fills without a network"),
     ],
 )
 def test_errors_say_what_to_do(toy_recipe, args, told):
@@ -125,9 +125,9 @@ def test_errors_say_what_to_do(toy_recipe, args, told):
         ("metrics: [{kind: psnr, regoin: hole}]", "metrics.0.regoin: no setting named 'regoin'"),
         ("metrics: [ssim, fid]", "metrics.1: 'fid' scores whole sets: see `inpaint eval`"),
         ("keep: {best: psnr}", "keep.best: no metric of this recipe named 'psnr'; did you mean"),
-        ("masks: {kind: files, path: nowhere}", "masks: there is no nowhere to take masks from"),
+        ("masks: {kind: files, path: nowhere}", "masks: nowhere does not exist; give a"),
         ("masks: {kind: half, ratio: [0.9, 1]}", "masks: 'half' at 32x32 gave no mask with"),
-        ("val_masks: {kind: files, path: none}", "val_masks: there is no none to take masks from"),
+        ("val_masks: {kind: files, path: none}", "val_masks: none does not exist; give a"),
     ],
 )
 def test_metrics_and_masks_are_checked_before_anything_is_written(
@@ -166,11 +166,11 @@ def test_settings_are_laid_over_the_tasks_own(toy_recipe):
         toy_recipe, ["batch=6", "architectures.toy.stages.fill.batch=4"]
     )
     built = build_training("toy", plan, source)
-    assert [stage.batch for stage in built.plan.values()] == [6, 4]
-    assert built.plan["fill"].optimizer_of("critic").betas == (0, 0.9)
-    assert built.plan["fill"].optimizer_of("fill") == Optimizer()
-    assert built.plan["prior"].optimizer.lr == 1e-3
-    assert [s.steps for s in build_training("toy", plan, source, steps=1).plan.values()] == [1, 1]
+    assert [stage.batch for stage in built.stages.values()] == [6, 4]
+    assert built.stages["fill"].optimizer_of("critic").betas == (0, 0.9)
+    assert built.stages["fill"].optimizer_of("fill") == Optimizer()
+    assert built.stages["prior"].optimizer.lr == 1e-3
+    assert [s.steps for s in build_training("toy", plan, source, steps=1).stages.values()] == [1, 1]
 
 
 def test_a_phases_optimiser_is_laid_over_the_stages():
