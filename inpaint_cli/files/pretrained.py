@@ -41,7 +41,7 @@ BACKBONES = {
 class BackboneError(WeightsError):
     """A published backbone, called `name`, is not on this machine."""
 
-    def __init__(self, name: str, message: str) -> None:
+    def __init__(self, message: str = "", *, name: str = "") -> None:
         super().__init__(message)
         self.name = name
 
@@ -61,12 +61,12 @@ def backbone_path(name: str) -> Path:
         f"and put it there, or name its folder with --weights-dir"
     )
     if os.environ.get("INPAINT_OFFLINE", "0") not in ("", "0"):
-        raise BackboneError(name, missing)
+        raise BackboneError(missing, name=name)
     with atomic_path(target) as temporary:
         try:
             download_file(url, temporary)
         except OSError as error:
-            raise BackboneError(name, f"{missing} (the download failed: {error})") from error
+            raise BackboneError(f"{missing} (the download failed: {error})", name=name) from error
         verify_hash(temporary, url)
     return target
 
