@@ -47,6 +47,13 @@ def read_recipe(
     return source.check(Recipe, settings), source
 
 
+def open_recipe(
+    recipe: str | Path, changes: Sequence[str] = (), masks: str | Path | None = None
+) -> tuple[Recipe, RecipeSource]:
+    """Read the recipe of this path or name. Raises `RecipeError` as the functions above do."""
+    return read_recipe(find_recipe(str(recipe)), changes, masks=Path(masks) if masks else None)
+
+
 def dump_recipe(recipe: Recipe) -> str:
     """Return `recipe` as YAML with every default; reading it gives an equal recipe."""
     settings = recipe.model_dump(mode="json", by_alias=True)

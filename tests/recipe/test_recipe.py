@@ -109,7 +109,7 @@ def test_what_is_no_file_is_refused(tmp_path):
         (["toy", "--set", f"batch={3000 * '['}"], "[: nested too deeply"),
         (
             ["toy", "--set", "masks.kind=boxs"],
-            "masks.kind=boxs: no mask named 'boxs'; did you mean",
+            "masks.kind=boxs: no mask named 'boxs'; did you",
         ),
         (["toy", "--set", "data.train.kind=file"], "data.train.kind=file: no dataset named 'file'"),
         (["toy", "--set", "data.train.hold=-1"], "data.train.hold=-1: input should be greater"),

@@ -25,7 +25,7 @@ from inpaint_cli.models import weights
 from inpaint_cli.recipe import schema
 from inpaint_cli.recipe.read import read_recipe
 from inpaint_cli.recipe.schema import Ema
-from inpaint_cli.training import run
+from inpaint_cli.training import run, stopping
 from inpaint_cli.training.checkpoint import RunFolder, load_matching, read_state, write_state
 from inpaint_cli.training.ema import AveragedNetwork
 from inpaint_cli.training.log import RunLog, read_log
@@ -183,7 +183,7 @@ def test_the_recipe_it_leaves_can_be_run_again(toys):
 def test_another_recipe_or_other_data_are_refused(toys, tmp_path):
     go(toys, "run")
     cut(Path("run"), 6)
-    with pytest.raises(TrainingError, match="holds a training already; go on with --resume"):
+    with pytest.raises(TrainingError, match="already has a training; continue it with --resume"):
         go(toys, "run")
     changed = "architectures.toy.stages.fill.clip=2"
     told = r"begun otherwise \(architectures.toy.stages.fill.clip: was 1.0, is 2.0\)"
@@ -198,7 +198,7 @@ def test_another_recipe_or_other_data_are_refused(toys, tmp_path):
         ]["clip"]
         == 2
     )
-    with pytest.raises(TrainingError, match="there is no nowhere to go on from"):
+    with pytest.raises(TrainingError, match="there is no run nowhere to resume"):
         go(toys, "nowhere", resume=True)
 
 
@@ -361,11 +361,11 @@ def test_the_command_line(toys):
         return CliRunner().invoke(main, line, catch_exceptions=False)
 
     data = ("--data", str(toys / "photos"))
-    assert "say where the training images lie: --data PATH" in inpaint().output
+    assert "give the training images: --data PATH" in inpaint().output
     assert inpaint().exit_code == 2
     plan = inpaint(*data, "--dry-run").stdout
     assert "# net: 531 parameters" in plan
-    assert "# stage fill: 6 steps of 2 images, 1.3 times each of 9" in plan
+    assert "# stage fill: 6 steps of 2 images, 1.3 epochs of 9" in plan
     assert yaml.safe_load(plan)["architectures"]["toy"]["stages"]["fill"]["clip"] == 1
     assert inpaint(*data, "--check-data").exit_code == 0
     (toys / "photos" / "12.jpg").write_bytes(b"no")
@@ -401,7 +401,7 @@ def test_processes_agree_about_once_a_second(monkeypatch):
 
     def asked(seconds):
         """The first steps, of so many seconds each, after which they ask."""
-        accord, found = run.StopAgreement([], Two(), since=0), []
+        accord, found = stopping.StopAgreement([], Two(), since=0), []
         for step in range(1, 40):
             monkeypatch.setattr("time.perf_counter", lambda now=step * seconds: now)
             before = accord.since
@@ -412,7 +412,7 @@ def test_processes_agree_about_once_a_second(monkeypatch):
     assert asked(5) == [*range(1, 40)]
     assert asked(0.4) == [1, *range(3, 40, 2)]
     assert asked(0.01) == [1, 11, 21, 31]
-    assert run.StopAgreement([signal.SIGINT], Two())(1)
+    assert stopping.StopAgreement([signal.SIGINT], Two())(1)
 
 
 LAUNCH = """
