@@ -127,7 +127,7 @@ def test_killed_or_interrupted_it_goes_on(toys, tmp_path):
     _, told = process.communicate()
     assert process.returncode == 130, told
     last = read_state(RunFolder(folder).states()[-1])["done"]
-    assert f"Stopped after step {last}. Go on with:" in told
+    assert f"Stopped after step {last}. Continue with:" in told
     assert told.rstrip().endswith("--resume")
     go(toys, tmp_path / "whole", f"architectures.toy.stages.fill.steps={last - 4}")
     same(tensors(folder), tensors(tmp_path / "whole"))
@@ -186,7 +186,7 @@ def test_another_recipe_or_other_data_are_refused(toys, tmp_path):
     with pytest.raises(TrainingError, match="already has a training; continue it with --resume"):
         go(toys, "run")
     changed = "architectures.toy.stages.fill.clip=2"
-    told = r"begun otherwise \(architectures.toy.stages.fill.clip: was 1.0, is 2.0\)"
+    told = r"began with other settings \(architectures.toy.stages.fill.clip: was 1.0, is 2.0\)"
     with pytest.raises(TrainingError, match=told):
         go(toys, "run", changed, resume=True)
     with pytest.raises(TrainingError, match=r"data.images: was 9, is 3; data.names: was"):
@@ -203,7 +203,7 @@ def test_another_recipe_or_other_data_are_refused(toys, tmp_path):
 
 
 def test_a_loss_that_is_not_finite_stops_it_by_name(toys):
-    told = r"step 7, stage 'fill': the loss fill/l1 is inf; the last state saved is sound"
+    told = r"step 7, stage 'fill': the loss fill/l1 is inf; the last saved state is good"
     with pytest.raises(TrainingError, match=told):
         go(toys, "run", "architectures.toy.task.explode=2")
     assert read_state(RunFolder(Path("run")).states()[-1])["done"] == 6
@@ -221,7 +221,9 @@ def test_weights_that_are_not_finite_are_not_saved(toys, monkeypatch):
             self.net.prior.bias.fill_(torch.nan)
 
     monkeypatch.setattr(ToyTask, "after", spoil)
-    with pytest.raises(TrainingError, match=r"step 3, stage 'prior': net.prior.bias is not finite"):
+    with pytest.raises(
+        TrainingError, match=r"step 3, stage 'prior': net.prior.bias is no longer finite"
+    ):
         go(toys, "run")
     assert read_state(RunFolder(Path("run")).states()[-1])["done"] == 2
 
@@ -302,7 +304,9 @@ def test_weights_that_do_not_fit_are_refused():
         "  missing: bias",
         "  unexpected: x",
     ]
-    with pytest.raises(WeightsError, match=r"weight is \[2\], but the network has \[3, 2\]"):
+    with pytest.raises(
+        WeightsError, match=r"weight has shape \[2\], but the network's has \[3, 2\]"
+    ):
         load_matching(net, {"weight": torch.zeros(2)}, "w")
     with pytest.raises(WeightsError, match="no tensor of this network"):
         load_matching(net, {"x": torch.zeros(2)}, "w")
@@ -446,7 +450,7 @@ def test_several_processes_stop_as_one_does(toys, tmp_path):
         line = [*line[:3], *shlex.split(told.splitlines()[-1])[1:]]
         assert line[-3:] == ["--gpus", "2", "--resume"]
     last = read_state(RunFolder(folder).states()[-1])["done"]
-    assert f"Stopped after step {last}. Go on with:" in told
+    assert f"Stopped after step {last}. Continue with:" in told
 
 
 TWO = """

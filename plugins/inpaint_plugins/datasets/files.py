@@ -17,7 +17,7 @@ class StoredFiles(Dataset):
     """Images stored as files in one place, optionally with their label maps."""
 
     labels: str | None = Field(
-        None,
+        default=None,
         description="Path of an image's label map, relative to the image's folder; {} is its name "
         "without suffix. For example ../labels/{}.png.",
     )
@@ -47,10 +47,11 @@ class Files(StoredFiles):
     """All images below a folder, in a zip file, or in a text file with one path per line."""
 
     split: Literal["all", "train", "val"] = Field(
-        "all", description="Images to use: all, all but the last `hold`, or the last `hold`."
+        default="all",
+        description="Images to use: all, all but the last `hold`, or the last `hold`.",
     )
     hold: NonNegativeInt = Field(
-        0, description="Number of images at the end that the split val has; 0: no split."
+        default=0, description="Number of images at the end that the split val has; 0: no split."
     )
 
     def names(self, root: Path) -> list[str]:

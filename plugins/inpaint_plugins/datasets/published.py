@@ -7,7 +7,7 @@ other files: images are found by their names, and counted.
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -16,11 +16,14 @@ from inpaint_cli.api import DataError
 from .files import StoredFiles, natural_order
 
 
+Split = Annotated[Literal["train", "val", "test"], Field(description="Official split to use.")]
+
+
 class Published(StoredFiles):
     """A data set whose images are counted and split by rule."""
 
     title: ClassVar[str]
-    split: Literal["train", "val"] = Field("train", description="Official split to use.")
+    split: Literal["train", "val"] = Field(default="train", description="Official split to use.")
 
     def names(self, root: Path) -> list[str]:
         return self.select(root, self.image_names(root))
@@ -104,9 +107,7 @@ class CelebA(Published):
 
     title = "CelebA"
     licence = "non-commercial research only"
-    split: Literal["train", "val", "test"] = Field(  # type: ignore[assignment]
-        "train", description="Official split to use."
-    )
+    split: Split = "train"  # type: ignore[assignment]
 
     def select(self, root: Path, names: Sequence[str]) -> list[str]:
         spans = {"train": (1, 162_771), "val": (162_771, 182_638), "test": (182_638, 202_600)}
