@@ -17,6 +17,20 @@ def recipes_dir() -> Path:
     return next(d for d in (package / "recipes", package.parent / "recipes") if d.is_dir())
 
 
+def list_recipes() -> list[dict[str, Any]]:
+    """Return name, summary and tuned architectures of each built-in recipe.
+
+    >>> [row["name"] for row in list_recipes()][:2]
+    ['celeba', 'celebahq']
+    """
+    rows = []
+    for path in sorted(recipes_dir().glob("*.yaml")):
+        recipe, _ = read_recipe(path)
+        architectures = [*recipe.architectures]
+        rows.append({"name": path.stem, "summary": recipe.summary, "architectures": architectures})
+    return rows
+
+
 def find_recipe(name: str) -> Path:
     """Return the path of the recipe `name`: a path, or the name of a built-in recipe.
 

@@ -37,7 +37,7 @@ def outline_training(
     `train`. Raises `RecipeError`.
 
     >>> print(outline_training("gated", "smoke").splitlines()[0])
-    # net: 4,052,478 parameters
+    # net: 4,244,094 parameters
     """
     settings, source = open_recipe(recipe, set, masks)
     with stand_in_backbones() as backbones:

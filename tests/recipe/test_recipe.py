@@ -303,7 +303,7 @@ def test_the_shelf_is_listed_and_shown(toy_recipe):
     result = inpaint("recipes", "lint", toy_recipe, "faces-small")
     assert result.exit_code == 1
     assert f"{toy_recipe}:15: architectures.toy.task.l2: no setting" in result.output
-    assert "1 of 2 recipes are right" in result.output
+    assert "1 of 2 recipes are valid" in result.output
     changed = inpaint("recipes", "diff", "faces-small", "smoke").output
     assert "data.size: 64 -> 32" in changed
     missing = inpaint("recipes", "show", "faces-smal")

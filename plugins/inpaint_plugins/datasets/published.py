@@ -15,7 +15,6 @@ from inpaint_cli.api import DataError
 
 from .files import StoredFiles, natural_order
 
-
 Split = Annotated[Literal["train", "val", "test"], Field(description="Official split to use.")]
 
 
