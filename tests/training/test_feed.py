@@ -115,7 +115,7 @@ def test_processes_and_parts_share_out_the_same_samples(folder, plan, world, par
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(folder, plan):
-    with pytest.raises(DataError, match="a batch of 4 cannot be shared by 3 processes in 1 parts"):
+    with pytest.raises(DataError, match="a batch of 4 cannot be divided among 3 processes"):
         feed(folder, plan, world=3)
 
 
@@ -337,9 +337,7 @@ def test_bad_images_are_listed_and_stop_a_training(folder, plan, tmp_path):
         told = dict(find_unreadable(Collection.at(FILES(), broken), workers))
         assert [name for name, wrong in told.items() if wrong] == ["1.jpg", "2.jpg"]
         assert "2.jpg is not a picture" in (told["2.jpg"] or "")
-        with pytest.raises(
-            DataError, match=r"^[12]\.jpg .*\(--check-data lists all that are bad\)$"
-        ):
+        with pytest.raises(DataError, match=r"^[12]\.jpg .*\(--check-data lists all bad images\)$"):
             take(feed(broken, plan, workers=workers)("one", 0), 2)
 
 
@@ -389,7 +387,7 @@ def test_label_maps_go_the_way_of_their_images(tmp_path, plan):
     assert batch.labels.shape == (5, 24, 24)
     assert torch.equal((batch.image * 255 / 50).round().long()[:, 0], batch.labels)
     assert next(seen("fill", 0)).labels is None
-    with pytest.raises(DataError, match="holds no label maps"):
+    with pytest.raises(DataError, match="has no label maps"):
         Collection.at(FILES(), tmp_path).labelled()
     Image.new("RGB", (16, 12)).save(tmp_path / "1.png")
     with pytest.raises(DataError, match=r"label map of 1\.bmp has mode RGB"):
