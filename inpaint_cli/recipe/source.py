@@ -84,7 +84,7 @@ class RecipeSource:
         self.note_option(tuple(key.split(".")), option)
 
     def replace_masks(self, settings: dict[str, Any], masks: Path) -> None:
-        """Let the masks at `masks` be used, a folder or zip file given as --masks."""
+        """Let the masks at `masks` be used, a folder or zip file (--masks)."""
         settings["masks"] = {"kind": "files", "path": str(masks.resolve())}
         self.note_option(("masks",), f"--masks {masks}")
 

@@ -34,19 +34,16 @@ def train(
     (by default runs/ARCHITECTURE-RECIPE) holds the weights, the log, sheets of samples, and states
     from which `resume` continues with the same bits; with `allow_changes` also after a change of
     recipe or data. `init` has weights files to start from, for the whole network or as "PART=FILE".
-    `workers` is the number of processes that load images. The first SIGINT (Ctrl-C) or SIGTERM
-    saves a state and stops. `command` is written into the recipe in the run's folder.
+    `workers` processes load images. The first SIGINT (Ctrl-C) or SIGTERM saves a state and stops.
+    `command` is noted in the run's recipe. Progress is printed on stderr. Raises `ArgumentError`,
+    `RecipeError`, `DataError`, `WeightsError` or `TrainingError`.
 
-    Progress and notes are printed on stderr. Raises `ArgumentError`, `RecipeError`, `DataError`,
-    `WeightsError` or `TrainingError`.
-
-    >>> from pathlib import Path
     >>> from tempfile import mkdtemp
     >>> from PIL import Image
     >>> folder = Path(mkdtemp())
     >>> for n in range(4):
     ...     Image.new("RGB", (32, 32), (60 * n, 90, 120)).save(folder / f"{n}.png")
-    >>> small = ["architectures.gated.model.width=4", "architectures.gated.task.critic=4"]
+    >>> small = ["architectures.gated.model.width=4"]
     >>> outcome = train("gated", "smoke", folder, run=folder / "run", set=small, workers=0)
     >>> outcome.done, outcome.weights.name
     (2, 'weights.safetensors')
