@@ -31,6 +31,12 @@ from .models.choose import LoadedModel as LoadedModel
 from .models.choose import ModelRef as ModelRef
 from .models.choose import list_models as list_models
 from .models.choose import load_model as load_model
+from .training.checks import DataReport as DataReport
+from .training.checks import check_data as check_data
+from .training.checks import smoke_test as smoke_test
+from .training.estimate import outline_training as outline_training
+from .training.run import TrainOutcome as TrainOutcome
+from .training.train import train as train
 
 __version__: str
 __all__: list[str]

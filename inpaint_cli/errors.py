@@ -12,17 +12,28 @@ InpaintError
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class InpaintError(Exception):
-    """Base of every error that is the user's to fix: one sentence, what, where, what to do."""
+    """Base of every error that a user can fix: one sentence that says what, where and what to do.
+
+    `path` is the file at fault, and `line` the line in it (from 1), where they are known.
+    """
+
+    def __init__(
+        self, message: str = "", *, path: Path | None = None, line: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.path, self.line = path, line
 
 
 class ArgumentError(InpaintError):
     """`argument`, the name of a parameter, cannot be used, because of `reason`."""
 
     def __init__(self, argument: str, reason: str) -> None:
-        super().__init__(argument, reason)
+        super().__init__()
+        self.args = argument, reason  # with which pickle makes it again
         self.argument, self.reason = argument, reason
 
     def __str__(self) -> str:

@@ -119,7 +119,7 @@ def test_a_metric_keeps_its_promises(name):
 @pytest.mark.parametrize("name", registry.find_plugins("datasets"))
 def test_a_data_set_keeps_its_promises(name, tmp_path, monkeypatch):
     any_count = lambda self, root, names, count: names  # noqa: E731
-    monkeypatch.setattr("inpaint_plugins.datasets.published.Published.counted", any_count)
+    monkeypatch.setattr("inpaint_plugins.datasets.published.Published.check_count", any_count)
     check_dataset(name, photos(tmp_path / "photos"))
 
 

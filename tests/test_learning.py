@@ -47,7 +47,7 @@ def test_the_trainings_of_a_study_can_be_begun(learning, system):
         settings = [b for a, b in pairwise(line) if a == "--set"]
         recipe, source = read_recipe(find_recipe(line[2]), settings)
         built = build_training(training.architecture, recipe, source)
-        assert sum(stage.steps for stage in built.plan.values()) > 0
+        assert built.steps > 0
         for item in training.init:
             assert item.rpartition("=")[2] in study.trainings
     for variant in study.variants.values():

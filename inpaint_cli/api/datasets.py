@@ -10,26 +10,30 @@ from .settings import Settings
 class Dataset(Settings, ABC):
     """A list of images; its fields are its settings in a recipe.
 
-    The place of the images is not a setting: it is the path that the user typed, so that a recipe
-    holds on every machine.
+    The place of the images is not a setting but the path given to `--data`, so that a recipe holds
+    on every machine.
     """
 
-    licence: ClassVar[str] = ""  # of the images, which what is trained on them is bound by
+    licence: ClassVar[str] = ""  # of the images; it also binds what is trained on them
 
     @abstractmethod
     def names(self, root: Path) -> list[str]:
-        """The names of all images below `root`, in an order that never changes.
+        """Return the names of all images below `root`, in an order that never changes.
 
-        Raises `DataError` where the images are not what the data set should hold.
+        Raises `DataError` if the images are not those of the data set.
         """
 
     @abstractmethod
     def read(self, root: Path, name: str) -> bytes:
-        """Return the bytes of the file of the image `name`, encoded as they are.
+        """Return the content of the file of the image called `name`, not decoded.
 
         Called from several processes at once.
         """
 
     def label_map(self, root: Path, name: str) -> bytes | None:
-        """The file of its label map, a picture of class numbers; None where it has none."""
+        """Return the file of an image's label map, a picture of class numbers; None without one."""
         return None
+
+    def skipped(self, root: Path) -> list[str]:
+        """Return the names of the files below `root` that are not pictures, by their suffix."""
+        return []

@@ -1,6 +1,6 @@
-"""How a stage of training runs: its length, its optimisers, their rates. No torch.
+"""The length, optimisers and learning rates of a stage of training. No torch.
 
-A task gives its own stages as defaults; a recipe lays what it sets over them.
+The stages of a task are defaults; a recipe replaces the settings that it has.
 """
 
 import math
@@ -15,19 +15,35 @@ AnySettings = TypeVar("AnySettings", bound=Settings)
 
 
 class Schedule(Settings):
-    """A learning rate's way through a stage, as a function of the step and of nothing else."""
+    """The learning rate as a function of the step in a stage."""
 
-    kind: Literal["constant", "linear", "cosine", "step"] = "constant"
-    warmup: NonNegativeInt = 0  # steps that rise linearly to the full rate
-    start: Share = 0.0  # share of the full rate at the first of them
-    hold: Share = 0.0  # share of the stage before linear and cosine begin to fall
-    floor: Share = 0.0  # share of the full rate at which they end
-    power: PositiveFloat = 1.0  # of linear: (1 - t) ** power
-    drops: tuple[Share, ...] = ()  # of step: the shares of the stage at which the rate drops
-    factor: PositiveFloat = 0.1  # of step: what it is multiplied by at each
+    kind: Literal["constant", "linear", "cosine", "step"] = Field(
+        default="constant", description="How the rate falls after the warm-up."
+    )
+    warmup: NonNegativeInt = Field(default=0, description="Steps in which the rate rises linearly.")
+    start: Share = Field(
+        default=0.0, description="Share of the full rate at the first warm-up step."
+    )
+    hold: Share = Field(
+        default=0.0, description="Share of the stage before a linear or cosine rate begins to fall."
+    )
+    floor: Share = Field(
+        default=0.0, description="Share of the full rate at which a linear or cosine rate ends."
+    )
+    power: PositiveFloat = Field(
+        default=1.0, description="Exponent of a linear rate: (1 - t) ** power."
+    )
+    drops: tuple[Share, ...] = Field(
+        default=(), description="Shares of the stage at which a step rate drops."
+    )
+    factor: PositiveFloat = Field(default=0.1, description="Factor of a step rate at each drop.")
 
     def share(self, step: int, steps: int) -> float:
-        """The share of the full rate at `step` of a stage of `steps`."""
+        """Return the share of the full rate at `step` of a stage of `steps`.
+
+        >>> Schedule(kind="linear").share(25, 100)
+        0.75
+        """
         if step < self.warmup:
             return self.start + (1 - self.start) * step / self.warmup
         if self.kind == "step":
@@ -41,53 +57,71 @@ class Schedule(Settings):
 
 
 class Optimizer(Settings):
-    """An optimiser of torch by name, with the rate of each step."""
+    """An optimiser of torch, and its learning rate."""
 
-    kind: Literal["adam", "adamw", "sgd"] = "adam"
-    lr: PositiveFloat = 1e-4
-    betas: tuple[Share, Share] = (0.9, 0.999)  # of adam and adamw
-    eps: PositiveFloat = 1e-8
-    momentum: Share = 0.0  # of sgd
-    weight_decay: NonNegativeFloat = 0.0
-    decays: Literal["all", "weights"] = "all"  # weights: not biases, not scales of norms
-    schedule: Schedule = Schedule()
+    kind: Literal["adam", "adamw", "sgd"] = Field(default="adam", description="Optimiser.")
+    lr: PositiveFloat = Field(default=1e-4, description="Full learning rate.")
+    betas: tuple[Share, Share] = Field(
+        default=(0.9, 0.999), description="Decay rates of the moments of adam and adamw."
+    )
+    eps: PositiveFloat = Field(
+        default=1e-8, description="Term for numerical stability of adam and adamw."
+    )
+    momentum: Share = Field(default=0.0, description="Momentum of sgd.")
+    weight_decay: NonNegativeFloat = Field(default=0.0, description="Weight decay.")
+    decays: Literal["all", "weights"] = Field(
+        default="all",
+        description="Parameters that decay: all, or no biases and no scales of norms.",
+    )
+    schedule: Schedule = Field(default=Schedule(), description="Learning rate over the stage.")
 
     def rate(self, step: int, steps: int) -> float:
-        """The learning rate at `step` of a stage of `steps`."""
+        """Return the learning rate at `step` of a stage of `steps`."""
         return self.lr * self.schedule.share(step, steps)
 
     def shared(self, steps: float) -> "Optimizer":
-        """As fast and inert where it takes `steps` steps an iteration (StyleGAN2, appendix B)."""
+        """Return it rescaled for `steps` steps per iteration, with the same effect.
+
+        This is the correction for lazy regularisation (StyleGAN2, appendix B).
+        """
         slow = self.betas[0] ** (1 / steps), self.betas[1] ** (1 / steps)
         return self.model_copy(update={"lr": self.lr / steps, "betas": slow})
 
 
 class Stage(Settings):
-    """A part of a training, in which the same modules learn from the same losses."""
+    """A part of a training in which the same modules learn from the same losses."""
 
-    steps: NonNegativeInt = 100_000  # 0: the stage is skipped
-    batch: PositiveInt | None = None  # images a step, over all processes; None: as the recipe says
-    clip: NonNegativeFloat = 0.0  # largest norm of a phase's gradient; 0: not clipped
-    labelled: bool = False  # learn from images with label maps only
-    averaged: bool = False  # begin from the averaged network of the stage before
-    optimizer: Optimizer = Optimizer()
-    optimizers: dict[str, Optimizer] = Field(default_factory=dict)  # by phase, over `optimizer`
+    steps: NonNegativeInt = Field(default=100_000, description="Steps; 0: the stage is skipped.")
+    batch: PositiveInt | None = Field(
+        default=None, description="Images per step, over all processes; null: the recipe's."
+    )
+    clip: NonNegativeFloat = Field(
+        default=0.0, description="Largest norm of the gradient of a phase; 0: not clipped."
+    )
+    labelled: bool = Field(default=False, description="Use only images that have a label map.")
+    averaged: bool = Field(
+        default=False, description="Start from the averaged network of the stage before."
+    )
+    optimizer: Optimizer = Field(default=Optimizer(), description="Optimiser of every phase.")
+    optimizers: dict[str, Optimizer] = Field(
+        default_factory=dict, description="Changes of `optimizer` for single phases, by name."
+    )
 
     def optimizer_of(self, phase: str) -> Optimizer:
-        """The optimiser of `phase`: what `optimizers` sets for it, laid over `optimizer`."""
+        """Return the optimiser of `phase`: `optimizer` with the changes in `optimizers`."""
         own = self.optimizers.get(phase)
         return overlay_settings(self.optimizer, own) if own else self.optimizer
 
 
 def overlay_settings(below: AnySettings, above: AnySettings) -> AnySettings:
-    """`below`, with all that was set in `above` laid over it, however deep."""
+    """Return `below` with every setting that was set in `above`, at any depth."""
     return type(below).model_validate(
         merge_trees(below.model_dump(exclude_unset=True), above.model_dump(exclude_unset=True))
     )
 
 
 def merge_trees(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Two trees of settings as one; where both have a leaf, `above` has it."""
+    """Merge two trees of settings; where both have a leaf, that of `above` is used."""
     tree = below | above
     for key in below.keys() & above.keys():
         if isinstance(below[key], dict) and isinstance(above[key], dict):

@@ -4,6 +4,10 @@ import click
 
 from .types import json_option
 
+set_option = click.option(
+    "--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a setting."
+)
+
 
 @click.group(invoke_without_command=True)
 @json_option
@@ -11,38 +15,54 @@ from .types import json_option
 def recipes_command(ctx: click.Context, as_json: bool) -> None:
     """List, show, check and compare recipes."""
     ctx.default_map = {name: {"as_json": as_json} for name in recipes_command.commands}
-    if ctx.invoked_subcommand is None:
-        from ..recipe.read import read_recipe, recipes_dir
+    if ctx.invoked_subcommand is not None:
+        return
+    from ..recipe.read import list_recipes
 
-        found = {path.stem: read_recipe(path)[0] for path in sorted(recipes_dir().glob("*.yaml"))}
-        if as_json:
-            rows = [
-                {"name": name, "summary": recipe.summary, "architectures": [*recipe.architectures]}
-                for name, recipe in found.items()
-            ]
-            click.echo(json.dumps(rows, indent=2))
-            return
-        for name, recipe in found.items():
-            tuned = ", ".join(recipe.architectures)
-            click.echo(f"{name:18}{recipe.summary}{f' ({tuned})' if tuned else ''}")
+    rows = list_recipes()
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        tuned = f" ({', '.join(row['architectures'])})" if row["architectures"] else ""
+        click.echo(f"{row['name']:18}{row['summary']}{tuned}")
+
+
+@recipes_command.command()
+@click.argument("architecture", required=False)
+@json_option
+def keys_command(architecture: str | None, as_json: bool) -> None:
+    """List the keys of recipes: type, default and description.
+
+    With ARCHITECTURE also the settings of its network (model) and its losses (task).
+    """
+    from ..recipe.keys import list_recipe_keys
+
+    rows = list_recipe_keys(architecture)
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        default = row["default"] if row["default"] == "required" else json.dumps(row["default"])
+        click.echo(f"{row['key']}: {row['type']}, {default}\n    {row['description']}")
 
 
 @recipes_command.command()
 @click.argument("name", metavar="RECIPE")
 @click.option("--arch", "architecture", help="Resolve it for this architecture.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting.")
+@set_option
 @json_option
 def show_command(
-    name: str, architecture: str | None, overrides: tuple[str, ...], as_json: bool
+    name: str, architecture: str | None, changes: tuple[str, ...], as_json: bool
 ) -> None:
-    """Print a recipe with every default written out."""
-    from ..recipe.read import dump_recipe, find_recipe, read_recipe
+    """Print a recipe with every default."""
+    from ..recipe.read import dump_recipe, open_recipe
 
-    recipe, source = read_recipe(find_recipe(name), overrides)
+    recipe, source = open_recipe(name, changes)
     if architecture:
-        from ..training.build import build_training
+        from ..training.build import resolve_training
 
-        recipe = build_training(architecture, recipe, source).recipe
+        recipe = resolve_training(architecture, recipe, source)
     if as_json:
         click.echo(recipe.model_dump_json(by_alias=True, indent=2))
     else:
@@ -54,15 +74,15 @@ def show_command(
 @json_option
 @click.pass_context
 def lint_command(ctx: click.Context, names: tuple[str, ...], as_json: bool) -> None:
-    """Check recipes by the plugins they name, for each architecture that has a section."""
+    """Check every setting of recipes, for each architecture that they name."""
     from ..errors import InpaintError
-    from ..recipe.read import find_recipe, read_recipe
+    from ..recipe.read import open_recipe
     from ..training.build import check_recipe
 
     errors: dict[str, str | None] = dict.fromkeys(names)
     for name in errors:
         try:
-            check_recipe(*read_recipe(find_recipe(name)))
+            check_recipe(*open_recipe(name))
         except InpaintError as error:
             errors[name] = str(error)
     wrong = [error for error in errors.values() if error]
@@ -72,7 +92,7 @@ def lint_command(ctx: click.Context, names: tuple[str, ...], as_json: bool) -> N
     else:
         for error in wrong:
             click.echo(error)
-    click.echo(f"{len(errors) - len(wrong)} of {len(errors)} recipes are right", err=True)
+    click.echo(f"{len(errors) - len(wrong)} of {len(errors)} recipes are valid", err=True)
     ctx.exit(1 if wrong else 0)
 
 
@@ -81,17 +101,16 @@ def lint_command(ctx: click.Context, names: tuple[str, ...], as_json: bool) -> N
 @click.argument("other")
 @json_option
 def diff_command(one: str, other: str, as_json: bool) -> None:
-    """Name the settings in which two recipes differ."""
-    from ..recipe.read import find_recipe, read_recipe, settings_differences
+    """List the settings in which two recipes differ."""
+    from ..recipe.read import open_recipe, settings_differences
 
     left, right = (
-        read_recipe(find_recipe(name))[0].model_dump(mode="json", by_alias=True)
-        for name in (one, other)
+        open_recipe(name)[0].model_dump(mode="json", by_alias=True) for name in (one, other)
     )
-    found = settings_differences(left, right)
+    differences = settings_differences(left, right)
     if as_json:
-        rows = [{"key": key, "one": first, "other": second} for key, first, second in found]
+        rows = [{"key": key, "one": first, "other": second} for key, first, second in differences]
         click.echo(json.dumps(rows, indent=2))
         return
-    for key, first, second in found:
+    for key, first, second in differences:
         click.echo(f"{key}: {first} -> {second}")

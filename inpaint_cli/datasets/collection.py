@@ -1,4 +1,4 @@
-"""The images of a data set, decoded and brought to a size."""
+"""Decode the images of a data set and bring them to a size."""
 
 import math
 from collections.abc import Sequence
@@ -16,6 +16,7 @@ from ..api.datasets import Dataset
 from ..errors import DataError
 from ..images import read_photo, to_bytes
 from ..images.read import open_image, upright_size
+from ..wording import name_some
 
 Shape = tuple[int, int]  # height, width
 JPEG = b"\xff\xd8"  # how such a file begins
@@ -28,7 +29,7 @@ REDUCED = (
 
 @dataclass(frozen=True)
 class Collection:
-    """The images of a data set, where they lie."""
+    """The images of a data set at a path."""
 
     images: Dataset
     root: Path
@@ -36,48 +37,64 @@ class Collection:
 
     @classmethod
     def at(cls, images: Dataset, root: Path) -> "Collection":
+        """List the images at `root`. Raises `DataError` if there are none."""
         return cls(images, root, images.names(root))
 
     def labelled(self) -> "Collection":
-        """Those that have a label map. Raises `DataError` where none has."""
-        named = [n for n in self.names if self.images.label_map(self.root, n) is not None]
-        if not named:
+        """Return the images with a label map. Raises `DataError` if none has one."""
+        names = [n for n in self.names if self.images.label_map(self.root, n) is not None]
+        if not names:
             raise DataError(
-                f"{self.root} holds no label maps, which this training learns from; put them "
-                "beside the images and say so with --set data.train.labels='{}.png'"
+                f"{self.root} has no label maps, which this training needs; put them beside the "
+                "images and set their names with --set data.train.labels='{}.png'"
             )
-        return replace(self, names=named)
+        return replace(self, names=names)
 
     def labels(self, index: int, shape: Shape) -> Tensor:
-        """The label map of the image, uint8 [1, H, W], in the image's own `shape`."""
+        """Return the label map of an image, uint8 [1, H, W], scaled to the image's `shape`.
+
+        Raises `DataError` if it is not an 8-bit gray or palette picture.
+        """
         name = self.names[index]
         data = self.images.label_map(self.root, name)
         with open_image(data or b"", f"the label map of {name}") as image:
             if image.mode not in ("P", "L"):
                 raise DataError(
-                    f"the label map of {name} has mode {image.mode} where numbers of classes "
-                    "belong; store it as an 8-bit gray or palette PNG"
+                    f"the label map of {name} has mode {image.mode}, not class numbers; "
+                    "store it as an 8-bit gray or palette PNG"
                 )
             numbers = torch.from_numpy(np.array(image))[None]
         return scale_image(numbers, shape, InterpolationMode.NEAREST_EXACT)
 
     def decode(self, index: int, *, enough: float = math.inf) -> Tensor:
-        """The image as uint8 [3, H, W], upright. Raises `ImageError` where it is damaged."""
+        """Return an image as uint8 [3, H, W], upright. Raises `ImageError` if it is damaged."""
         name = self.names[index]
         return decode_image(self.images.read(self.root, name), name, enough=enough)
 
     def shape(self, index: int) -> Shape:
-        """The size of the image, from its header."""
+        """Return the height and width of an image, from its header."""
         name = self.names[index]
         with open_image(self.images.read(self.root, name), name) as image:
             return upright_size(image)
 
 
-def decode_image(data: bytes, name: str, *, enough: float = math.inf) -> Tensor:
-    """The image in the file `data` as uint8 [3, H, W], upright.
+def describe_skipped(dataset: Dataset, root: Path) -> str | None:
+    """Return a sentence about the files at `root` that are no pictures; None if all are.
 
-    A JPEG may come at a half, a quarter or an eighth of its size, as long as its shorter side
-    keeps `enough` pixels.
+    For example "3 files in photos are not pictures: a.txt, b.md, c.csv".
+    """
+    names = dataset.skipped(root)
+    if not names:
+        return None
+    verb = "file in {} is not a picture" if len(names) == 1 else "files in {} are not pictures"
+    return f"{len(names)} {verb.format(root)}: {name_some(names)}"
+
+
+def decode_image(data: bytes, name: str, *, enough: float = math.inf) -> Tensor:
+    """Return the image in the file `data` as uint8 [3, H, W], upright.
+
+    A JPEG is decoded at a half, a quarter or an eighth of its size if its shorter side then has at
+    least `enough` pixels. Raises `ImageError` if the file is damaged.
     """
     with open_image(data, name) as image:
         known, side = image.mode in ("RGB", "L") and is_whole_file(data), min(image.size)
@@ -91,7 +108,7 @@ def decode_image(data: bytes, name: str, *, enough: float = math.inf) -> Tensor:
 
 
 def is_whole_file(data: bytes) -> bool:
-    """Whether `data` is of a kind that OpenCV reads as Pillow does, and was not cut short."""
+    """Whether `data` is complete, and of a kind that OpenCV decodes to the same bits as Pillow."""
     if data[:2] == JPEG:
         return data[-2:] == b"\xff\xd9"
     eight_bit = data[:8] == b"\x89PNG\r\n\x1a\n" and data[24] == 8
@@ -108,9 +125,9 @@ def place_image(
     flip: bool = False,
     by: InterpolationMode = InterpolationMode.BILINEAR,
 ) -> Tensor:
-    """`image` brought to `shape`; `at` says where a crop lies, from 0 (top, left) to 1.
+    """Return `image` at `shape`; `at` places the crop, from 0 (top, left) to 1 (bottom, right).
 
-    A `zoom` under 1 leaves room around the image, which its mirror fills.
+    With a `zoom` under 1 the image is smaller than `shape`, and mirrored to fill it.
     """
     if fit == "stretch":
         image = scale_image(image, shape, by)
@@ -119,7 +136,7 @@ def place_image(
         cover = max(shape[0] / height, shape[1] / width)
         scale = max(cover, 1.0) if fit == "native" else cover * zoom
         size = round(height * scale), round(width * scale)
-        if zoom >= 1:  # whatever was rounded
+        if zoom >= 1:  # despite rounding
             size = max(shape[0], size[0]), max(shape[1], size[1])
         image = scale_image(image, size, by)
         y, x = (round(a * (s - t)) for a, s, t in zip(at, size, shape, strict=True))
@@ -135,7 +152,7 @@ def place_image(
 def scale_image(
     image: Tensor, shape: Shape, by: InterpolationMode = InterpolationMode.BILINEAR
 ) -> Tensor:
-    """`image` at another size, by Pillow's antialiased bilinear filter or by another."""
+    """Scale `image` to `shape`, by default with an antialiased bilinear filter."""
     if image.shape[-2:] == shape:
         return image
     return resize(image, list(shape), by, antialias=True)

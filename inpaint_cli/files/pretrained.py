@@ -17,6 +17,15 @@ from .write import atomic_path
 
 TORCH_URL = "https://download.pytorch.org/models"
 
+MEGABYTES = {  # of each file
+    "alexnet": 233,
+    "inception-fid": 91,
+    "resnet34": 83,
+    "resnet50": 98,
+    "vgg16": 528,
+    "vgg19": 548,
+}
+
 # As torch hub names files, each ends in the first eight digits of its SHA-256.
 BACKBONES = {
     "alexnet": f"{TORCH_URL}/alexnet-owt-7be5be79.pth",
@@ -29,32 +38,49 @@ BACKBONES = {
 }
 
 
-def backbone_path(name: str) -> Path:
-    """The verified file of the backbone `name`, downloaded where that is allowed.
+class BackboneError(WeightsError):
+    """A published backbone, called `name`, is not on this machine."""
 
-    Raises `WeightsError`, which says what to put where, if there is none.
+    def __init__(self, message: str = "", *, name: str = "") -> None:
+        super().__init__(message)
+        self.name = name
+
+
+def backbone_path(name: str) -> Path:
+    """Return the verified file of the backbone `name`, downloaded where that is allowed.
+
+    Raises `BackboneError`, which says what to put where, if there is none.
     """
-    url = BACKBONES[name]
+    if found := find_backbone(name):
+        return verify_hash(found)
+    url, folders = BACKBONES[name], backbone_dirs()
     file = url.rpartition("/")[2]
-    own = os.environ.get("INPAINT_WEIGHTS_DIR")
-    folders = [Path(own), torch_hub_dir()] if own else [torch_hub_dir()]
-    for folder in folders:
-        if (folder / file).is_file():
-            return verify_hash(folder / file)
     target = folders[0] / file
     missing = (
         f"{name} needs {file}, which is not in {' or '.join(map(str, folders))}: download {url} "
         f"and put it there, or name its folder with --weights-dir"
     )
     if os.environ.get("INPAINT_OFFLINE", "0") not in ("", "0"):
-        raise WeightsError(missing)
+        raise BackboneError(missing, name=name)
     with atomic_path(target) as temporary:
         try:
             download_file(url, temporary)
         except OSError as error:
-            raise WeightsError(f"{missing} (the download failed: {error})") from error
+            raise BackboneError(f"{missing} (the download failed: {error})", name=name) from error
         verify_hash(temporary, url)
     return target
+
+
+def find_backbone(name: str) -> Path | None:
+    """Return the file of the backbone `name`, not verified; None if it is not on this machine."""
+    file = BACKBONES[name].rpartition("/")[2]
+    return next((d / file for d in backbone_dirs() if (d / file).is_file()), None)
+
+
+def backbone_dirs() -> list[Path]:
+    """Return the folders in which backbones are looked for; a download goes to the first."""
+    own = os.environ.get("INPAINT_WEIGHTS_DIR")
+    return [Path(own), torch_hub_dir()] if own else [torch_hub_dir()]
 
 
 def torch_hub_dir() -> Path:

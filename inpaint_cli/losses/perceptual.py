@@ -1,6 +1,7 @@
 """Features of a frozen VGG network, and losses that compare two sets of them."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal
 
 import torch
@@ -41,7 +42,8 @@ class VGG(nn.Module):
         self.steps = vgg_layout(network, taps)
         self.normalise = normalise
         self.taps = tuple(taps)
-        weights = load_backbone(network) if source == "imagenet" else random_weights(self.steps)
+        draw = partial(random_weights, self.steps)
+        weights = load_backbone(network, draw) if source == "imagenet" else draw()
         for name, index in self.steps:
             if name.startswith("relu"):
                 for part in ("weight", "bias"):

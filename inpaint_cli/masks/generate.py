@@ -26,7 +26,7 @@ from ..errors import ArgumentError, DataError
 from ..files.pictures import list_pictures, picture_format
 from ..files.write import atomic_path, check_free, write_error
 from ..images.read import image_size, max_pixels
-from ..recipe.plugins import TypedSource, build_generator, make_generator
+from ..recipe.plugins import ArgumentSource, build_generator, make_generator
 from ..registry import find_plugins, load_plugin
 from ..wording import count_text, name_some
 from .manifest import MANIFEST, ManifestHeader, MaskEntry, MaskOrder, read_manifest
@@ -170,7 +170,7 @@ def rebuild_masks(
     """
     path, folder = Path(manifest), Path(output)
     header, entries = read_manifest(path)
-    source = TypedSource(path)
+    source = ArgumentSource(path)
     generators = [
         build_generator(settings, source, ("generators",)) for settings in header.generators
     ]

@@ -1,4 +1,4 @@
-"""From names in a recipe to plugins, each setting checked by the class it is for."""
+"""Make the plugins that a recipe names, with their settings checked."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from ..api.settings import Settings
 from ..errors import InpaintError, PluginError, RecipeError, unknown_name
 from ..registry import load_plugin
 from .schema import Named, Recipe
-from .source import KeyPath, RecipeSource, apply_override
+from .source import KeyPath, RecipeSource
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Where a training's images and holes come from."""
+    """The data sets and mask generators of a training."""
 
     train: Dataset
     val: Dataset | None
@@ -28,7 +28,7 @@ class Inputs:
 
 
 def build_inputs(recipe: Recipe, source: RecipeSource) -> Inputs:
-    """The data sets and mask generators that `recipe` names, each with its settings checked."""
+    """Make the data sets and mask generators that `recipe` names."""
     masks = build_generator(recipe.masks.model_dump(), source, ("masks",))
     return Inputs(
         train=build_dataset(recipe.data.train, source, "train"),
@@ -41,7 +41,7 @@ def build_inputs(recipe: Recipe, source: RecipeSource) -> Inputs:
 
 
 def draw_trial_masks(recipe: Recipe, inputs: Inputs, source: RecipeSource) -> None:
-    """Draw a mask for training and one for validation, to say before either that there are none."""
+    """Draw a mask for training and one for validation. Raises `RecipeError` if that fails."""
     shape = recipe.data.size, recipe.data.size
     for key, masks in (("masks", inputs.masks), ("val_masks", inputs.val_masks)):
         try:
@@ -51,7 +51,7 @@ def draw_trial_masks(recipe: Recipe, inputs: Inputs, source: RecipeSource) -> No
 
 
 def resolve_recipe(recipe: Recipe, inputs: Inputs) -> Recipe:
-    """`recipe` with every default of its `inputs` written out."""
+    """Return `recipe` with every default of its `inputs` written out."""
     sets = {"train": named_settings(recipe.data.train.kind, inputs.train)}
     if recipe.data.val and inputs.val:
         sets["val"] = named_settings(recipe.data.val.kind, inputs.val)
@@ -64,21 +64,21 @@ def resolve_recipe(recipe: Recipe, inputs: Inputs) -> Recipe:
     )
 
 
-def build_dataset(asked: Named, source: RecipeSource, part: str) -> Dataset:
-    """The data set that `data.train` or `data.val` names."""
-    return source.plugin("datasets", asked, ("data", part))
+def build_dataset(named: Named, source: RecipeSource, part: str) -> Dataset:
+    """Make the data set that `data.train` or `data.val` names."""
+    return source.plugin("datasets", named, ("data", part))
 
 
 def build_metrics(recipe: Recipe, source: RecipeSource) -> dict[str, ImageMetric]:
-    """The metrics that `recipe` names, each under its name and what sets it apart."""
+    """Make the metrics that `recipe` names; their keys are name and settings, as "psnr-hole"."""
     metrics = {}
     for n, item in enumerate(recipe.metrics):
-        asked = Named(kind=item) if isinstance(item, str) else item
-        metric = source.plugin("metrics", asked, ("metrics", n))
+        named = Named(kind=item) if isinstance(item, str) else item
+        metric = source.plugin("metrics", named, ("metrics", n))
         if not isinstance(metric, ImageMetric):
-            told = f"'{asked.kind}' scores whole sets: see `inpaint eval`"
-            raise source.error(("metrics", n), told)
-        metrics["-".join([asked.kind, *map(str, (asked.model_extra or {}).values())])] = metric
+            problem = f"'{named.kind}' scores whole sets; use it with `inpaint eval`"
+            raise source.error(("metrics", n), problem)
+        metrics["-".join([named.kind, *map(str, (named.model_extra or {}).values())])] = metric
     best = recipe.keep.best
     if best is not None and best not in metrics:
         raise source.error(("keep", "best"), unknown_name("metric of this recipe", best, metrics))
@@ -86,28 +86,31 @@ def build_metrics(recipe: Recipe, source: RecipeSource) -> dict[str, ImageMetric
 
 
 def named_settings(kind: str, plugin: Settings) -> Named:
-    """A plugin's settings as a recipe writes them, all defaults written out."""
+    """Return a plugin's settings as a recipe has them, with every default."""
     return Named.model_validate(plugin.model_dump(mode="json") | {"kind": kind})
 
 
-class TypedSource(RecipeSource):
-    """Settings that were typed, not read from lines of a file."""
+class ArgumentSource(RecipeSource):
+    """The origin of settings that are not in a file."""
 
     def error(self, where: KeyPath, text: str) -> RecipeError:
         return RecipeError(f"{self.path}: {'.'.join(map(str, where))}: {text}")
 
 
-def make_generator(kind: str, overrides: Sequence[str] = (), **given: Any) -> Masks:
-    """The generator called `kind`, with settings `given` and overrides such as "side=0.5"."""
-    source = TypedSource(Path(f"masks '{kind}'"))
-    settings = {"kind": kind} | {key: value for key, value in given.items() if value is not None}
-    for override in overrides:
-        apply_override(settings, override, source)
+def make_generator(kind: str, changes: Sequence[str] = (), **values: Any) -> Masks:
+    """Return the generator called `kind`, with settings `values` and changes like "side=0.5".
+
+    Values of None are left out. Raises `RecipeError`.
+    """
+    source = ArgumentSource(Path(f"masks '{kind}'"))
+    settings = {"kind": kind} | {key: value for key, value in values.items() if value is not None}
+    for change in changes:
+        source.override(settings, change)
     return build_generator(settings, source)
 
 
 def build_generator(settings: Mapping[str, Any], source: RecipeSource, at: KeyPath = ()) -> Masks:
-    """The generator that `settings` {kind: ..., ...} describe, with those that it holds."""
+    """Make the generator that `settings` {kind: ..., ...} describe, and those nested in it."""
     try:
         schema: type[Masks] = load_plugin("masks", str(settings.get("kind")))
     except PluginError as error:
@@ -117,7 +120,7 @@ def build_generator(settings: Mapping[str, Any], source: RecipeSource, at: KeyPa
 
 
 def build_nested(value: Any, source: RecipeSource, at: KeyPath) -> Any:
-    """`value` with a generator in place of all settings in it that name a kind."""
+    """Return `value` with a generator in place of every mapping that has a kind."""
     if isinstance(value, Mapping) and "kind" in value:
         return build_generator(value, source, at)
     if isinstance(value, Sequence) and not isinstance(value, str):

@@ -1,42 +1,57 @@
-"""What a recipe may say, as typed settings."""
+"""The settings of a recipe. No torch."""
 
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    ConfigDict,
-    Field,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-)
+from pydantic import ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from ..api.settings import Settings
 from ..api.stages import Share, Stage
 
-Zoom = Annotated[float, Field(gt=0.5)]  # a mirror reaches no farther
+Zoom = Annotated[float, Field(gt=0.5)]  # mirrored margins are no larger than the image
 
 
 class Named(Settings):
-    """A plugin by name, and its own settings, which only the plugin can check."""
+    """A plugin by name, with its own settings, which only the plugin can check."""
 
-    kind: str
+    kind: str = Field(description="Name of the plugin.")
     model_config = ConfigDict(extra="allow")
 
 
 class Data(Settings):
-    """Which images, and how they come to one size. Where they lie is `--data`."""
+    """The images, and how they are brought to one size. Their place is `--data`."""
 
-    train: Named = Named(kind="files")
-    val: Named | None = None  # None: no validation
-    val_count: NonNegativeInt = 200  # images of it that a validation looks at; 0: all
-    size: PositiveInt = 256
-    fit: Literal["cover", "stretch", "native", "buckets", "margins"] = "cover"
-    zoom: tuple[Zoom, Zoom] = (1.0, 1.0)  # of cover, before the crop; under 1 with mirrored margins
-    aspects: tuple[PositiveFloat, PositiveFloat] = (3 / 4, 16 / 9)  # of margins: height / width
-    square: Share = 0.25  # of margins: the batches that are square
-    decode: Literal["fast", "exact"] = "fast"  # of training images: see engine/data.py
-    flip: bool = True  # left and right, half of the time
-    per_mask: PositiveInt = 1  # samples in a row under one mask, for who does much work for each
+    train: Named = Field(default=Named(kind="files"), description="Data set of the training.")
+    val: Named | None = Field(
+        default=None, description="Data set of the validation; null: no scores."
+    )
+    val_count: NonNegativeInt = Field(
+        default=200,
+        description="Number of images that a validation scores, from the first; 0: all.",
+    )
+    size: PositiveInt = Field(default=256, description="Height and width of the training images.")
+    fit: Literal["cover", "stretch", "native", "buckets", "margins"] = Field(
+        default="cover",
+        description="How an image comes to its size: scaled to cover the square and cropped, "
+        "stretched to it, cropped at its own scale (native), scaled to the nearest of several "
+        "aspect ratios (buckets), or cropped to a random aspect ratio per batch (margins).",
+    )
+    zoom: tuple[Zoom, Zoom] = Field(
+        default=(1.0, 1.0),
+        description="Range of a random scale factor after fit cover, before the crop; under 1 the "
+        "margins are filled by mirroring.",
+    )
+    aspects: tuple[PositiveFloat, PositiveFloat] = Field(
+        default=(3 / 4, 16 / 9), description="Range of height / width with fit margins."
+    )
+    square: Share = Field(default=0.25, description="Share of square batches with fit margins.")
+    decode: Literal["fast", "exact"] = Field(
+        default="fast",
+        description="Decode large training JPEGs at reduced size (fast), or always whole (exact).",
+    )
+    flip: bool = Field(default=True, description="Mirror half of the images, left to right.")
+    per_mask: PositiveInt = Field(
+        default=1, description="Consecutive samples that share a mask, for slow mask generators."
+    )
 
 
 VALIDATION_METRICS = (
@@ -47,50 +62,84 @@ VALIDATION_METRICS = (
 
 
 class Every(Settings):
-    """Steps between two of each."""
+    """Steps between two events."""
 
-    log: PositiveInt = 50
-    validate_: PositiveInt = Field(default=5000, alias="validate")
-    save: PositiveInt = 5000
+    log: PositiveInt = Field(default=50, description="Steps between two lines of the log.")
+    validate_: PositiveInt = Field(
+        default=5000, alias="validate", description="Steps between two validations."
+    )
+    save: PositiveInt = Field(default=5000, description="Steps between two saved states.")
     model_config = ConfigDict(serialize_by_alias=True)
 
 
 class Keep(Settings):
-    """Which states and weights a run folder keeps."""
+    """The states and weights that a run folder keeps."""
 
-    last: PositiveInt = 2
-    best: str | None = None  # the metric by which the best weights are kept; None: the first
+    last: PositiveInt = Field(default=2, description="Number of states and weights to keep.")
+    best: str | None = Field(
+        default=None,
+        description="Metric that selects best.safetensors; null: the first of `metrics`.",
+    )
 
 
 class Ema(Settings):
-    """The averaged network: what is validated, and what the weights file holds."""
+    """The averaged network, which is validated and saved as weights."""
 
-    decay: Share = 0.999  # a step; 0: no averaging
-    warmup: bool = True  # at step n at most (1 + n) / (10 + n)
+    decay: Share = Field(
+        default=0.999,
+        description="Share of the average that is kept at each step; 0: no averaging.",
+    )
+    warmup: bool = Field(
+        default=True, description="Limit the decay to (1 + n) / (10 + n) at step n."
+    )
 
 
 class Section(Settings):
-    """What only one architecture needs; checked by its own classes."""
+    """Settings for one architecture, checked by its own classes."""
 
-    model: dict[str, Any] = Field(default_factory=dict)
-    task: dict[str, Any] = Field(default_factory=dict)
-    stages: dict[str, Stage] = Field(default_factory=dict)
+    model: dict[str, Any] = Field(
+        default_factory=dict, description="Settings of the network; the weights file holds them."
+    )
+    task: dict[str, Any] = Field(
+        default_factory=dict, description="Settings of the losses and auxiliary networks."
+    )
+    stages: dict[str, Stage] = Field(
+        default_factory=dict, description="Changes of the stages of the training, by name."
+    )
 
 
 class Recipe(Settings):
     """Data and schedule of a training, for one or several architectures."""
 
-    summary: str
-    data: Data = Data()
-    masks: Named
-    val_masks: Named | None = None  # None: drawn like those of the training
-    batch: PositiveInt | None = None  # images a step, over all processes and accumulations
-    accumulate: PositiveInt = 1  # parts in which a batch is computed, to save memory
-    steps: NonNegativeInt | None = None  # of each stage; None, as of batch: the task's own
-    precision: Literal["full", "bf16", "fp16"] = "full"
-    seed: NonNegativeInt = 0
-    metrics: tuple[str | Named, ...] = VALIDATION_METRICS  # of a validation
-    every: Every = Every()
-    keep: Keep = Keep()
-    ema: Ema = Ema()
-    architectures: dict[str, Section] = Field(default_factory=dict)
+    summary: str = Field(description="One line about the recipe, for lists and reports.")
+    data: Data = Field(default=Data(), description="The images.")
+    masks: Named = Field(description="Mask generator of the training.")
+    val_masks: Named | None = Field(
+        default=None, description="Mask generator of the validation; null: that of the training."
+    )
+    batch: PositiveInt | None = Field(
+        default=None,
+        description="Images per step, over all processes and accumulations; null: the task's.",
+    )
+    accumulate: PositiveInt = Field(
+        default=1, description="Number of parts in which a batch is computed, to save memory."
+    )
+    steps: NonNegativeInt | None = Field(
+        default=None, description="Steps of each stage that sets none itself; null: the task's."
+    )
+    precision: Literal["full", "bf16", "fp16"] = Field(
+        default="full", description="Precision of the training; fp16 needs CUDA."
+    )
+    seed: NonNegativeInt = Field(
+        default=0, description="Seed of weights, order of images and masks."
+    )
+    metrics: tuple[str | Named, ...] = Field(
+        default=VALIDATION_METRICS,
+        description="Metrics of a validation: names, or kinds with settings.",
+    )
+    every: Every = Field(default=Every(), description="Steps between two events.")
+    keep: Keep = Field(default=Keep(), description="The states and weights to keep.")
+    ema: Ema = Field(default=Ema(), description="The averaged network.")
+    architectures: dict[str, Section] = Field(
+        default_factory=dict, description="Settings for single architectures, by name."
+    )

@@ -1,14 +1,12 @@
-"""YAML with the line of every setting, so that each error can point there."""
+"""YAML with the line of every setting, so that an error can name it."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import yaml
-from pydantic import (
-    ValidationError,
-)
+from pydantic import ValidationError
 
 from ..api.settings import Settings
 from ..errors import PluginError, RecipeError, unknown_name
@@ -21,44 +19,85 @@ KeyPath = tuple[Hashable, ...]
 
 @dataclass(frozen=True)
 class RecipeSource:
-    """Where settings were read from, so that an error can point there."""
+    """The origin of each setting: a line of a file, or an option of the command line."""
 
     path: Path
     lines: dict[KeyPath, int] = field(default_factory=dict)
-    laid: dict[KeyPath, str] = field(default_factory=dict)  # what --set laid over the file
+    overrides: dict[KeyPath, str] = field(default_factory=dict)  # "--set batch=4", "--masks m.zip"
 
     def error(self, where: KeyPath, text: str) -> RecipeError:
-        """The error `text` about the setting at `where`, with the line that holds it."""
+        """Return the error `text` about the setting at `where`, with its line or its option."""
         name = ".".join(map(str, where))
         for n in range(len(where), 0, -1):
-            if where[:n] in self.laid:
-                return RecipeError(f"--set {self.laid[where[:n]]}: {name}: {text}")
+            if option := self.overrides.get(where[:n]):
+                return RecipeError(": ".join([option, *([name] if where[n:] else []), text]))
             if where[:n] in self.lines:
-                return RecipeError(f"{self.path}:{self.lines[where[:n]]}: {name}: {text}")
-        return RecipeError(f"{self.path}:1: {name}: {text}")
+                return self.error_at(self.lines[where[:n]], f"{name}: {text}")
+        return self.error_at(1, f"{name}: {text}")
+
+    def error_at(self, line: int, text: str) -> RecipeError:
+        """Return the error `text` about a line of the file."""
+        return RecipeError(f"{self.path}:{line}: {text}", path=self.path, line=line)
 
     def check(self, schema: type[Schema], settings: Any, at: KeyPath = ()) -> Schema:
-        """Make `settings` a `schema`, or say at which lines it is wrong."""
+        """Return `settings` as a `schema`.
+
+        Raises `RecipeError` with a line of text for each wrong setting; its `line` is the first's.
+        """
         try:
             return schema.model_validate(settings)
         except ValidationError as error:
-            told = dict.fromkeys(
-                str(self.error((*at, *e["loc"]), setting_problem(schema, e)))
-                for e in error.errors()
-            )
-            raise RecipeError("\n".join(told)) from None
+            problems = [
+                self.error((*at, *e["loc"]), describe_problem(schema, e)) for e in error.errors()
+            ]
+        first, text = problems[0], "\n".join(dict.fromkeys(map(str, problems)))
+        raise RecipeError(text, path=first.path, line=first.line)
 
-    def plugin(self, group: str, asked: Named, at: KeyPath) -> Any:
-        """The plugin of `group` that `asked` names, its settings checked; errors have lines."""
+    def plugin(self, group: str, named: Named, at: KeyPath) -> Any:
+        """Return the plugin of `group` that `named` names, with its settings checked."""
         try:
-            schema = load_plugin(group, asked.kind)
+            schema = load_plugin(group, named.kind)
         except PluginError as error:
             raise self.error((*at, "kind"), str(error)) from error
-        return self.check(schema, asked.model_extra, at)
+        return self.check(schema, named.model_extra, at)
+
+    def override(self, settings: dict[str, Any], change: str) -> None:
+        """Put the change "a.b=value" into `settings`. Raises `RecipeError` if it is malformed."""
+        option = f"--set {change}"
+        key, equals, value = change.partition("=")
+        if not (key and equals):
+            raise RecipeError(f"{option}: write it as KEY=VALUE")
+        *parents, leaf = key.split(".")
+        for name in parents:
+            inner = settings.get(name)
+            if inner is None:
+                inner = settings[name] = {}
+            if not isinstance(inner, dict):
+                raise RecipeError(f"{option}: '{name}' has no settings of its own")
+            settings = inner
+        try:
+            settings[leaf] = yaml.safe_load(value)
+        except (yaml.YAMLError, ValueError):
+            raise RecipeError(f"{option}: the value is not YAML") from None
+        except RecursionError:
+            raise RecipeError(f"{option}: nested too deeply") from None
+        self.note_option(tuple(key.split(".")), option)
+
+    def replace_masks(self, settings: dict[str, Any], masks: Path) -> None:
+        """Let the masks at `masks` be used, a folder or zip file (--masks)."""
+        settings["masks"] = {"kind": "files", "path": str(masks.resolve())}
+        self.note_option(("masks",), f"--masks {masks}")
+
+    def note_option(self, at: KeyPath, option: str) -> None:
+        """Note that the setting `at`, with all that is in it, came from `option`."""
+        for origins in (self.lines, self.overrides):
+            for key in [key for key in origins if key[: len(at)] == at]:
+                del origins[key]
+        self.overrides[at] = option
 
 
-def setting_problem(schema: type[Settings], error: Any) -> str:
-    """What is wrong, in words: pydantic's own, or for an unknown key which was meant."""
+def describe_problem(schema: type[Settings], error: Mapping[str, Any]) -> str:
+    """Return pydantic's message, or for an unknown key the one that was probably meant."""
     if error["type"] != "extra_forbidden":
         message = error["msg"].removeprefix("Value error, ")
         return message[0].lower() + message[1:]
@@ -71,58 +110,43 @@ def setting_problem(schema: type[Settings], error: Any) -> str:
 
 
 def settings_in(annotation: Any) -> type[Settings] | None:
-    """The settings class that an annotation such as `dict[str, Stage]` or `X | None` names."""
+    """Return the settings class in an annotation such as `dict[str, Stage]` or `X | None`."""
     if isinstance(annotation, type) and issubclass(annotation, Settings):
         return annotation
     return next(filter(None, map(settings_in, get_args(annotation))), None)
 
 
 def read_yaml(path: Path, source: RecipeSource) -> dict[str, Any]:
-    """The plain values of the YAML file at `path`; safe, and bounded by the file's own size."""
+    """Return the plain values of the YAML file at `path`, and note their lines in `source`.
+
+    Nothing is executed, and aliases are refused, so that a small file cannot expand. Raises
+    `RecipeError`.
+    """
     try:
         node = yaml.compose(path.read_text("utf-8"), Loader=yaml.SafeLoader)
     except OSError as error:
-        raise RecipeError(f"{path} cannot be read: {error.strerror}") from None
+        raise RecipeError(f"{path} cannot be read: {error.strerror}", path=path) from None
     except UnicodeDecodeError:
-        raise RecipeError(f"{path}:1: not a text file in UTF-8") from None
+        raise source.error_at(1, "not a text file in UTF-8") from None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise RecipeError(f"{path}:{line}: {error.problem}") from None
+        raise source.error_at(line, str(error.problem)) from None
     except yaml.YAMLError as error:
-        raise RecipeError(f"{path}:1: {str(error).splitlines()[0]}") from None
+        raise source.error_at(1, str(error).splitlines()[0]) from None
     except RecursionError:
-        raise RecipeError(f"{path}:1: nested too deeply") from None
+        raise source.error_at(1, "nested too deeply") from None
     values = node_values(node, source, set()) if node else {}
     if not isinstance(values, dict):
-        wanted = "a recipe is a mapping such as `summary: ...`, not a list or a single value"
-        raise RecipeError(f"{path}:1: {wanted}")
+        raise source.error_at(1, "a recipe is a mapping such as `summary: ...`, not a list or "
+                                 "a single value")  # fmt: skip
     return values
 
 
-def apply_override(settings: dict[str, Any], override: str, source: RecipeSource) -> None:
-    """Put "a.b=value" into `settings`."""
-    key, equals, value = override.partition("=")
-    if not (key and equals):
-        raise RecipeError(f"--set {override}: write it as KEY=VALUE")
-    *parents, leaf = key.split(".")
-    for name in parents:
-        inner = settings.get(name)
-        if inner is None:
-            inner = settings[name] = {}
-        if not isinstance(inner, dict):
-            raise RecipeError(f"--set {override}: '{name}' has no settings of its own")
-        settings = inner
-    try:
-        settings[leaf] = yaml.safe_load(value)
-    except (yaml.YAMLError, ValueError):
-        raise RecipeError(f"--set {override}: the value is not YAML") from None
-    except RecursionError:
-        raise RecipeError(f"--set {override}: nested too deeply") from None
-    source.laid[tuple(key.split("."))] = override
-
-
 def node_values(node: yaml.Node, source: RecipeSource, seen: set[int], at: KeyPath = ()) -> Any:
-    """Turn a YAML node into plain values, noting the line of each, refusing doubled keys."""
+    """Return the plain values of a YAML node, and note the line of each.
+
+    Raises `RecipeError` for a key that occurs twice, and for an alias.
+    """
     source.lines.setdefault(at, node.start_mark.line + 1)
     if isinstance(node, yaml.ScalarNode):
         try:
@@ -130,7 +154,7 @@ def node_values(node: yaml.Node, source: RecipeSource, seen: set[int], at: KeyPa
         except (yaml.YAMLError, ValueError):
             raise source.error(at, f"'{node.value}' is not a value") from None
     if id(node) in seen:
-        raise source.error(at, "an alias; write the values out")
+        raise source.error(at, "aliases cannot be used; write the values out")
     seen.add(id(node))
     if isinstance(node, yaml.MappingNode):
         values: dict[Hashable, Any] = {}
@@ -139,7 +163,7 @@ def node_values(node: yaml.Node, source: RecipeSource, seen: set[int], at: KeyPa
                 raise source.error(at, "a key must be a word")
             key = key_node.value
             if key in values:
-                raise source.error((*at, key), "given twice")
+                raise source.error((*at, key), "the key occurs twice")
             source.lines[(*at, key)] = key_node.start_mark.line + 1
             values[key] = node_values(value_node, source, seen, (*at, key))
         return values

@@ -1,4 +1,4 @@
-"""Where the arithmetic happens and how exact it is: device, precision, memory."""
+"""Choose the device and the precision of networks, and manage their memory."""
 
 import ctypes
 import sys
@@ -15,9 +15,9 @@ DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """The device called `name`; `auto` takes CUDA, else MPS, else the CPU.
+    """Return the device called `name`; `auto` is the first available of CUDA, MPS and CPU.
 
-    Raises `InpaintError` where this machine has no such device.
+    Raises `InpaintError` if this machine has no such device.
     """
     if name == "auto":
         name = next((kind for kind in ("cuda", "mps") if has_device(kind)), "cpu")
@@ -41,11 +41,10 @@ def has_device(kind: str) -> bool:
 
 
 def choose_precision(name: str, allowed: Sequence[Precision], device: torch.device) -> Precision:
-    """The precision called `name`; `auto` is bf16 on CUDA where `allowed`, and else full.
+    """Return the precision called `name`; `auto` is bf16 on CUDA if `allowed`, otherwise full.
 
     On a CPU `auto` is always full: bf16 autocast took four times as long as float32 there, since
-    few processors multiply bf16 natively. Raises `InpaintError` where the model's results would
-    not be sound.
+    few processors multiply bf16 natively. Raises `InpaintError` if the model does not allow it.
     """
     if name == "auto":
         native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
@@ -53,11 +52,11 @@ def choose_precision(name: str, allowed: Sequence[Precision], device: torch.devi
     for choice in allowed:
         if choice == name:
             return choice
-    raise InpaintError(f"this model is not sound in {name}; it allows {', '.join(allowed)}")
+    raise InpaintError(f"this model cannot run in {name}; use --precision {' or '.join(allowed)}")
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
-    """Within it, matrix products and convolutions run in `precision`."""
+    """Return a context in which matrix products and convolutions run in `precision`."""
     if precision == "full":
         return nullcontext()
     return torch.autocast(device.type, DTYPES[precision])
@@ -65,12 +64,12 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
 
 @cache
 def keep_freed_memory() -> bool:
-    """Let glibc keep freed memory for the next tensor; say whether it does.
+    """Let glibc keep freed memory for the next tensor; return whether it does.
 
     By default it maps every large tensor afresh and unmaps it when it is freed, so that each
     layer waits for the system to clear its pages; benchmarks/memory.py measures what that costs
-    a forward of LaMa. The price is that the process keeps its peak memory until it ends.
-    Does nothing but on Linux with glibc.
+    a forward of LaMa. In return the process keeps its peak memory until it ends.
+    Works only on Linux with glibc; elsewhere it does nothing.
     """
     trim_threshold, mmap_max = -1, -4  # M_TRIM_THRESHOLD and M_MMAP_MAX in malloc.h
     try:
@@ -81,7 +80,7 @@ def keep_freed_memory() -> bool:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether `error` is how this device says that its memory is used up."""
+    """Whether `error` means that the memory of the device is full."""
     if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
         return True
     message = str(error).lower()
@@ -90,7 +89,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def release_memory(device: torch.device) -> None:
-    """Give cached memory of `device` back, so that a smaller attempt finds room."""
+    """Release cached memory of `device`, for another attempt with less."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
     elif device.type == "mps":

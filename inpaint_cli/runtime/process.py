@@ -1,4 +1,4 @@
-"""The threads and the memory of this process. Imports nothing that computes."""
+"""Threads and memory of this process. Imports no torch and no numpy."""
 
 import math
 import os
@@ -6,7 +6,7 @@ import sys
 
 
 def limit_threads(count: int) -> None:
-    """Let libraries that compute use `count` threads, those included that are imported later."""
+    """Limit OpenMP, BLAS, torch and OpenCV to `count` threads, also if imported later."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(count)
     if torch := sys.modules.get("torch"):
@@ -17,7 +17,7 @@ def limit_threads(count: int) -> None:
 
 
 def peak_memory(device: str = "cpu") -> float:
-    """Return the most bytes used so far on `device`, by this process; NaN where nobody knows."""
+    """Return the most bytes used so far on `device`, by this process; NaN if unknown."""
     if device.startswith("cuda"):
         return sys.modules["torch"].cuda.max_memory_allocated(device)
     try:

@@ -1,11 +1,11 @@
-"""Seeds for everything that draws at random through torch."""
+"""Seed the random numbers of torch."""
 
 import numpy as np
 import torch
 
 
 def seed_torch(source: int | np.random.Generator, *more: int) -> None:
-    """Seed torch's generators from numbers that are not negative, or from how `source` was seeded.
+    """Seed torch's generators from non-negative numbers, or from the seed of a generator.
 
     A generator seeded with the same numbers gives the same draws, and its state does not change.
     """

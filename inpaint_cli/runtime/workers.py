@@ -1,23 +1,31 @@
-"""Do the same with many items, in several processes where that is wanted.
+"""Run a function on many items in several processes.
 
-Knows nothing of what is done. A process that dies takes only its item with it, and when the
-program is killed its processes follow.
+Guarantees:
+
+- Every item is yielded exactly once, with its result, or with None if its process died.
+- A process that dies (a crash, out of memory) loses only its own item; another one replaces it.
+- An item is not taken from the iterable before a process is free for it.
+- No worker outlives the generator, nor this process, even if it is killed: each worker ends when
+  its parent does.
+- Workers ignore Ctrl-C; the parent gets it and ends them.
+- Workers are not forked from this process, whose threads and CUDA context would not survive it.
 """
 
 import os
 import signal
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from multiprocessing import get_all_start_methods, get_context, parent_process
 from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from threading import Thread
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
 from ..errors import InpaintError
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
-StartWork = Callable[[], Callable[[ItemT], ResultT]]  # makes ready what every item needs
+StartWork = Callable[[], Callable[[ItemT], ResultT]]  # prepares once, returns the function
 
 
 def run_in_workers(
@@ -27,67 +35,86 @@ def run_in_workers(
     *,
     preload: Sequence[str] = (),
 ) -> Generator[tuple[ItemT, ResultT | None], None, None]:
-    """Yield each item with its result as they come, or with None where its process died.
+    """Yield each item with its result in order of completion, or with None if its process died.
 
-    With one worker all happens in this process, and in order. Otherwise `begin`, the items and
-    the results are pickled; an `InpaintError` of `begin` is raised here. The modules `preload`
-    are imported once for all processes.
+    `begin` runs once in each process and returns the function for items. With one worker all
+    happens in this process, in order. Otherwise `begin`, the items and the results are pickled, and
+    an `InpaintError` of `begin` is raised here. The modules `preload` are imported once for all
+    processes.
     """
     if workers == 1:
         work = begin()
         for item in items:
             yield item, work(item)
         return
-    # not forked from here, where threads and CUDA may be running
-    posix = "forkserver" in get_all_start_methods()
-    context = get_context("forkserver") if posix else get_context("spawn")
-    context.set_forkserver_preload([*preload])
-    waiting = iter(items)
-    crew = {}
+    pool = WorkerPool(begin, iter(items), preload)
+    try:
+        for _ in range(workers):
+            pool.start_worker()
+        while pool.running:
+            yield from pool.collect_results()
+    finally:
+        pool.kill_workers()
 
-    def hire() -> None:
-        for item in waiting:
-            ours, theirs = context.Pipe()
-            process = context.Process(target=serve_items, args=(theirs, begin), daemon=True)
+
+class WorkerPool(Generic[ItemT, ResultT]):
+    """Processes, each with a pipe to this one and the item that it works on."""
+
+    def __init__(
+        self, begin: StartWork[ItemT, ResultT], items: Iterator[ItemT], preload: Sequence[str]
+    ) -> None:
+        posix = "forkserver" in get_all_start_methods()
+        self.context = get_context("forkserver") if posix else get_context("spawn")
+        self.context.set_forkserver_preload([*preload])
+        self.begin, self.items = begin, items
+        self.running: dict[Any, tuple[BaseProcess, ItemT]] = {}
+
+    def start_worker(self) -> None:
+        """Start a process with the next item, if there is one."""
+        for item in self.items:
+            ours, theirs = self.context.Pipe()
+            process = self.context.Process(
+                target=serve_items, args=(theirs, self.begin), daemon=True
+            )
             process.start()
             theirs.close()
             ours.send(item)
-            crew[ours] = process, item
+            self.running[ours] = process, item
             return
 
-    try:
-        for _ in range(workers):
-            hire()
-        while crew:
-            for pipe in wait([*crew]):
-                assert isinstance(pipe, Connection)
-                process, item = crew[pipe]
-                try:
-                    result = pipe.recv()
-                except EOFError:
-                    result = None
-                    del crew[pipe]
-                    hire()
-                else:
-                    if isinstance(result, InpaintError):
-                        raise result
-                    for following in waiting:
-                        pipe.send(following)
-                        crew[pipe] = process, following
-                        break
-                    else:
-                        del crew[pipe]
-                        pipe.close()
-                yield item, result
-    finally:
-        for process, _ in crew.values():
+    def collect_results(self) -> Iterator[tuple[ItemT, ResultT | None]]:
+        """Wait for results; yield them, and give their processes the next items."""
+        for pipe in wait([*self.running]):
+            assert isinstance(pipe, Connection)
+            process, item = self.running[pipe]
+            try:
+                result = pipe.recv()
+            except EOFError:
+                del self.running[pipe]
+                self.start_worker()
+                yield item, None
+                continue
+            if isinstance(result, InpaintError):
+                raise result
+            for following in self.items:
+                pipe.send(following)
+                self.running[pipe] = process, following
+                break
+            else:
+                del self.running[pipe]
+                pipe.close()
+            yield item, result
+
+    def kill_workers(self) -> None:
+        """End all processes."""
+        for process, _ in self.running.values():
             process.kill()
             process.join()
 
 
 def serve_items(pipe: Connection, begin: StartWork[ItemT, ResultT]) -> None:
-    """The life of a worker: items in, results out, until the pipe is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    """Receive items and send results, in a worker, until the pipe is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     Thread(target=exit_with_parent, daemon=True).start()
     with suppress(EOFError):
         try:
@@ -100,7 +127,7 @@ def serve_items(pipe: Connection, begin: StartWork[ItemT, ResultT]) -> None:
 
 
 def exit_with_parent() -> None:
-    """End this process at once when the one that started it has ended."""
+    """Wait for the parent process to end, then end this one at once."""
     parent = parent_process()
     if parent is not None:
         wait([parent.sentinel])

@@ -1,4 +1,4 @@
-"""What a run leaves in its folder to go on from, to be used, and to be run again."""
+"""Files in a run folder: recipe, states and weights."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ STATES, WEIGHTS = "state-*.pt", "weights-*.safetensors"
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A run's folder: its recipe, log, sheets, states and weights."""
+    """The paths of a run's recipe, log, sheets, states and weights."""
 
     path: Path
 
@@ -45,22 +45,22 @@ class RunFolder:
         return self.path / "sheets" / f"{step:08d}.png"
 
     def states(self) -> list[Path]:
-        """The saved states, oldest first."""
+        """Return the saved states, oldest first."""
         return sorted(self.path.glob(STATES))
 
     def kept(self, step: int) -> tuple[Path, Path]:
-        """The state and the weights of one step."""
+        """Return the paths of the state and the weights of one step."""
         return self.path / f"state-{step:08d}.pt", self.path / f"weights-{step:08d}.safetensors"
 
     def prune(self, last: int) -> None:
-        """Keep the newest `last` states and weights."""
+        """Remove all but the newest `last` states and weights."""
         for pattern in (STATES, WEIGHTS):
             for old in sorted(self.path.glob(pattern))[:-last]:
                 old.unlink()
 
 
 def write_state(path: Path, state: Mapping[str, Any]) -> None:
-    """Write `state` whole or not at all."""
+    """Write `state`, completely or not at all."""
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         try:
             torch.save(dict(state), file)
@@ -69,40 +69,44 @@ def write_state(path: Path, state: Mapping[str, Any]) -> None:
 
 
 def read_state(path: Path) -> dict[str, Any]:
-    """A state that `write_state` wrote. Tensors and plain values only: nothing is executed."""
+    """Return a state that `write_state` wrote; no code in it is executed.
+
+    Raises `TrainingError` if the file is damaged.
+    """
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises nearly anything on a file that is not its own
-        raise TrainingError(f"{path} is not a state that can be read; delete it to go on from "
-                            "the one before") from error  # fmt: skip
+    except Exception as error:  # torch raises nearly anything for a damaged file
+        raise TrainingError(
+            f"{path} is damaged; delete it to resume from the state before", path=path
+        ) from error
 
 
 def write_recipe(path: Path, recipe: Recipe, notes: Sequence[str]) -> None:
-    """Write the resolved recipe, which can be run again, under `notes` as comments."""
+    """Write the resolved recipe, which can be used again, below `notes` as comments."""
     with atomic_path(path) as temporary:
         lines = [f"# {note}\n" for note in notes]
         temporary.write_text("".join(lines) + dump_recipe(recipe), "utf-8")
 
 
 def recipe_changes(path: Path, recipe: Recipe) -> list[str]:
-    """What differs between the recipe at `path` and `recipe`: "batch: was 4, is 8"."""
+    """Return the differences of `recipe` from the one at `path`, such as "batch: was 4, is 8"."""
     try:
         old = yaml.safe_load(path.read_text("utf-8"))
     except (OSError, yaml.YAMLError) as error:
-        raise RecipeError(f"{path} cannot be read: {error}") from error
+        raise RecipeError(f"{path} cannot be read: {error}", path=path) from error
     new = yaml.safe_load(dump_recipe(recipe))
     return [f"{key}: was {was}, is {now}" for key, was, now in settings_differences(old, new)]
 
 
 def names_fingerprint(names: Sequence[str]) -> str:
-    """A short hash of the names of a data set's images, in order."""
+    """Return a short hash of the names of a data set's images, in order."""
     return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
 
 
 def load_matching(net: nn.Module, weights: Mapping[str, Tensor], origin: str) -> list[str]:
-    """Load into `net` what fits of `weights`; say what matched, what is missing, what is left.
+    """Load the tensors of `weights` that `net` has; return lines on matches and differences.
 
-    Raises `WeightsError` where nothing fits, or where a tensor of the same name has another shape.
+    Raises `WeightsError` if no name matches, or if shapes differ.
     """
     own = net.state_dict()
     shared = [key for key in own if key in weights]
@@ -110,11 +114,13 @@ def load_matching(net: nn.Module, weights: Mapping[str, Tensor], origin: str) ->
         if own[key].shape != weights[key].shape:
             theirs, ours = list(weights[key].shape), list(own[key].shape)
             raise WeightsError(
-                f"{origin}: {key} is {theirs}, but the network has {ours}; they were made with "
-                "other settings under `model`"
+                f"{origin}: {key} has shape {theirs}, but the network's has {ours}; train with the"
+                " settings under `model` that the weights were made with"
             )
     if not shared:
-        raise WeightsError(f"{origin} has no tensor of this network; it is for another one")
+        raise WeightsError(
+            f"{origin} has no tensor of this network; give weights of the same architecture"
+        )
     net.load_state_dict({key: weights[key] for key in shared}, strict=False)
     missing = [key for key in own if key not in weights]
     unexpected = [key for key in weights if key not in own]

@@ -1,4 +1,4 @@
-"""The averaged copy of a network: what is validated and what is saved to be used."""
+"""The averaged copy of a network, which is validated and saved as weights."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -11,25 +11,25 @@ from ..recipe.schema import Ema
 
 
 class AveragedNetwork:
-    """A network that follows another: parameters as a running mean, buffers as they are."""
+    """A copy of a network: its parameters are a running mean, its buffers the latest."""
 
     def __init__(self, net: nn.Module, settings: Ema) -> None:
         self.net = deepcopy(net).eval().requires_grad_(False)
         self.settings = settings
 
     def decay(self, step: int) -> float:
-        """How much of the mean is kept at `step`; less early on, where the network is noise."""
+        """Return the share of the mean that is kept at `step`; less at the start of a training."""
         warm = (1 + step) / (10 + step) if self.settings.warmup else 1.0
         return min(self.settings.decay, warm)
 
     @torch.no_grad()
     def update(self, net: nn.Module, step: int) -> None:
-        """Follow `net`, after `step` steps in all."""
+        """Update the mean with `net`, after `step` steps in total."""
         follow = get_ema_multi_avg_fn(self.decay(step))
         follow(list(self.net.parameters()), list(net.parameters()), step)
         for own, other in zip(self.net.buffers(), net.buffers(), strict=True):
             own.copy_(other)
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from a saved `state_dict` of the averaged network."""
+        """Restore a saved `state_dict` of the averaged network."""
         self.net.load_state_dict(state)

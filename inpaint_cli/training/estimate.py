@@ -1,6 +1,6 @@
-"""What a training will be, before it is begun: networks, steps, memory, disk."""
+"""Estimate what a training takes before it starts: parameters, steps, memory, disk."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from pathlib import Path
 
@@ -10,47 +10,73 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from ..api.architectures import Batch
 from ..api.stages import Optimizer, Stage
+from ..arguments import AnyPath, check_arguments
 from ..datasets.collection import Collection
+from ..files.pretrained import MEGABYTES, find_backbone
+from ..layers.backbones import stand_in_backbones
 from ..recipe.plugins import draw_trial_masks
-from ..recipe.read import dump_recipe
-from ..recipe.schema import Recipe
-from ..recipe.source import RecipeSource
+from ..recipe.read import dump_recipe, open_recipe
 from .build import Built, build_training
 
 FLOAT = 4  # bytes
 
 
-def training_outline(
-    name: str, recipe: Recipe, source: RecipeSource, data: Path | None = None
+@check_arguments
+def outline_training(
+    architecture: str,
+    recipe: AnyPath,
+    data: AnyPath | None = None,
+    *,
+    masks: AnyPath | None = None,
+    set: Sequence[str] = (),
 ) -> str:
-    """The resolved recipe, under comments that say what training by it takes."""
-    built = build_training(name, recipe, source)
+    """Return the resolved recipe as YAML, under comments on parameters, steps, memory and disk.
+
+    Everything but the images is checked, and nothing is downloaded: published backbones that are
+    missing are listed. With `data` the steps are also counted in epochs. The arguments are those of
+    `train`. Raises `RecipeError`.
+
+    >>> print(outline_training("gated", "smoke").splitlines()[0])
+    # net: 4,244,094 parameters
+    """
+    settings, source = open_recipe(recipe, set, masks)
+    with stand_in_backbones() as backbones:
+        built = build_training(architecture, settings, source)
     draw_trial_masks(built.recipe, built.inputs, source)
-    images = len(Collection.at(built.inputs.train, data).names) if data else None
-    told = [
-        f"# {line}"
-        for line in (*network_lines(built), *step_lines(built, images), *memory_lines(built))
-    ]
-    return "\n".join([*told, dump_recipe(built.recipe).rstrip()])
+    images = len(Collection.at(built.inputs.train, Path(data)).names) if data else None
+    lines = (
+        *backbone_lines(backbones),
+        *network_lines(built),
+        *step_lines(built, images),
+        *memory_lines(built),
+    )
+    return "\n".join([*(f"# {line}" for line in lines), dump_recipe(built.recipe).rstrip()])
+
+
+def backbone_lines(names: Sequence[str]) -> Iterator[str]:
+    """List the published backbones that are missing."""
+    for name in dict.fromkeys(names):
+        if not find_backbone(name):
+            yield f"needs {name} ({MEGABYTES[name]} MB), which is not on this machine"
 
 
 def network_lines(built: Built) -> Iterator[str]:
-    """How many parameters each network of the task has."""
+    """Yield the number of parameters of each network of the task."""
     for name, child in built.task.named_children():
         if count := sum(p.numel() for p in child.parameters()):
             yield f"{name}: {count:,} parameters"
 
 
 def step_lines(built: Built, images: int | None) -> Iterator[str]:
-    """How long each stage is."""
-    for name, stage in built.plan.items():
+    """Yield the length of each stage; with a number of `images`, also in epochs."""
+    for name, stage in built.stages.items():
         seen = stage.steps * (stage.batch or 0)
-        epochs = f", {seen / images:.1f} times each of {images:,}" if images else ""
+        epochs = f", {seen / images:.1f} epochs of {images:,}" if images else ""
         yield f"stage {name}: {stage.steps:,} steps of {stage.batch} images{epochs}"
 
 
 def memory_lines(built: Built) -> Iterator[str]:
-    """About how much memory and disk it takes."""
+    """Yield estimates of memory and disk."""
     everything, net = (
         sum(p.numel() for p in m.parameters()) * FLOAT for m in (built.task, built.task.net)
     )
@@ -66,7 +92,7 @@ def memory_lines(built: Built) -> Iterator[str]:
     parts = {"weights and their mean": everything + net + buffers, "optimisers": optimisers}
     parts |= {"gradients": gradients, "activations": seen or 0}
     listed = ", ".join(f"{name} {size_text(part)}" for name, part in parts.items() if part)
-    unknown = "; its activations cannot be foreseen" if seen is None else ""
+    unknown = "; its activations cannot be estimated" if seen is None else ""
     yield f"memory: about {size_text(sum(parts.values()))} in each process ({listed}){unknown}"
     last = built.recipe.keep.last
     state = everything + net + optimisers
@@ -75,12 +101,12 @@ def memory_lines(built: Built) -> Iterator[str]:
 
 
 def trained_stages(built: Built) -> dict[str, Stage]:
-    """The stages that are not skipped."""
-    return {name: stage for name, stage in built.plan.items() if stage.steps}
+    """Return the stages that are not skipped."""
+    return {name: stage for name, stage in built.stages.items() if stage.steps}
 
 
 def learning_parameters(built: Built, name: str, stage: Stage) -> dict[nn.Parameter, Optimizer]:
-    """The parameters that learn in a stage, each with its optimiser."""
+    """Return the parameters that a stage trains, each with its optimiser."""
     return {
         p: stage.optimizer_of(phase.name)
         for phase in reversed(built.task.phases(name))  # the first has what several train
@@ -90,15 +116,15 @@ def learning_parameters(built: Built, name: str, stage: Stage) -> dict[nn.Parame
 
 
 def optimizer_moments(parameter: nn.Parameter, optimizer: Optimizer) -> int:
-    """Bytes that an optimiser keeps of a parameter: of Adam two moments, of SGD its momentum."""
+    """Return the bytes of optimiser state of a parameter: two moments for Adam, one for SGD."""
     count = 2 if optimizer.kind != "sgd" else int(optimizer.momentum > 0)
     return count * parameter.numel() * FLOAT
 
 
 def activation_bytes(built: Built) -> int | None:
-    """Bytes that autograd keeps for one step of the largest stage; None where it cannot be told.
+    """Return the bytes that autograd keeps for a step of the largest stage; None if unknown.
 
-    Shapes alone are computed, on torch's meta device, so that it costs neither time nor memory.
+    Only shapes are computed, on torch's meta device, which takes neither time nor memory.
     """
     data, parts = built.recipe.data, built.recipe.accumulate
     width = 1 if built.recipe.precision == "full" else 2
@@ -117,7 +143,7 @@ def activation_bytes(built: Built) -> int | None:
                 out = task.predict(batch)
                 for phase in task.phases(name):
                     phase.losses(batch, out)
-        except Exception:  # a plugin's code may need values, which the meta device has not
+        except Exception:  # a plugin may need values, which the meta device does not have
             if not any(kept.values()):
                 return None
         largest = max(largest, sum(kept.values()) // width)
@@ -125,7 +151,7 @@ def activation_bytes(built: Built) -> int | None:
 
 
 def count_saved(kept: dict[int, int]):
-    """A hook that notes the size of every tensor that autograd keeps, each storage once."""
+    """Return a hook that notes the size of each storage that autograd keeps."""
 
     def note(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
@@ -136,7 +162,11 @@ def count_saved(kept: dict[int, int]):
 
 
 def size_text(count: float) -> str:
-    """A number of bytes as people read it."""
+    """Return a number of bytes with its unit.
+
+    >>> size_text(3 * 2**20)
+    '3 MiB'
+    """
     for unit in ("B", "KiB", "MiB"):
         if count < 1024:
             return f"{count:.0f} {unit}"

@@ -1,14 +1,14 @@
-"""Images and masks to batches, from any step on.
+"""Make batches of images and masks, from any step on.
 
-What sample n of a stage is (which image, which crop, flipped or not, which mask) is a function of
-the seed, the stage and n: not of workers, processes or restarts.
+Image, crop, flip and mask of sample n of a stage depend on the seed, the stage and n only, not on
+workers, processes or restarts.
 
 Decoding: whole JPEG and 8-bit PNG files go through OpenCV, which decodes them to the same bits as
-Pillow, and are scaled on bytes by torchvision's antialiased filter, which is Pillow's but for one
-grey level. For training a JPEG at least three times as large as needed is decoded at a part of its
-size, which costs about a grey level (benchmarks/data.py); `decode: exact` forbids it, and
-validation never does it. Every other file goes through `images.read_photo`, which also says what
-is wrong with a damaged one.
+Pillow, and are scaled as bytes by torchvision's antialiased filter, which differs from Pillow's by
+at most one grey level. For training, a JPEG at least three times as large as needed is decoded at
+reduced size, which changes it by about one grey level (benchmarks/data.py); `decode: exact`
+forbids it, and validation never does it. All other files are read by `images.read_photo`, which
+also describes damage.
 """
 
 import math
@@ -33,12 +33,12 @@ from ..datasets.collection import Collection, Shape, place_image
 from ..errors import DataError, ImageError, InpaintError
 from ..recipe.schema import Data, Recipe
 
-REDUCED_ROOM = 1.5  # how much larger than needed a reduced image is at least
+REDUCED_MARGIN = 1.5  # an image decoded at reduced size is at least this much too large
 
 
 @dataclass(frozen=True)
 class FeedSample:
-    """The n-th sample of a stage: an image, and the size it is to come in."""
+    """The n-th sample of a stage: the index of an image, and the size to bring it to."""
 
     n: int
     index: int
@@ -47,10 +47,10 @@ class FeedSample:
 
 @dataclass(frozen=True)
 class FeedOrder:
-    """Which image the n-th sample is: every epoch all images, shuffled anew.
+    """The image of the n-th sample: every epoch has all images, in a new random order.
 
-    With `shapes`, one an image, any `batch` samples from a multiple of `batch` on have the same
-    shape; a shape whose images do not fill its last batch has some of them twice in the epoch.
+    With `shapes`, one per image, every batch has images of one shape; a shape whose images do not
+    fill its last batch repeats some of them in the epoch.
     """
 
     count: int
@@ -64,7 +64,7 @@ class FeedOrder:
         return int(self.epoch(epoch)[position])
 
     def epoch(self, number: int) -> np.ndarray:
-        """The images of an epoch in their order; those of the last few are remembered."""
+        """Return the images of an epoch in order; the last few epochs are cached."""
         if number not in self.epochs:
             if len(self.epochs) > 2:
                 self.epochs.pop(min(self.epochs.keys() - {0}))  # all need the length of epoch 0
@@ -72,6 +72,7 @@ class FeedOrder:
         return self.epochs[number]
 
     def shuffled(self, rng: np.random.Generator) -> np.ndarray:
+        """Return the images in a random order, in batches of one shape if there are shapes."""
         if self.shapes is None:
             return rng.permutation(self.count)
         rows = []
@@ -82,9 +83,9 @@ class FeedOrder:
 
 
 class TrainingSamples(Dataset[tuple[Tensor, ...] | str]):
-    """Samples to images uint8 [3, H, W] and masks uint8 [1, H, W]; a sentence where one is bad.
+    """Images uint8 [3, H, W] and masks uint8 [1, H, W] of samples; a sentence for a bad image.
 
-    Where the stage is `labelled`, with label maps uint8 [1, H, W].
+    If the stage is `labelled`, also label maps uint8 [1, H, W].
     """
 
     def __init__(
@@ -102,12 +103,12 @@ class TrainingSamples(Dataset[tuple[Tensor, ...] | str]):
     def __getitem__(self, sample: FeedSample) -> tuple[Tensor, ...] | str:
         zoom, top, left, side = np.random.default_rng([*self.key, sample.n]).random(4)
         low, high = self.data.zoom
-        if self.data.fit == "margins":  # what matters is in the middle, as faces are
+        if self.data.fit == "margins":  # the subject, such as a face, is in the middle
             top, left = 0.25 + top / 2, 0.25 + left / 2
         scale = low + (high - low) * zoom
         reduced = self.data.decode == "fast" and self.data.fit != "native"
-        enough = REDUCED_ROOM * scale * max(sample.shape) if reduced else math.inf
-        where = partial(
+        enough = REDUCED_MARGIN * scale * max(sample.shape) if reduced else math.inf
+        place = partial(
             place_image,
             shape=sample.shape,
             fit=self.data.fit,
@@ -118,27 +119,27 @@ class TrainingSamples(Dataset[tuple[Tensor, ...] | str]):
         try:
             image = self.collection.decode(sample.index, enough=enough)
         except InpaintError as error:
-            return f"{error} (--check-data lists all that are bad)"
+            return f"{error} (--check-data lists all bad images)"
         try:
             which = sample.n // self.data.per_mask
             hole = self.masks.draw(*sample.shape, np.random.default_rng([*self.key, which, 1]))
-            tensors = where(image), torch.from_numpy(hole.astype(np.uint8))[None]
+            tensors = place(image), torch.from_numpy(hole.astype(np.uint8))[None]
             if not self.labelled:
                 return tensors
             labels = self.collection.labels(sample.index, (image.shape[1], image.shape[2]))
         except InpaintError as error:
             return str(error)
-        return *tensors, where(labels, by=InterpolationMode.NEAREST_EXACT)
+        return *tensors, place(labels, by=InterpolationMode.NEAREST_EXACT)
 
 
 def nearest_bucket(shape: Shape, size: int) -> Shape:
-    """The shape of about `size` x `size` pixels whose aspect is nearest to that of `shape`."""
+    """Return the shape of about `size` x `size` pixels with the aspect nearest to `shape`'s."""
     return min(aspect_buckets(size), key=lambda b: abs(np.log(b[0] * shape[1] / (b[1] * shape[0]))))
 
 
 @lru_cache
 def aspect_buckets(size: int) -> Sequence[Shape]:
-    """Shapes from 1:2 to 2:1 of at most `size` x `size` pixels, sides multiples of its eighth."""
+    """Return shapes from 1:2 to 2:1 of at most `size` ** 2 pixels, in steps of `size` / 8."""
     step = max(size // 8, 1)
     sides = range(-(-size * 7 // 10 // step) * step, size + 1, step)
     wide = [(side, size * size // side // step * step) for side in sides]
@@ -146,9 +147,10 @@ def aspect_buckets(size: int) -> Sequence[Shape]:
 
 
 def draw_shape(data: Data, key: Sequence[int]) -> Shape:
-    """A shape of about `size` x `size` pixels, for a batch whose images lose some of their margins.
+    """Draw a shape of about `size` x `size` pixels for a batch with fit margins.
 
-    Often it is square; else the logarithm of its aspect is uniform (IN2, section 4.4).
+    It is square with probability `data.square`; otherwise the logarithm of its aspect is uniform
+    (IN2, section 4.4).
     """
     chance, place = np.random.default_rng(key).random(2)
     low, high = np.log(data.aspects)
@@ -158,53 +160,60 @@ def draw_shape(data: Data, key: Sequence[int]) -> Shape:
 
 @dataclass
 class Feed:
-    """The batches of a training, for one process of several, and how long it waited for them."""
+    """The batches of a training, for one of its processes, and the time spent waiting for them.
+
+    Raises `DataError` if a batch cannot be divided among processes, or there are no images.
+    """
 
     collection: Collection
     masks: Masks
     recipe: Recipe
-    plan: Mapping[str, Stage]
+    stages: Mapping[str, Stage]
     accelerator: Accelerator
     workers: int = 0
-    sizes: Sizes = field(default_factory=Sizes)  # that the network takes: no other is drawn
-    waited: float = 0.0  # seconds, since somebody last set it to 0
+    sizes: Sizes = field(default_factory=Sizes)  # that the network accepts; no others are used
+    waited: float = 0.0  # seconds since it was last set to 0
 
     def __post_init__(self) -> None:
         world, parts = self.accelerator.num_processes, self.recipe.accumulate
-        for name, stage in self.plan.items():
+        for name, stage in self.stages.items():
             if (stage.batch or 0) % (world * parts):
                 raise DataError(
-                    f"stage '{name}': a batch of {stage.batch} cannot be shared by {world} "
-                    f"processes in {parts} parts each; set a batch that {world * parts} divides"
+                    f"stage '{name}': a batch of {stage.batch} cannot be divided among {world} "
+                    f"processes in {parts} parts each; use a batch that is a multiple of "
+                    f"{world * parts}"
                 )
         if not self.collection.names:
-            raise DataError(f"{self.collection.root} leaves no images to train on")
+            raise DataError(
+                f"{self.collection.root} has no images left to train on; give more images, or "
+                "reduce data.train.hold"
+            )
         self.collections = {
             name: self.collection.labelled() if stage.labelled and stage.steps else self.collection
-            for name, stage in self.plan.items()
+            for name, stage in self.stages.items()
         }
         self.shapes = {name: self.buckets(c) for name, c in self.collections.items()}
 
     def buckets(self, collection: Collection) -> Sequence[Shape] | None:
-        """The shape of each image; None where all come in one."""
+        """Return the shape of each image; None if all have the same."""
         if self.recipe.data.fit != "buckets":
             return None
         size = self.recipe.data.size
         return [nearest_bucket(collection.shape(i), size) for i in range(len(collection.names))]
 
     def __call__(self, stage: str, first: int) -> Iterator[Batch]:
-        """This process's batches of `stage` from its step `first` on, without end."""
-        key = (self.recipe.seed, list(self.plan).index(stage))
-        size = self.plan[stage].batch or 1
-        pictures = TrainingSamples(
+        """Yield this process's batches of `stage` from its step `first` on, without end."""
+        key = (self.recipe.seed, list(self.stages).index(stage))
+        size = self.stages[stage].batch or 1
+        samples = TrainingSamples(
             self.collections[stage],
             self.masks,
             self.recipe.data,
             key,
-            labelled=self.plan[stage].labelled,
+            labelled=self.stages[stage].labelled,
         )
         loader = DataLoader(
-            pictures,
+            samples,
             batch_sampler=self.samples(stage, key, size, first),  # pyright: ignore[reportArgumentType]
             num_workers=self.workers,
             collate_fn=collate_samples,
@@ -224,7 +233,7 @@ class Feed:
     def samples(
         self, stage: str, key: Sequence[int], size: int, first: int
     ) -> Iterator[list[FeedSample]]:
-        """What each batch consists of; `size` samples a step, this process's share of them."""
+        """Yield the samples of each batch: this process's share of `size` samples per step."""
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         shapes = self.shapes[stage]
         order = FeedOrder(len(self.collections[stage].names), key, shapes, size)
@@ -245,7 +254,7 @@ class Feed:
 
 
 def collate_samples(samples: Sequence[tuple[Tensor, ...] | str]) -> tuple[Tensor, ...] | str:
-    """A batch of samples, or the first sentence among them that says why there is none."""
+    """Return a batch of samples, or the first sentence among them about a bad image."""
     for sample in samples:
         if isinstance(sample, str):
             return sample
@@ -253,12 +262,13 @@ def collate_samples(samples: Sequence[tuple[Tensor, ...] | str]) -> tuple[Tensor
 
 
 def to_device(batch: tuple[Tensor, ...], device: torch.device) -> Batch:
+    """Copy a batch to `device`, with images in 0..1."""
     image, hole, *labels = (t.to(device, non_blocking=True) for t in batch)
     return Batch(image.float() / 255, hole.float(), *(numbers[:, 0].long() for numbers in labels))
 
 
 def silence_worker(_: int) -> None:
-    """Leave Ctrl-C to the process that saves, and threads to the network."""
+    """Ignore Ctrl-C, which the parent handles, and use one thread."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(0)
 
@@ -272,9 +282,9 @@ def validation_batches(
     rank: int = 0,
     world: int = 1,
 ) -> Iterator[tuple[int, Batch]]:
-    """This process's share of the first `count` images (0: all), numbered, one at a time.
+    """Yield this process's share of the first `count` images (0: all), with their numbers.
 
-    Each is centred, unmirrored, and has the mask that is always its own.
+    Crops are centred, nothing is mirrored, and each image always has the same mask.
     """
     size, fit = recipe.data.size, recipe.data.fit
     for n in range(rank, min(count or len(collection.names), len(collection.names)), world):
@@ -288,7 +298,7 @@ def validation_batches(
 
 
 def find_unreadable(collection: Collection, workers: int = 0) -> Iterator[tuple[str, str | None]]:
-    """Each image's name and what is wrong with it, if anything: every one is decoded."""
+    """Decode every image; yield its name and what is wrong with it, or None."""
 
     class Checked(Dataset[tuple[str, str | None]]):
         def __len__(self) -> int:

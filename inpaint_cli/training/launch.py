@@ -1,4 +1,4 @@
-"""Run a training in several processes, one a GPU."""
+"""Run a training in several processes, one per GPU."""
 
 import os
 import signal
@@ -13,23 +13,24 @@ import torch
 
 from ..errors import InpaintError
 
-GRACE = 30  # seconds in which the others end, when one has failed
+GRACE = 30  # seconds for the other processes to end after one has failed
 
 
 def is_launched() -> bool:
-    """Whether this is one of several processes already."""
+    """Whether this is one of several processes that `launch_processes` started."""
     return "LOCAL_RANK" in os.environ
 
 
 def launch_processes(gpus: int, arguments: Sequence[str]) -> int:
     """Run `inpaint ARGUMENTS` in `gpus` processes; return the exit code of the first that fails.
 
-    Ctrl-C reaches them as it reaches this one, SIGTERM through it, so that they save and end.
+    Ctrl-C reaches all of them, and SIGTERM is passed on, so that they save and end. Raises
+    `InpaintError` if there are fewer GPUs.
     """
     if gpus > torch.cuda.device_count():
         raise InpaintError(
             f"--gpus {gpus}: this machine has {torch.cuda.device_count()} CUDA devices; "
-            "leave the option out to train on what there is"
+            "leave the option out to train on one"
         )
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -47,23 +48,23 @@ def launch_processes(gpus: int, arguments: Sequence[str]) -> int:
         for n in range(gpus)
     ]
 
-    def tell(number: int, _: object) -> None:
+    def pass_on(number: int, _: object) -> None:
         for process in processes:
             process.send_signal(number)
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, tell)
+    signal.signal(signal.SIGTERM, pass_on)
     code = wait_for_processes(processes)
     with suppress(subprocess.TimeoutExpired):
         for process in processes:
             process.wait(GRACE)
     for process in processes:
-        process.kill()  # those that wait for one that is gone
-    return code if code >= 0 else 128 - code  # as shells tell a signal
+        process.kill()  # it may wait for one that has ended
+    return code if code >= 0 else 128 - code  # as shells report a signal
 
 
 def wait_for_processes(processes: Sequence[subprocess.Popen]) -> int:
-    """Wait for one of `processes` to fail, and return its exit code, or for all to end well."""
+    """Wait until one of `processes` fails, and return its exit code, or until all succeed."""
     while True:
         codes = [process.poll() for process in processes]
         if any(codes) or None not in codes:

@@ -1,4 +1,4 @@
-"""What a person sees of a training: a bar, a log of JSON lines, curves for TensorBoard."""
+"""Report on a training: a progress bar, a log of JSON lines, TensorBoard files."""
 
 import json
 import os
@@ -14,13 +14,13 @@ from ..files.write import atomic_path, write_error
 
 
 def print_message(text: str) -> None:
-    """Tell the user something, above the bar if there is one; of several processes the first."""
+    """Print to stderr, above the bar; of several processes only the first prints."""
     if os.environ.get("RANK", "0") == "0":
         tqdm.write(text, file=sys.stderr)
 
 
 class RunLog:
-    """The log of a run, a JSON line an event, and its bar; silent where it does not write."""
+    """The log of a run, one JSON line per event, and its bar; nothing unless `writes`."""
 
     def __init__(
         self, path: Path, *, done: int, steps: int, tensorboard: bool = False, writes: bool = True
@@ -45,11 +45,11 @@ class RunLog:
             stream.close()
 
     def advance(self) -> None:
-        """One step further."""
+        """Move the bar by one step."""
         self.bar.update()
 
     def note(self, event: str, step: int, values: Mapping[str, Any]) -> None:
-        """Write one event, which is on the disk when this returns."""
+        """Write one event to disk. Raises `InpaintError` if that fails."""
         if self.file:
             line = json.dumps({"event": event, "step": step, **values}) + "\n"
             try:
@@ -61,13 +61,13 @@ class RunLog:
                 self.board.add_scalar(f"{event}/{name}", value, step)
 
     def show(self, stage: str, losses: Mapping[str, float], speed: float, waited: float) -> None:
-        """Put the latest numbers beside the bar."""
+        """Show the latest numbers beside the bar."""
         terms = " ".join(f"{name} {value:.4g}" for name, value in losses.items())
         self.bar.set_postfix_str(f"{stage}: {terms}, {speed:.1f} images/s, data {waited:.0%}")
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """The events in a log; a line that was cut off is left out."""
+    """Return the events in a log, without an incomplete line."""
     found = []
     for line in path.read_text("utf-8").splitlines() if path.exists() else []:
         try:
@@ -78,7 +78,7 @@ def read_log(path: Path) -> list[dict[str, Any]]:
 
 
 def open_tensorboard(folder: Path) -> Any:
-    """A writer of TensorBoard's files; an extra that not everyone has installed."""
+    """Return a writer of TensorBoard files. Raises `InpaintError` if it is not installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
@@ -90,7 +90,7 @@ def open_tensorboard(folder: Path) -> Any:
 
 
 def flatten_numbers(values: Mapping[str, Any], before: str = "") -> list[tuple[str, float]]:
-    """Every number in a tree of values, by its path."""
+    """Return every number in a tree of values with its path."""
     found: list[tuple[str, float]] = []
     for key, value in values.items():
         if isinstance(value, Mapping):

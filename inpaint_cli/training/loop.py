@@ -1,12 +1,13 @@
-"""The one training loop. It knows stages, phases and steps; it knows no architecture.
+"""The training loop: stages, phases and steps of any architecture.
 
-It is a generator: what happens between two steps (logging, validation, saving, stopping) is
-ordinary code of whoever iterates over it, so there is nothing to hook into.
+It is a generator. Logging, validation, saving and stopping are ordinary code of the caller between
+two steps, so it needs no callbacks.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -17,29 +18,29 @@ from torch import Tensor, nn, optim
 from ..api.architectures import Batch, Phase, Task
 from ..api.stages import Optimizer, Stage
 from ..errors import PluginError, RecipeError
-from ..runtime.seed import seed_torch as torch_seed
+from ..runtime.seed import seed_torch
 
 Batches = Callable[[str, int], Iterator[Batch]]
 
 
 @dataclass(frozen=True)
 class Step:
-    """What one step of training leaves behind."""
+    """The result of one training step."""
 
     done: int  # steps so far, over all stages
     stage: str
     losses: Mapping[str, Tensor]  # "critic/hinge", on the device: reading one waits for it
     rates: Mapping[str, float]  # learning rate by phase
-    state: Callable[[], dict[str, Any]]  # all that is needed to go on from here
+    state: Callable[[], dict[str, Any]]  # returns what is needed to resume after this step
 
 
 @dataclass(frozen=True)
 class RunningPhase:
-    """A phase on its way: the optimiser that moves its parameters, and what must hold still."""
+    """A phase with its optimiser, its parameters, and those that it must not update."""
 
     phase: Phase
     params: Sequence[nn.Parameter]
-    others: Sequence[nn.Parameter]  # learn too, but not from this phase
+    others: Sequence[nn.Parameter]  # are trained in this stage, but not by this phase
     optimizer: Any
     settings: Optimizer
     owner: str  # the phase whose optimiser it is
@@ -47,18 +48,18 @@ class RunningPhase:
 
 def train_stages(
     task: Task,
-    plan: Mapping[str, Stage],
+    stages: Mapping[str, Stage],
     batches: Batches,
     accelerator: Accelerator,
     *,
     seed: int = 0,
     state: Mapping[str, Any] | None = None,
 ) -> Iterator[Step]:
-    """Train `task` through the stages of `plan`, a step at a time, on from `state`.
+    """Train `task` through `stages`, and yield each step; continue from `state`, if any.
 
     `batches(stage, n)` yields this process's batches of a stage from its n-th step on, one for
-    each part of an accumulation, so that a run that is taken up again sees what an unbroken one
-    would have seen.
+    each part of an accumulation, so that a resumed run uses the same batches as an uninterrupted
+    one.
     """
     task.to(accelerator.device)
     done = 0
@@ -68,141 +69,182 @@ def train_stages(
         if accelerator.scaler and state["scaler"]:
             accelerator.scaler.load_state_dict(state["scaler"])
     first = 0
-    for name, stage in plan.items():
+    for name, stage in stages.items():
         span = range(first, first + stage.steps)
         if done < span.stop:
-            again = state["optimizers"] if state and state["stage"] == name else {}
-            yield from run_stage(task, name, stage, batches, accelerator, span, done, seed, again)
+            optimizers = state["optimizers"] if state and state["stage"] == name else {}
+            run = StageRun(task, name, stage, span, accelerator, seed)
+            yield from run.take_steps(batches, done, optimizers)
             done = span.stop
         first = span.stop
 
 
-def run_stage(
-    task: Task,
-    name: str,
-    stage: Stage,
-    batches: Batches,
-    accelerator: Accelerator,
-    span: range,
-    done: int,
-    seed: int,
-    optimizers: Mapping[str, Any],
-) -> Iterator[Step]:
-    """The steps `done` to `span.stop` of one stage, which began at step `span.start`."""
-    parts = accelerator.gradient_accumulation_steps
-    lanes = start_stage(task, name, stage, accelerator)
-    own = {lane.owner: lane.optimizer for lane in lanes}
-    for owner, saved in optimizers.items():
-        own[owner].load_state_dict(saved)
-    children = sorted({m.partition(".")[0] for lane in lanes for m in lane.phase.trains})
-    wrapped = {c: accelerator.prepare_model(ModuleShell(task.get_submodule(c))) for c in children}
-    stream = batches(name, done - span.start)
+@dataclass(frozen=True)
+class StageRun:
+    """A stage with its steps in the whole training, from `span.start` to `span.stop`."""
 
-    def snapshot() -> dict[str, Any]:
+    task: Task
+    name: str
+    stage: Stage
+    span: range
+    accelerator: Accelerator
+    seed: int
+
+    def take_steps(
+        self, batches: Batches, done: int, optimizers: Mapping[str, Any]
+    ) -> Iterator[Step]:
+        """Take the steps from `done` on, with optimisers that continue from these saved states."""
+        running = start_stage(self.task, self.name, self.stage, self.accelerator)
+        own = {phase.owner: phase.optimizer for phase in running}
+        for owner, saved in optimizers.items():
+            own[owner].load_state_dict(saved)
+        children = sorted({m.partition(".")[0] for r in running for m in r.phase.trains})
+        wrapped = {
+            child: self.accelerator.prepare_model(ModuleShell(self.task.get_submodule(child)))
+            for child in children
+        }
+        stream = batches(self.name, done - self.span.start)
+        try:
+            while done < self.span.stop:
+                losses, rates = self.take_step(stream, done, running, wrapped)
+                done += 1
+                yield Step(done, self.name, losses, rates, partial(self.snapshot, done, own))
+        finally:
+            self.accelerator.free_memory()
+
+    def take_step(
+        self,
+        stream: Iterator[Batch],
+        done: int,
+        running: Sequence[RunningPhase],
+        wrapped: Mapping[str, nn.Module],
+    ) -> tuple[dict[str, Tensor], dict[str, float]]:
+        """Take one step of all phases that are due; return their losses and learning rates."""
+        now, parts = done - self.span.start, self.accelerator.gradient_accumulation_steps
+        due = [r for r in running if now % r.phase.every == 0]
+        rates = {r.phase.name: r.settings.rate(now, self.stage.steps) for r in due}
+        losses: dict[str, Tensor] = {}
+        for part, batch in enumerate(islice(stream, parts)):
+            seed_torch(self.seed, done, part, self.accelerator.process_index)
+            with (
+                self.accelerator.accumulate(*wrapped.values()),
+                swap_modules(self.task, wrapped),
+            ):
+                out = self.task.predict(batch)
+                for phase in due:
+                    terms = advance_phase(phase, batch, out, self.stage, rates, self.accelerator)
+                    for term, loss in terms.items():
+                        losses[term] = losses.get(term, 0) + loss / parts
+            with torch.no_grad():
+                gather: Any = self.accelerator.gather
+                self.task.after(batch, out, gather)
+        return losses, rates
+
+    def snapshot(self, done: int, optimizers: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the state from which `train_stages` continues after step `done`."""
+        scaler = self.accelerator.scaler
         return {
             "done": done,
-            "stage": name,
-            "task": task.state_dict(),
-            "optimizers": {owner: optimizer.state_dict() for owner, optimizer in own.items()},
-            "scaler": accelerator.scaler.state_dict() if accelerator.scaler else None,
+            "stage": self.name,
+            "task": self.task.state_dict(),
+            "optimizers": {owner: o.state_dict() for owner, o in optimizers.items()},
+            "scaler": scaler.state_dict() if scaler else None,
         }
-
-    try:
-        while done < span.stop:
-            now = done - span.start
-            due = [lane for lane in lanes if now % lane.phase.every == 0]
-            rates = {lane.phase.name: lane.settings.rate(now, stage.steps) for lane in due}
-            losses: dict[str, Tensor] = {}
-            for part, batch in enumerate(islice(stream, parts)):
-                torch_seed(seed, done, part, accelerator.process_index)
-                with accelerator.accumulate(*wrapped.values()), swap_modules(task, wrapped):
-                    out = task.predict(batch)
-                    for lane in due:
-                        terms = advance_phase(lane, batch, out, stage, rates, accelerator)
-                        for term, loss in terms.items():
-                            losses[term] = losses.get(term, 0) + loss / parts
-                with torch.no_grad():
-                    task.after(batch, out, accelerator.gather)  # pyright: ignore[reportArgumentType]
-            done += 1
-            yield Step(done, name, losses, rates, snapshot)
-    finally:
-        accelerator.free_memory()
 
 
 def advance_phase(
-    lane: RunningPhase,
+    running: RunningPhase,
     batch: Batch,
     out: Any,
     stage: Stage,
     rates: Mapping[str, float],
     accelerator: Accelerator,
 ) -> dict[str, Tensor]:
-    """Take one phase's step: its losses, their gradient, its optimiser."""
-    with freeze_gradients(lane.others):
-        losses = lane.phase.losses(batch, out)
+    """Compute the losses of a phase and their gradient, and step its optimiser."""
+    with freeze_gradients(running.others):
+        losses = running.phase.losses(batch, out)
         accelerator.backward(sum(losses.values()))
     if accelerator.sync_gradients:
         if stage.clip:
-            accelerator.unscale_gradients(lane.optimizer)
-            nn.utils.clip_grad_norm_(lane.params, stage.clip)
-        for group in lane.optimizer.param_groups:
-            group["lr"] = rates[lane.phase.name] * group["factor"]
-    lane.optimizer.step()
-    lane.optimizer.zero_grad()
-    return {f"{lane.phase.name}/{term}": loss.detach() for term, loss in losses.items()}
+            accelerator.unscale_gradients(running.optimizer)
+            nn.utils.clip_grad_norm_(running.params, stage.clip)
+        for group in running.optimizer.param_groups:
+            group["lr"] = rates[running.phase.name] * group["factor"]
+    running.optimizer.step()
+    running.optimizer.zero_grad()
+    return {f"{running.phase.name}/{term}": loss.detach() for term, loss in losses.items()}
 
 
 def start_stage(
     task: Task, name: str, stage: Stage, accelerator: Accelerator
 ) -> Sequence[RunningPhase]:
-    """Freeze what the stage does not train; give each of its phases an optimiser.
+    """Freeze what the stage does not train, and return its phases with their optimisers.
 
     Phases that train the same modules share the optimiser of the first of them. Raises
-    `PluginError` where two phases share some of their modules, but not all.
+    `PluginError` if two phases share some but not all of their modules, and `RecipeError` if they
+    share an optimiser and gradients are accumulated.
     """
     task.requires_grad_(False).eval()
     task.stage = name
     phases = task.phases(name)
-    owned = []
-    for phase in phases:
-        modules = [task.get_submodule(module) for module in phase.trains]
-        for module in modules:
-            module.requires_grad_(True).train()
-        owned.append([p for module in modules for p in module.parameters()])
+    trained = [unfreeze_modules(task, phase) for phase in phases]
     learning = [p for p in task.parameters() if p.requires_grad]
-    lanes: list[RunningPhase] = []
-    for phase, params in zip(phases, owned, strict=True):
-        mine = {id(p) for p in params}
-        settings, optimizer, owner = stage.optimizer_of(phase.name), None, phase.name
-        for lane in lanes:
-            theirs = {id(p) for p in lane.params}
-            if mine == theirs and accelerator.gradient_accumulation_steps > 1:
-                both = f"'{lane.phase.name}' and '{phase.name}' of stage '{name}'"
-                raise RecipeError(f"phases {both} share an optimiser: set accumulate to 1")
-            if mine == theirs:
-                settings, optimizer, owner = lane.settings, lane.optimizer, lane.owner
-            elif mine & theirs:
-                both = f"'{lane.phase.name}' and '{phase.name}'"
-                raise PluginError(f"stage '{name}': phases {both} train partly the same modules")
-        if optimizer is None:
-            same = [p.every for p in phases if p is not phase and {*p.trains} == {*phase.trains}]
-            settings = settings.shared(1 + sum(1 / n for n in same if n > 1))
+    running: list[RunningPhase] = []
+    for phase, params in zip(phases, trained, strict=True):
+        own = set(map(id, params))
+        others = [p for p in learning if id(p) not in own]
+        shared = find_shared(running, phase, params, name)
+        if shared is None:
+            settings = share_rate(stage.optimizer_of(phase.name), phase, phases)
             groups = parameter_groups(task, phase, params, settings)
-            optimizer = accelerator.prepare_optimizer(optimizer_for(groups, settings))
-        others = [p for p in learning if id(p) not in mine]
-        lanes.append(RunningPhase(phase, params, others, optimizer, settings, owner))
-    return lanes
+            optimizer = accelerator.prepare_optimizer(make_optimizer(groups, settings))
+            running.append(RunningPhase(phase, params, others, optimizer, settings, phase.name))
+            continue
+        if accelerator.gradient_accumulation_steps > 1:
+            both = f"'{shared.phase.name}' and '{phase.name}' of stage '{name}'"
+            raise RecipeError(f"phases {both} share an optimiser: set accumulate to 1")
+        running.append(replace(shared, phase=phase, params=params, others=others))
+    return running
+
+
+def unfreeze_modules(task: Task, phase: Phase) -> list[nn.Parameter]:
+    """Let the modules of `phase` learn; return their parameters."""
+    modules = [task.get_submodule(module) for module in phase.trains]
+    for module in modules:
+        module.requires_grad_(True).train()
+    return [p for module in modules for p in module.parameters()]
+
+
+def find_shared(
+    running: Sequence[RunningPhase], phase: Phase, params: Sequence[nn.Parameter], stage: str
+) -> RunningPhase | None:
+    """Return the phase whose optimiser `phase` shares, as it trains the same `params`."""
+    own, shared = set(map(id, params)), None
+    for other in running:
+        theirs = set(map(id, other.params))
+        if own == theirs:
+            shared = other
+        elif own & theirs:
+            both = f"'{other.phase.name}' and '{phase.name}'"
+            raise PluginError(f"stage '{stage}': phases {both} train partly the same modules")
+    return shared
+
+
+def share_rate(settings: Optimizer, phase: Phase, phases: Sequence[Phase]) -> Optimizer:
+    """Return `settings` adjusted for the lazy phases that use the same optimiser."""
+    same = [p.every for p in phases if p is not phase and {*p.trains} == {*phase.trains}]
+    return settings.shared(1 + sum(1 / n for n in same if n > 1))
 
 
 def parameter_groups(
     task: Task, phase: Phase, params: Sequence[nn.Parameter], settings: Optimizer
 ) -> list[dict[str, Any]]:
-    """`params` by the factor of their rate and by their weight decay."""
+    """Group `params` by the factor of their rate and by their weight decay."""
     factors = {id(p): f for m, f in phase.rates.items() for p in task.get_submodule(m).parameters()}
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for p in params:
-        spared = settings.decays == "weights" and p.ndim < 2
-        key = factors.get(id(p), 1.0), 0.0 if spared else settings.weight_decay
+        exempt = settings.decays == "weights" and p.ndim < 2
+        key = factors.get(id(p), 1.0), 0.0 if exempt else settings.weight_decay
         groups.setdefault(key, []).append(p)
     return [
         {"params": members, "factor": factor, "weight_decay": decay}
@@ -210,8 +252,8 @@ def parameter_groups(
     ]
 
 
-def optimizer_for(groups: list[dict[str, Any]], settings: Optimizer) -> optim.Optimizer:
-    """The optimiser that `settings` names."""
+def make_optimizer(groups: list[dict[str, Any]], settings: Optimizer) -> optim.Optimizer:
+    """Make the optimiser that `settings` names."""
     if settings.kind == "sgd":
         return optim.SGD(groups, lr=settings.lr, momentum=settings.momentum)
     return {"adam": optim.Adam, "adamw": optim.AdamW}[settings.kind](
@@ -220,8 +262,10 @@ def optimizer_for(groups: list[dict[str, Any]], settings: Optimizer) -> optim.Op
 
 
 class ModuleShell(nn.Module):
-    """What is prepared in place of a network: Accelerate marks what it prepares, once for all,
-    and the next stage has to prepare the same network anew."""
+    """A wrapper that Accelerate prepares in place of a network.
+
+    Accelerate prepares a module only once, but every stage prepares the same networks again.
+    """
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
@@ -233,7 +277,7 @@ class ModuleShell(nn.Module):
 
 @contextmanager
 def swap_modules(task: Task, wrapped: Mapping[str, nn.Module]) -> Iterator[None]:
-    """Let the task call these children through their wrappers; it is bare again after."""
+    """Within the block, let the task call these children through their wrappers."""
     bare = {name: task.get_submodule(name) for name in wrapped}
     for name, net in wrapped.items():
         setattr(task, name, net)
@@ -246,7 +290,7 @@ def swap_modules(task: Task, wrapped: Mapping[str, nn.Module]) -> Iterator[None]
 
 @contextmanager
 def freeze_gradients(params: Sequence[nn.Parameter]) -> Iterator[None]:
-    """Let `params` receive no gradient meanwhile."""
+    """Within the block, let `params` receive no gradient."""
     for p in params:
         p.requires_grad_(False)
     try:

@@ -1,10 +1,7 @@
-"""What surrounds the training loop: its folder, log, validation, saving, stopping, going on."""
+"""Run a training: its folder, log, validation and saved states around the loop of steps."""
 
-import signal
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,11 +9,12 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from ..datasets.collection import Collection
+from ..api.datasets import Dataset
+from ..datasets.collection import Collection, describe_skipped
 from ..errors import InpaintError, TrainingError
 from ..models import choose as models
 from ..models import weights
-from ..recipe.plugins import draw_trial_masks
+from ..recipe.plugins import Inputs, draw_trial_masks
 from ..recipe.schema import Recipe
 from ..recipe.source import RecipeSource
 from ..registry import find_plugins, plugin_origin
@@ -27,150 +25,204 @@ from .checkpoint import RunFolder
 from .ema import AveragedNetwork
 from .feed import Feed
 from .log import RunLog, print_message
-from .loop import train_stages
+from .loop import Step, train_stages
 from .saving import LossMeter, Saver
-
-AGREE = 10  # steps at most, after which processes ask each other whether one was told to stop
+from .stopping import StopAgreement, catch_signals
 
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """What the command line adds to a recipe: where things lie, and how this run begins."""
+    """What is not in a recipe: where the images and the run folder are, and how to start."""
 
     data: Path
-    val_data: Path | None = None  # None: where the training images lie
+    val_data: Path | None = None  # None: `data`
     folder: Path | None = None  # None: runs/ARCHITECTURE-RECIPE
     resume: bool = False
     allow_changes: bool = False
     init: Sequence[str] = ()  # "FILE" for the whole network, "PART=FILE" for a part of it
     workers: int = 2
     tensorboard: bool = False
-    command: str = ""  # as it was typed, to be noted
-    steps: int | None = None  # of every stage, whatever the recipe says
+    command: str = ""  # the command line, for the head of the run's recipe
+    steps: int | None = None  # of every stage, in place of the recipe's
 
 
 @dataclass(frozen=True)
 class TrainOutcome:
-    """How a run ended."""
+    """The end of a training: its folder, and how far it came."""
 
     folder: Path
-    done: int
-    interrupted: bool = False
-    main: bool = True  # whether this process is the one that speaks
+    done: int  # steps so far, of all stages
+    interrupted: bool = False  # stopped by a signal before its last step
+    main: bool = True  # False in all but the first process of a training on several GPUs
+
+    @property
+    def weights(self) -> Path:
+        """The file of the trained network, for `load_model` and `fill`."""
+        return RunFolder(self.folder).weights
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """A training with everything that takes part in it."""
+
+    built: Built
+    accelerator: Accelerator
+    feed: Feed
+    average: AveragedNetwork
+    saver: Saver
+    meter: LossMeter
+    log: RunLog
 
 
 def run_training(
     name: str, recipe: Recipe, source: RecipeSource, options: TrainOptions
 ) -> TrainOutcome:
-    """Train `name` by `recipe` until it is done or a signal stops it.
+    """Train the architecture `name` by `recipe` until it is complete or a signal stops it.
 
-    A cut run that is resumed ends with the same bits as one that was never cut.
+    A run that was stopped and resumed gives the same bits as an uninterrupted one. Raises
+    `InpaintError`.
     """
     built = build_training(name, recipe, source, steps=options.steps)
     draw_trial_masks(built.recipe, built.inputs, source)
+    for note in skipped_notes(built.inputs, options):
+        print_message(note)
     accelerator = make_accelerator(built.recipe)
-    train_set = Collection.at(built.inputs.train, options.data)
-    validation = validate.build_validation(built, train_set, options.val_data)
     folder = RunFolder(options.folder or Path("runs") / run_name(built, source))
     state = latest_state(folder, options)
-    built = skip_stages(built, state["skipped"]) if state else initialise_parts(built, options)
+    built = built.skip_stages(state["skipped"]) if state else initialise_parts(built, options)
+    run = prepare_run(built, folder, accelerator, options, state)
+    with catch_signals() as signals, run.log:
+        done = take_steps(run, StopAgreement(signals, accelerator), state)
+    accelerator.wait_for_everyone()
+    if done == built.steps and accelerator.is_main_process:
+        validate.write_report(folder, built)
+    return TrainOutcome(folder.path, done, done < built.steps, accelerator.is_main_process)
+
+
+def prepare_run(
+    built: Built,
+    folder: RunFolder,
+    accelerator: Accelerator,
+    options: TrainOptions,
+    state: Mapping[str, Any] | None,
+) -> TrainingRun:
+    """Open data, log and folder of a run, at the start or where `state` was saved."""
+    train_set = Collection.at(built.inputs.train, options.data)
+    validation = validate.build_validation(built, train_set, options.val_data)
     facts = {"images": len(train_set.names), "names": checkpoint.names_fingerprint(train_set.names)}
     if state:
         check_same_run(folder, built.recipe, facts, state["facts"], options)
-    feed = Feed(
-        train_set,
-        built.inputs.masks,
-        built.recipe,
-        built.plan,
-        accelerator,
-        options.workers,
-        built.architecture.sizes(built.model),
-    )
-    task = built.task.to(accelerator.device)
-    average = AveragedNetwork(task.net, built.recipe.ema)
+    sizes = built.architecture.sizes(built.settings)
+    masks, stages = built.inputs.masks, built.stages
+    feed = Feed(train_set, masks, built.recipe, stages, accelerator, options.workers, sizes)
+    average = AveragedNetwork(built.task.to(accelerator.device).net, built.recipe.ema)
     if state:
         average.load(state["average"])
-    keeper = Saver(
-        built, folder, accelerator, validation, average, facts, state["best"] if state else None
-    )
+    best = state["best"] if state else None
+    saver = Saver(built, folder, accelerator, validation, average, facts, best)
     if accelerator.is_main_process:
         checkpoint.write_recipe(folder.recipe, built.recipe, recipe_notes(built, options))
     accelerator.wait_for_everyone()
-    done, total = state["done"] if state else 0, sum(stage.steps for stage in built.plan.values())
     log = RunLog(
         folder.log,
-        done=done,
-        steps=total,
+        done=state["done"] if state else 0,
+        steps=built.steps,
         tensorboard=options.tensorboard,
         writes=accelerator.is_main_process,
     )
-    meter, every = LossMeter(feed, built, accelerator, log), built.recipe.every
-    averaged = averaged_starts(built)
-    with catch_signals() as signals, log:
-        agreed = StopAgreement(signals, accelerator)
-        steps = train_stages(
-            task, built.plan, feed, accelerator, seed=built.recipe.seed, state=state
-        )
-        for step in steps:
-            done = step.done
-            average.update(task.net, done)
-            if done in averaged:
-                task.net.load_state_dict(average.net.state_dict())
-            meter.add(step)
-            last, stopped = done == total, agreed(done)
-            validates = last or done % every.validate_ == 0
-            saves = last or stopped or validates or done % every.save == 0
-            if saves or done % every.log == 0:
-                meter.settle(step)
-            if validates:
-                keeper.validate(step, log)
-            if saves:
-                keeper.save(step)
-                meter.restart()
-            if stopped and not last:
-                break
-    accelerator.wait_for_everyone()
-    if done == total and accelerator.is_main_process:
-        validate.write_report(folder, built)
-    return TrainOutcome(folder.path, done, done < total, accelerator.is_main_process)
+    meter = LossMeter(feed, built, accelerator, log)
+    return TrainingRun(built, accelerator, feed, average, saver, meter, log)
+
+
+def take_steps(run: TrainingRun, stop: StopAgreement, state: Mapping[str, Any] | None) -> int:
+    """Train until the last step or until `stop`; return the number of steps done."""
+    task, seed = run.built.task, run.built.recipe.seed
+    starts = averaged_starts(run.built)
+    done = state["done"] if state else 0
+    steps = train_stages(task, run.built.stages, run.feed, run.accelerator, seed=seed, state=state)
+    for step in steps:
+        done = step.done
+        run.average.update(task.net, done)
+        if done in starts:
+            task.net.load_state_dict(run.average.net.state_dict())
+        run.meter.add(step)
+        stopped = stop(done)
+        record_step(run, step, stopped=stopped)
+        if stopped:
+            break
+    return done
+
+
+def record_step(run: TrainingRun, step: Step, *, stopped: bool) -> None:
+    """Log, validate and save after a step, where that is due; after the last step all three."""
+    done, every = step.done, run.built.recipe.every
+    validates = done == run.built.steps or done % every.validate_ == 0
+    saves = validates or stopped or done % every.save == 0
+    if saves or done % every.log == 0:
+        run.meter.log_losses(step)
+    if validates:
+        run.saver.validate(step, run.log)
+    if saves:
+        run.saver.save(step)
+        run.meter.restart()
+
+
+def list_places(inputs: Inputs, options: TrainOptions) -> list[tuple[Dataset, Path]]:
+    """Return the data sets of a training, each with the path of its images."""
+    places = [(inputs.train, options.data)]
+    if inputs.val:
+        places.append((inputs.val, options.val_data or options.data))
+    return places
+
+
+def skipped_notes(inputs: Inputs, options: TrainOptions) -> list[str]:
+    """Return a sentence for each path that has files which are not pictures."""
+    notes = (describe_skipped(*place) for place in list_places(inputs, options))
+    return list(dict.fromkeys(filter(None, notes)))
 
 
 def leave_process_group() -> None:
-    """Take leave of the other processes of this training, if there are any."""
+    """Destroy the process group of a training in several processes, if any."""
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
 
 def make_accelerator(recipe: Recipe) -> Accelerator:
-    """Accelerate, in the precision and with the accumulation that `recipe` asks for."""
+    """Return Accelerate with the precision and the accumulation of `recipe`."""
     if recipe.precision == "fp16" and not torch.cuda.is_available():
-        raise InpaintError("precision fp16 needs a CUDA device; say --set precision=bf16 or full")
+        raise InpaintError("precision fp16 needs a CUDA device; use --set precision=bf16 or full")
     return Accelerator(
-        cpu=choose_device().type == "cpu",  # or several processes on a CPU would not see each other
+        cpu=choose_device().type == "cpu",  # else several processes on a CPU would not be grouped
         mixed_precision="no" if recipe.precision == "full" else recipe.precision,
         gradient_accumulation_steps=recipe.accumulate,
     )
 
 
 def run_name(built: Built, source: RecipeSource) -> str:
-    """What a run's folder is called; a training that goes without something says so."""
+    """Return the default name of a run folder, such as "pconv-faces-no-vgg"."""
     return "-".join([built.name, source.path.stem, *built.task.without()])
 
 
 def latest_state(folder: RunFolder, options: TrainOptions) -> dict[str, Any] | None:
-    """The newest state in `folder`, to go on from; None to begin."""
+    """Return the newest state in `folder` to resume from; None to start at step 0.
+
+    Raises `TrainingError` if a training would be overwritten, or there is none to resume.
+    """
     states = folder.states()
     if not options.resume:
         if states:
             raise TrainingError(
-                f"{folder.path} holds a training already; go on with --resume, or give another "
-                "folder with --run"
+                f"{folder.path} already has a training; continue it with --resume, or give another "
+                "folder with --run",
+                path=folder.path,
             )
         return None
     if not folder.path.is_dir():
-        raise TrainingError(f"there is no {folder.path} to go on from; leave out --resume")
+        raise TrainingError(
+            f"there is no run {folder.path} to resume; leave out --resume", path=folder.path
+        )
     if not states:
-        print_message(f"{folder.path} was stopped before its first save: beginning anew")
+        print_message(f"{folder.path} was stopped before its first save; starting at step 0")
         return None
     return checkpoint.read_state(states[-1])
 
@@ -182,121 +234,67 @@ def check_same_run(
     old: Mapping[str, Any],
     options: TrainOptions,
 ) -> None:
-    """Refuse to go on by another recipe or on other data than the run was begun with."""
+    """Raise `TrainingError` if the recipe or the data differ from those that the run began with."""
     changed = checkpoint.recipe_changes(folder.recipe, recipe)
     changed += [f"data.{k}: was {old[k]}, is {facts[k]}" for k in facts if old[k] != facts[k]]
     if changed and not options.allow_changes:
         raise TrainingError(
-            f"{folder.path} was begun otherwise ({'; '.join(changed)}); undo that, or say "
-            "--allow-changes"
+            f"{folder.path} began with other settings ({'; '.join(changed)}); restore them, or "
+            "resume with --allow-changes",
+            path=folder.path,
         )
     for change in changed:
         print_message(f"changed: {change}")
 
 
 def initialise_parts(built: Built, options: TrainOptions) -> Built:
-    """Begin from weights, telling what fitted; a stage that trains nothing else is skipped."""
-    parts = []
-    for item in options.init:
-        whole = "=" not in item or Path(item).is_file()
-        part, file = ("", item) if whole else item.split("=", 1)
-        where = f"net.{part}" if part else "net"
-        try:
-            module = built.task.get_submodule(where)
-        except AttributeError:
-            raise InpaintError(f"--init {item}: {built.name} has no part '{part}'") from None
-        tensors = weights.read_tensors(weights.inspect_weights(models.locate_weights(file)).path)
-        inner = {k.removeprefix(f"{part}."): t for k, t in tensors.items() if is_within(k, part)}
-        tensors = inner or tensors  # the part of a network like this, or a network of its own
-        for line in checkpoint.load_matching(module, tensors, file):
-            print_message(line)
-        parts += [where] if part else []
+    """Load the weights of --init; skip each stage that would train only what they contain."""
+    parts = [load_part(built, item) for item in options.init]
     skipped = []
-    for name in built.plan:
+    for name in built.stages:
         trained = [
             m for phase in built.task.phases(name) for m in phase.trains if is_within(m, "net")
         ]
-        if trained and all(any(is_within(m, part) for part in parts) for m in trained):
-            print_message(f"stage '{name}' is skipped: --init brings all that it trains")
+        if trained and all(any(is_within(m, part) for part in parts if part) for m in trained):
+            print_message(f"stage '{name}' is skipped: --init has the weights that it trains")
             skipped.append(name)
-    return skip_stages(built, skipped)
+    return built.skip_stages(skipped)
+
+
+def load_part(built: Built, item: str) -> str:
+    """Load "FILE" or "PART=FILE"; return the module that was loaded, "" for the whole network."""
+    whole = "=" not in item or Path(item).is_file()
+    part, file = ("", item) if whole else item.split("=", 1)
+    module_name = f"net.{part}" if part else "net"
+    try:
+        module = built.task.get_submodule(module_name)
+    except AttributeError:
+        raise InpaintError(f"--init {item}: {built.name} has no part '{part}'") from None
+    tensors = weights.read_tensors(weights.inspect_weights(models.locate_weights(file)).path)
+    inner = {k.removeprefix(f"{part}."): t for k, t in tensors.items() if is_within(k, part)}
+    # the part of a whole network, or else the part alone
+    for line in checkpoint.load_matching(module, inner or tensors, file):
+        print_message(line)
+    return module_name if part else ""
 
 
 def is_within(module: str, part: str) -> bool:
+    """Whether the name `module` is `part` or a module in it."""
     return f"{module}.".startswith(f"{part}.")
 
 
-def skip_stages(built: Built, names: Sequence[str]) -> Built:
-    """`built` with no steps in the stages `names`; its recipe says so too."""
-    none = {"steps": 0}
-    plan = {k: s.model_copy(update=none) if k in names else s for k, s in built.plan.items()}
-    section = built.recipe.architectures[built.name].model_copy(update={"stages": plan})
-    recipe = built.recipe.model_copy(update={"architectures": {built.name: section}})
-    return replace(built, plan=plan, recipe=recipe)
-
-
 def averaged_starts(built: Built) -> set[int]:
-    """The steps after which a stage follows that begins from the averaged network."""
-    first, found = 0, set()
-    for stage in built.plan.values():
+    """Return the steps after which a stage begins from the averaged network."""
+    first, starts = 0, set()
+    for stage in built.stages.values():
         if stage.averaged and stage.steps and first:
-            found.add(first)
+            starts.add(first)
         first += stage.steps
-    return found
+    return starts
 
 
 def recipe_notes(built: Built, options: TrainOptions) -> list[str]:
-    """What a resolved recipe says above itself: the command, the versions."""
+    """Return the comments above a run's recipe: the command and the versions."""
     owner = plugin_origin(find_plugins("architectures")[built.name][0])
     versions = [f"{name} {version(name)}" for name in ("inpaint-cli", "torch", "accelerate")]
     return [*([options.command] if options.command else []), ", ".join([*versions, owner])]
-
-
-@contextmanager
-def catch_signals() -> Iterator[list[int]]:
-    """Note the first SIGINT or SIGTERM in the list that is given; a second one acts as ever."""
-    told: list[int] = []
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.getsignal(number) for number in signals}
-
-    def note(number: int, _: object) -> None:
-        told.append(number)
-        for each in signals:
-            signal.signal(each, before[each])
-
-    for number in signals:
-        signal.signal(number, note)
-    try:
-        yield told
-    finally:
-        for number in signals:
-            signal.signal(number, before[number])
-
-
-@dataclass
-class StopAgreement:
-    """Whether all processes stop after a step, because one of them was told to.
-
-    They ask each other about once a second, always after the same steps, as they must: the answer
-    waits for the device.
-    """
-
-    signals: Sequence[int]  # that this process was sent
-    accelerator: Accelerator
-    every: int = 1
-    due: int = 0
-    since: float = field(default_factory=time.perf_counter)
-
-    def __call__(self, done: int) -> bool:
-        if self.accelerator.num_processes == 1:
-            return bool(self.signals)
-        if done < self.due:
-            return False
-        now = time.perf_counter()
-        pace = min(max(int(self.every / (now - self.since)), 1), AGREE)
-        mine = torch.tensor([bool(self.signals), pace], device=self.accelerator.device)
-        ours: Any = self.accelerator.reduce(mine, "sum")
-        stops, paces = ours.tolist()
-        self.every, self.since = paces // self.accelerator.num_processes, now
-        self.due = done + self.every
-        return stops > 0

@@ -1,4 +1,4 @@
-"""What a run measures between its steps and leaves in its folder."""
+"""Log losses, and write scores, sheets, states and weights into the run folder."""
 
 import math
 import shutil
@@ -24,13 +24,15 @@ from .log import RunLog, print_message
 from .loop import Step
 from .validate import Validation
 
-STARVED = 0.2  # share of the time spent waiting for data that is worth a warning
-SOUND = "the last state saved is sound: lower the rate or set clip, and --resume --allow-changes"
+MUCH_WAITING = 0.2  # share of the time spent waiting for data that causes a warning
+STATE_IS_GOOD = (
+    "the last saved state is good: lower the rate or set clip, and use --resume --allow-changes"
+)
 
 
 @dataclass
 class LossMeter:
-    """Losses and speed since the last look at them; looking waits for the device."""
+    """Losses and speed since they were last logged; logging waits for the device."""
 
     feed: Feed
     built: Built
@@ -41,29 +43,16 @@ class LossMeter:
     warned: bool = False
 
     def add(self, step: Step) -> None:
+        """Note the losses of a step, and move the bar."""
         self.recent.append(step)
         self.log.advance()
 
-    def settle(self, step: Step) -> None:
-        """Log the mean losses since the last time; `TrainingError` where one is not finite."""
-        values = [loss for past in self.recent for loss in past.losses.values()]
-        empty = torch.empty(0, device=self.accelerator.device)  # where all phases were lazy
-        reduced: Any = self.accelerator.reduce(torch.stack(values) if values else empty, "mean")
-        told = iter(reduced.tolist())
-        terms: dict[str, list[float]] = {}
-        for past in self.recent:
-            for name in past.losses:
-                value = next(told)
-                if not math.isfinite(value):
-                    raise TrainingError(
-                        f"step {past.done}, stage '{past.stage}': the loss {name} is {value}; "
-                        f"{SOUND}"
-                    )
-                terms.setdefault(name, []).append(value)
+    def log_losses(self, step: Step) -> None:
+        """Log the mean losses since the last time. Raises `TrainingError` if one is not finite."""
+        losses = self.mean_losses()
         elapsed = time.perf_counter() - self.since
-        speed = len(self.recent) * (self.built.plan[step.stage].batch or 0) / elapsed
+        speed = len(self.recent) * (self.built.stages[step.stage].batch or 0) / elapsed
         waited = self.feed.waited / elapsed
-        losses = {name: math.fsum(past) / len(past) for name, past in terms.items()}
         self.log.show(step.stage, losses, speed, waited)
         self.log.note(
             "train",
@@ -76,15 +65,34 @@ class LossMeter:
                 "data_share": round(waited, 4),
             },
         )
-        if waited > STARVED and len(self.recent) > 1 and not self.warned:
+        if waited > MUCH_WAITING and len(self.recent) > 1 and not self.warned:
             self.warned = True
             print_message(
-                f"{waited:.0%} of the time went into waiting for data; more --workers (now "
-                f"{self.feed.workers}) or images stored nearer to their training size would help"
+                f"{waited:.0%} of the time was spent waiting for data; use more --workers (now "
+                f"{self.feed.workers}), or images that are closer to their training size"
             )
         self.restart()
 
+    def mean_losses(self) -> dict[str, float]:
+        """Return the mean of each loss over the recent steps and all processes."""
+        values = [loss for past in self.recent for loss in past.losses.values()]
+        empty = torch.empty(0, device=self.accelerator.device)  # if all phases were lazy
+        reduced: Any = self.accelerator.reduce(torch.stack(values) if values else empty, "mean")
+        numbers = iter(reduced.tolist())
+        terms: dict[str, list[float]] = {}
+        for past in self.recent:
+            for name in past.losses:
+                value = next(numbers)
+                if not math.isfinite(value):
+                    raise TrainingError(
+                        f"step {past.done}, stage '{past.stage}': the loss {name} is {value}; "
+                        f"{STATE_IS_GOOD}"
+                    )
+                terms.setdefault(name, []).append(value)
+        return {name: math.fsum(past) / len(past) for name, past in terms.items()}
+
     def restart(self) -> None:
+        """Forget the recent steps, and measure from now on."""
         self.recent.clear()
         self.feed.waited = 0.0
         self.since = time.perf_counter()
@@ -92,7 +100,7 @@ class LossMeter:
 
 @dataclass
 class Saver:
-    """Writes what a run leaves: scores, sheets, states, weights and the best of them."""
+    """Writer of scores, sheets, states and weights, and of the best weights."""
 
     built: Built
     folder: RunFolder
@@ -103,54 +111,59 @@ class Saver:
     best: float | None = None
 
     def validate(self, step: Step, log: RunLog) -> None:
-        """Score the averaged network; keep its weights where they are the best so far."""
+        """Score the averaged network, and keep its weights if they are the best so far."""
         scores, rows = self.validation(self.average.net, self.accelerator)
         if not self.accelerator.is_main_process:
             return
         log.note("validation", step.done, {"scores": scores})
-        told = ", ".join(f"{name} {score:.4g}" for name, score in scores.items())
-        print_message(f"step {step.done}: {told or 'a new sheet'}")
+        text = ", ".join(f"{name} {score:.4g}" for name, score in scores.items())
+        print_message(f"step {step.done}: {text or 'wrote a sheet of samples'}")
         page = sheets.contact_sheet(
-            rows, cell=256, heading=f"{self.folder.path.name}, step {step.done}: {told}"
+            rows, cell=256, heading=f"{self.folder.path.name}, step {step.done}: {text}"
         )
         with atomic_path(self.folder.sheet(step.done)) as temporary:
             page.save(temporary)
         name = self.built.recipe.keep.best or next(iter(scores), None)
-        if name is not None and self.better(name, scores[name]):
+        if name is not None and self.is_best(name, scores[name]):
             self.best = scores[name]
             self.write(self.folder.best, step, {name: f"{self.best:.6g}"})
 
-    def better(self, name: str, score: float) -> bool:
+    def is_best(self, name: str, score: float) -> bool:
+        """Whether `score` is better than all before, by the metric `name`."""
         if self.best is None or math.isnan(self.best):
             return True
         higher = self.validation.metrics[name].better == "higher"
         return score > self.best if higher else score < self.best
 
     def save(self, step: Step) -> None:
-        """Write state and weights, unless they are broken; drop those that are too old."""
+        """Write state and weights, and remove old ones.
+
+        Raises `TrainingError` if a parameter is not finite.
+        """
         if not self.accelerator.is_main_process:
             return
         broken = [k for k, p in self.built.task.named_parameters() if not p.isfinite().all()]
         if broken:
             raise TrainingError(
-                f"step {step.done}, stage '{step.stage}': {broken[0]} is not finite any more; "
-                f"{SOUND}"
+                f"step {step.done}, stage '{step.stage}': {broken[0]} is no longer finite; "
+                f"{STATE_IS_GOOD}"
             )
         state, kept = self.folder.kept(step.done)
         self.write(kept, step, {})
         with atomic_path(self.folder.weights) as temporary:
             shutil.copyfile(kept, temporary)
-        skipped = [name for name, stage in self.built.plan.items() if not stage.steps]
+        skipped = [name for name, stage in self.built.stages.items() if not stage.steps]
         own = {"average": self.average.net.state_dict(), "best": self.best, "skipped": skipped}
         checkpoint.write_state(state, step.state() | own | {"facts": dict(self.facts)})
         self.folder.prune(self.built.recipe.keep.last)
 
     def write(self, path: Path, step: Step, scores: Mapping[str, str]) -> None:
+        """Write the averaged network as a weights file, with `scores` in its header."""
         without = self.built.task.without()
         weights.write_weights(
             path,
             self.built.name,
-            self.built.model,
+            self.built.settings,
             self.average.net,
             notes={
                 "licence": self.built.inputs.train.licence or "that of the training images",

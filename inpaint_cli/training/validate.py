@@ -31,7 +31,7 @@ SHEET_SAMPLES = 6  # samples on a sheet
 
 @dataclass(frozen=True)
 class Validation:
-    """The samples of a validation, the same at every one, and how they are scored."""
+    """The samples and metrics of a validation, the same at every step."""
 
     collection: Collection
     masks: Masks
@@ -44,9 +44,9 @@ class Validation:
     def __call__(
         self, net: nn.Module, accelerator: Accelerator
     ) -> tuple[dict[str, float], list[list[tuple[np.ndarray, str]]]]:
-        """The score by each metric over all samples, and rows of pictures of the first few.
+        """Return the score of each metric over all samples, and rows of pictures of the first few.
 
-        Processes share the samples; the scores are those that one process would give, to the bit.
+        Processes share the samples; the scores are the same bits as those of one process.
         """
         scores: list[tuple[int, dict[str, float]]] = []
         rows: list[tuple[int, list[tuple[np.ndarray, str]]]] = []
@@ -64,40 +64,40 @@ class Validation:
             with accelerator.autocast():
                 filled = fill_tensors(net, self.sizes, image, mask)
             hole = mask > 0.5
-            given = {k: float(m.score(filled, image, hole)) for k, m in self.metrics.items()}
-            scores.append((n, given))
+            values = {k: float(m.score(filled, image, hole)) for k, m in self.metrics.items()}
+            scores.append((n, values))
             if n < SHEET_SAMPLES:
                 rows.append(
-                    (n, sample_row(Batch(image, mask), filled, self.collection.names[n], given))
+                    (n, sample_row(Batch(image, mask), filled, self.collection.names[n], values))
                 )
-        every = [given for _, given in sorted(gather_object(scores), key=lambda item: item[0])]
+        every = [values for _, values in sorted(gather_object(scores), key=lambda item: item[0])]
         shown = [cells for _, cells in sorted(gather_object(rows), key=lambda item: item[0])]
-        return {k: m.over([given[k] for given in every]) for k, m in self.metrics.items()}, shown
+        return {k: m.over([values[k] for values in every]) for k, m in self.metrics.items()}, shown
 
 
 def sample_row(batch: Batch, filled: Tensor, name: str, scores: Mapping[str, float]) -> list[Any]:
-    """Input, mask, output and truth of one sample, with captions."""
-    told = " ".join(f"{key} {score:.4g}" for key, score in scores.items())
+    """Return input, mask, fill and truth of one sample, with captions."""
+    caption = " ".join(f"{key} {score:.4g}" for key, score in scores.items())
     cells = ((batch.visible + 0.5 * batch.mask, name), (batch.mask.expand_as(batch.image), "hole"),
-             (filled, told or "filled"), (batch.image, "truth"))  # fmt: skip
-    return [(to_uint8(picture[0]), caption) for picture, caption in cells]
+             (filled, caption or "filled"), (batch.image, "truth"))  # fmt: skip
+    return [(to_uint8(picture[0]), text) for picture, text in cells]
 
 
 def build_validation(built: Built, train: Collection, root: Path | None) -> Validation:
-    """The validation that `built` asks for; without validation data it shows training images."""
+    """Return the validation of a training; without validation data it shows training images."""
     collection, count = train, SHEET_SAMPLES
     if built.inputs.val is not None:
         collection, count = (
             Collection.at(built.inputs.val, root or train.root),
             built.recipe.data.val_count,
         )
-    sizes = built.architecture.sizes(built.model)
+    sizes = built.architecture.sizes(built.settings)
     masks = built.inputs.val_masks
     return Validation(collection, masks, built.metrics, sizes, built.recipe, count)
 
 
 def write_report(folder: RunFolder, built: Built) -> None:
-    """Write report.html: loss curves, scores and the last sheet."""
+    """Write report.html with loss curves, scores and the last sheet."""
     events = read_log(folder.log)
     curves = log_curves(events, "train", "losses")
     scores = log_curves(events, "validation", "scores")
@@ -116,7 +116,7 @@ def write_report(folder: RunFolder, built: Built) -> None:
 def log_curves(
     events: Sequence[Mapping[str, Any]], event: str, key: str
 ) -> dict[str, list[tuple[float, float]]]:
-    """The curves in a log: (step, value) by name."""
+    """Return the curves in a log: lists of (step, value) by name."""
     curves: dict[str, list[tuple[float, float]]] = {}
     for line in events:
         if line["event"] == event:

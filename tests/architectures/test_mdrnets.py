@@ -945,7 +945,7 @@ def test_one_command_trains_every_stage(faces, tmp_path, capsys):
 def test_a_training_without_label_maps_says_what_to_do(faces, tmp_path):
     for path in faces.glob("*.png"):
         path.unlink()
-    with pytest.raises(DataError, match="holds no label maps"):
+    with pytest.raises(DataError, match="has no label maps"):
         launch(faces, tmp_path / "run")
 
 

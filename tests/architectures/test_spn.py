@@ -492,7 +492,7 @@ def published(monkeypatch: pytest.MonkeyPatch):
     """Random weights in place of torchvision's published ones."""
     torch.manual_seed(0)
     state = resnet34(weights=None).state_dict()
-    monkeypatch.setattr("inpaint_plugins.spn.pretext.load_backbone", lambda name: state)
+    monkeypatch.setattr("inpaint_plugins.spn.pretext.load_backbone", lambda name, stand_in: state)
 
 
 def test_priors_come_nearer_to_the_features_of_a_resnet(published: None):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import pickle
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from toy import RECIPE, photos
 from inpaint_cli import registry
 from inpaint_cli.api.stages import Optimizer, Schedule, Stage, overlay_settings
 from inpaint_cli.cli import main
-from inpaint_cli.errors import RecipeError
+from inpaint_cli.errors import ArgumentError, RecipeError
 from inpaint_cli.recipe import read as recipe
 from inpaint_cli.training.build import build_training, check_recipe, check_section
 
@@ -38,7 +39,7 @@ def inpaint(*args):
             "'learning_rate'; known: betas, decays, eps, kind, lr, momentum, schedule, "
             "weight_decay",
         ),
-        ("lr: 1, lr: 2", "toy.yaml:17: architectures.toy.stages.prior.optimizer.lr: given twice"),
+        ("lr: 1, lr: 2", "toy.yaml:17: architectures.toy.stages.prior.optimizer.lr: the key occ"),
         ("lr: [", "toy.yaml:17: "),
         ("lr: *a", "toy.yaml:17: "),
         ("schedule: {kind: cosin}", "optimizer.schedule.kind: input should be 'constant'"),
@@ -66,8 +67,8 @@ def test_all_errors_are_told_at_once(toy_recipe):
         ("", "summary: field required"),
         ("- a", "1: a recipe is a mapping such as `summary: ...`, not a list or a single value"),
         ("a: " + 3000 * "[", "1: nested too deeply"),
-        ("a: &x [1]\nb: *x", "2: b: an alias; write the values out"),
-        ("a: &x [*x]", "1: a.0: an alias; write the values out"),
+        ("a: &x [1]\nb: *x", "2: b: aliases cannot be used; write"),
+        ("a: &x [*x]", "1: a.0: aliases cannot be used; write"),
         ("summary: 2020-13-45", "1: summary: '2020-13-45' is not a value"),
         ("{a: 1}: 2", "1: : a key must be a word"),
         ("\x00", "1: unacceptable character"),
@@ -94,8 +95,8 @@ def test_what_is_no_file_is_refused(tmp_path):
         (["tou"], "Error: no architecture named 'tou'; did you mean 'toy'?"),
         (
             ["toy", "--set", "architectures.toy.task.l2=1"],
-            "--set architectures.toy.task.l2=1: architectures.toy.task.l2: no setting named 'l2'; "
-            "known: adversarial, explode, l1, momentum",
+            "Error: --set architectures.toy.task.l2=1: no setting named 'l2'; known: adversarial, "
+            "explode, l1, momentum",
         ),
         (
             ["toy", "--set", "architectures.toy.stages.fil.steps=1"],
@@ -106,10 +107,13 @@ def test_what_is_no_file_is_refused(tmp_path):
         (["toy", "--set", "batch=["], "--set batch=[: the value is not YAML"),
         (["toy", "--set", "summary=2020-13-45"], "summary=2020-13-45: the value is not YAML"),
         (["toy", "--set", f"batch={3000 * '['}"], "[: nested too deeply"),
-        (["toy", "--set", "masks.kind=boxs"], "masks.kind: no mask named 'boxs'; did you mean"),
-        (["toy", "--set", "data.train.kind=file"], "data.train.kind: no dataset named 'file'"),
-        (["toy", "--set", "data.train.hold=-1"], "data.train.hold: input should be greater"),
-        (["telea"], "telea cannot be trained: it has no task"),
+        (
+            ["toy", "--set", "masks.kind=boxs"],
+            "masks.kind=boxs: no mask named 'boxs'; did you",
+        ),
+        (["toy", "--set", "data.train.kind=file"], "data.train.kind=file: no dataset named 'file'"),
+        (["toy", "--set", "data.train.hold=-1"], "data.train.hold=-1: input should be greater"),
+        (["telea"], "telea is not trained: it fills without a network"),
     ],
 )
 def test_errors_say_what_to_do(toy_recipe, args, told):
@@ -123,11 +127,11 @@ def test_errors_say_what_to_do(toy_recipe, args, told):
     [
         ("metrics: [psrn]", "metrics.0.kind: no metric named 'psrn'; did you mean 'psnr'?"),
         ("metrics: [{kind: psnr, regoin: hole}]", "metrics.0.regoin: no setting named 'regoin'"),
-        ("metrics: [ssim, fid]", "metrics.1: 'fid' scores whole sets: see `inpaint eval`"),
+        ("metrics: [ssim, fid]", "metrics.1: 'fid' scores whole sets; use it with `inpaint"),
         ("keep: {best: psnr}", "keep.best: no metric of this recipe named 'psnr'; did you mean"),
-        ("masks: {kind: files, path: nowhere}", "masks: there is no nowhere to take masks from"),
+        ("masks: {kind: files, path: nowhere}", "masks: nowhere does not exist; give a"),
         ("masks: {kind: half, ratio: [0.9, 1]}", "masks: 'half' at 32x32 gave no mask with"),
-        ("val_masks: {kind: files, path: none}", "val_masks: there is no none to take masks from"),
+        ("val_masks: {kind: files, path: none}", "val_masks: none does not exist; give a"),
     ],
 )
 def test_metrics_and_masks_are_checked_before_anything_is_written(
@@ -166,11 +170,11 @@ def test_settings_are_laid_over_the_tasks_own(toy_recipe):
         toy_recipe, ["batch=6", "architectures.toy.stages.fill.batch=4"]
     )
     built = build_training("toy", plan, source)
-    assert [stage.batch for stage in built.plan.values()] == [6, 4]
-    assert built.plan["fill"].optimizer_of("critic").betas == (0, 0.9)
-    assert built.plan["fill"].optimizer_of("fill") == Optimizer()
-    assert built.plan["prior"].optimizer.lr == 1e-3
-    assert [s.steps for s in build_training("toy", plan, source, steps=1).plan.values()] == [1, 1]
+    assert [stage.batch for stage in built.stages.values()] == [6, 4]
+    assert built.stages["fill"].optimizer_of("critic").betas == (0, 0.9)
+    assert built.stages["fill"].optimizer_of("fill") == Optimizer()
+    assert built.stages["prior"].optimizer.lr == 1e-3
+    assert [s.steps for s in build_training("toy", plan, source, steps=1).stages.values()] == [1, 1]
 
 
 def test_a_phases_optimiser_is_laid_over_the_stages():
@@ -178,6 +182,46 @@ def test_a_phases_optimiser_is_laid_over_the_stages():
     assert stage.optimizer_of("critic") == Optimizer(kind="sgd", lr=2)
     again = overlay_settings(stage, Stage(optimizers={"critic": Optimizer(momentum=0.5)}))
     assert again.optimizer_of("critic") == Optimizer(kind="sgd", lr=2, momentum=0.5)
+
+
+def test_an_error_names_the_option_that_was_typed(toy_recipe, tmp_path):
+    empty = tmp_path / "mk"
+    empty.mkdir()
+    train = ("train", "toy", toy_recipe, "--masks", empty)
+    done = inpaint(*train, "--dry-run")
+    assert done.stderr.startswith(f"Error: --masks {empty}: no image files in {empty}")
+    done = inpaint(*train, "--set", "masks.flip=maybe", "--dry-run")
+    assert done.stderr.startswith("Error: --set masks.flip=maybe: input should be a valid boolean")
+    done = inpaint(*train, "--set", "architectures.toy={stages: {fill: {clip: -1}}}", "--dry-run")
+    assert ": architectures.toy.stages.fill.clip: input should be" in done.stderr
+    assert done.stderr.startswith("Error: --set architectures.toy={stages: {fill: {clip: -1}}}: ")
+
+
+def test_an_error_has_the_path_and_the_line_of_the_file(toy_recipe):
+    toy_recipe.write_text(RECIPE.replace("lr: 1e-3", "lr: -1"))
+    with pytest.raises(RecipeError) as caught:
+        recipe.read_recipe(toy_recipe)
+    assert (caught.value.path, caught.value.line) == (toy_recipe, 17)
+    toy_recipe.write_text("a: [")
+    with pytest.raises(RecipeError) as caught:
+        recipe.read_recipe(toy_recipe)
+    assert (caught.value.path, caught.value.line) == (toy_recipe, 1)
+    toy_recipe.write_text(RECIPE)
+    with pytest.raises(RecipeError) as caught:
+        recipe.read_recipe(toy_recipe, ["batch=-1"])
+    assert (caught.value.path, caught.value.line) == (None, None)
+    assert str(caught.value).startswith("--set batch=-1: input should be")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [RecipeError("wrong", path=Path("a.yaml"), line=3), ArgumentError("size", "too large")],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_survives_the_way_from_another_process(error):
+    again = pickle.loads(pickle.dumps(error))
+    assert str(again) == str(error)
+    assert vars(again) == vars(error)
 
 
 def test_a_resolved_recipe_is_itself_when_read_again(toy_recipe, tmp_path):
@@ -259,7 +303,7 @@ def test_the_shelf_is_listed_and_shown(toy_recipe):
     result = inpaint("recipes", "lint", toy_recipe, "faces-small")
     assert result.exit_code == 1
     assert f"{toy_recipe}:15: architectures.toy.task.l2: no setting" in result.output
-    assert "1 of 2 recipes are right" in result.output
+    assert "1 of 2 recipes are valid" in result.output
     changed = inpaint("recipes", "diff", "faces-small", "smoke").output
     assert "data.size: 64 -> 32" in changed
     missing = inpaint("recipes", "show", "faces-smal")

@@ -34,7 +34,7 @@ def test_precision_is_limited_by_what_the_model_allows():
     cpu = torch.device("cpu")
     assert devices.choose_precision("auto", ("full", "bf16"), cpu) == "full"
     assert devices.choose_precision("bf16", ("full", "bf16"), cpu) == "bf16"
-    with pytest.raises(InpaintError, match="not sound in fp16; it allows full, bf16"):
+    with pytest.raises(InpaintError, match="cannot run in fp16; use --precision full or bf16"):
         devices.choose_precision("fp16", ("full", "bf16"), cpu)
 
 

@@ -41,7 +41,7 @@ def test_memory_is_that_of_the_most_costly_stage_by_the_optimiser_of_each_phase(
     memory, _ = memory_lines(built("architectures.toy.model.width=64", *changes))
     assert (f"optimisers {size_text(4 * numbers)}, " in memory) == (numbers > 0)
     assert (f"gradients {size_text(4 * learn)}" in memory) == (learn > 0)
-    assert "cannot be foreseen" not in memory
+    assert "cannot be estimated" not in memory
 
 
 def test_a_skipped_stage_needs_no_activations(built):

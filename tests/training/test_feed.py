@@ -115,7 +115,7 @@ def test_processes_and_parts_share_out_the_same_samples(folder, plan, world, par
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(folder, plan):
-    with pytest.raises(DataError, match="a batch of 4 cannot be shared by 3 processes in 1 parts"):
+    with pytest.raises(DataError, match="a batch of 4 cannot be divided among 3 processes"):
         feed(folder, plan, world=3)
 
 
@@ -270,7 +270,7 @@ def test_what_holds_no_images_is_refused(tmp_path):
     for name, told in [
         ("x.zip", "not a whole zip"),
         ("x.csv", "neither a folder"),
-        ("empty", "holds no images"),
+        ("empty", "no image files in"),
         ("nowhere", "neither a folder"),
     ]:
         with pytest.raises(DataError, match=told):
@@ -302,7 +302,7 @@ PUBLISHED = {
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_splits(name, monkeypatch):
     names, (last, train, first, val) = PUBLISHED[name]
-    monkeypatch.setattr("inpaint_plugins.datasets.files.listed", lambda root: names)
+    monkeypatch.setattr("inpaint_plugins.datasets.files.list_files", lambda root: names)
     schema: type[Dataset] = registry.load_plugin("datasets", name)
     found = schema.model_validate({"split": "train"}).names(Path("x"))
     assert (found[-1], len(found)) == (last, train)
@@ -310,18 +310,18 @@ def test_published_splits(name, monkeypatch):
     assert (found[0], len(found)) == (first, val)
     if name == "celeba":
         assert len(schema.model_validate({"split": "test"}).names(Path("x"))) == 19_962
-    monkeypatch.setattr("inpaint_plugins.datasets.files.listed", lambda root: names[5:])
-    with pytest.raises(DataError, match=r"images of .* where .* belong; complete it"):
+    monkeypatch.setattr("inpaint_plugins.datasets.files.list_files", lambda root: names[5:])
+    with pytest.raises(DataError, match=r"images of .* but the data set has .*; complete it"):
         schema().names(Path("x"))
 
 
 def test_places2_leaves_the_test_images_out(monkeypatch):
     names = ["train/a/1.jpg", "val/Places365_val_00000001.jpg", "test/Places365_test_00000001.jpg"]
     schema = registry.load_plugin("datasets", "places2")
-    monkeypatch.setattr("inpaint_plugins.datasets.files.listed", lambda root: names)
+    monkeypatch.setattr("inpaint_plugins.datasets.files.list_files", lambda root: names)
     counted = []
     monkeypatch.setattr(
-        schema, "counted", lambda self, root, n, count: counted.append((n, count)) or n
+        schema, "check_count", lambda self, root, n, count: counted.append((n, count)) or n
     )
     assert schema(split="train").names(Path("x")) == names[:1]
     assert schema(split="val").names(Path("x")) == names[1:2]
@@ -337,9 +337,7 @@ def test_bad_images_are_listed_and_stop_a_training(folder, plan, tmp_path):
         told = dict(find_unreadable(Collection.at(FILES(), broken), workers))
         assert [name for name, wrong in told.items() if wrong] == ["1.jpg", "2.jpg"]
         assert "2.jpg is not a picture" in (told["2.jpg"] or "")
-        with pytest.raises(
-            DataError, match=r"^[12]\.jpg .*\(--check-data lists all that are bad\)$"
-        ):
+        with pytest.raises(DataError, match=r"^[12]\.jpg .*\(--check-data lists all bad images\)$"):
             take(feed(broken, plan, workers=workers)("one", 0), 2)
 
 
@@ -348,7 +346,7 @@ def test_masks_that_are_gone_stop_a_training_without_a_word_on_images(folder, pl
     told = TrainingSamples(Collection.at(FILES(), folder), nowhere, plan.data, (0,))[
         FeedSample(0, 0, (8, 8))
     ]
-    assert told == "there is no nowhere to take masks from; check the name"
+    assert told == "nowhere does not exist; give a folder or zip archive of masks"
 
 
 def test_validation_samples_never_change(folder, plan):
@@ -389,7 +387,7 @@ def test_label_maps_go_the_way_of_their_images(tmp_path, plan):
     assert batch.labels.shape == (5, 24, 24)
     assert torch.equal((batch.image * 255 / 50).round().long()[:, 0], batch.labels)
     assert next(seen("fill", 0)).labels is None
-    with pytest.raises(DataError, match="holds no label maps"):
+    with pytest.raises(DataError, match="has no label maps"):
         Collection.at(FILES(), tmp_path).labelled()
     Image.new("RGB", (16, 12)).save(tmp_path / "1.png")
     with pytest.raises(DataError, match=r"label map of 1\.bmp has mode RGB"):

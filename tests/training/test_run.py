@@ -25,7 +25,7 @@ from inpaint_cli.models import weights
 from inpaint_cli.recipe import schema
 from inpaint_cli.recipe.read import read_recipe
 from inpaint_cli.recipe.schema import Ema
-from inpaint_cli.training import run
+from inpaint_cli.training import run, stopping
 from inpaint_cli.training.checkpoint import RunFolder, load_matching, read_state, write_state
 from inpaint_cli.training.ema import AveragedNetwork
 from inpaint_cli.training.log import RunLog, read_log
@@ -127,7 +127,7 @@ def test_killed_or_interrupted_it_goes_on(toys, tmp_path):
     _, told = process.communicate()
     assert process.returncode == 130, told
     last = read_state(RunFolder(folder).states()[-1])["done"]
-    assert f"Stopped after step {last}. Go on with:" in told
+    assert f"Stopped after step {last}. Continue with:" in told
     assert told.rstrip().endswith("--resume")
     go(toys, tmp_path / "whole", f"architectures.toy.stages.fill.steps={last - 4}")
     same(tensors(folder), tensors(tmp_path / "whole"))
@@ -183,10 +183,10 @@ def test_the_recipe_it_leaves_can_be_run_again(toys):
 def test_another_recipe_or_other_data_are_refused(toys, tmp_path):
     go(toys, "run")
     cut(Path("run"), 6)
-    with pytest.raises(TrainingError, match="holds a training already; go on with --resume"):
+    with pytest.raises(TrainingError, match="already has a training; continue it with --resume"):
         go(toys, "run")
     changed = "architectures.toy.stages.fill.clip=2"
-    told = r"begun otherwise \(architectures.toy.stages.fill.clip: was 1.0, is 2.0\)"
+    told = r"began with other settings \(architectures.toy.stages.fill.clip: was 1.0, is 2.0\)"
     with pytest.raises(TrainingError, match=told):
         go(toys, "run", changed, resume=True)
     with pytest.raises(TrainingError, match=r"data.images: was 9, is 3; data.names: was"):
@@ -198,12 +198,12 @@ def test_another_recipe_or_other_data_are_refused(toys, tmp_path):
         ]["clip"]
         == 2
     )
-    with pytest.raises(TrainingError, match="there is no nowhere to go on from"):
+    with pytest.raises(TrainingError, match="there is no run nowhere to resume"):
         go(toys, "nowhere", resume=True)
 
 
 def test_a_loss_that_is_not_finite_stops_it_by_name(toys):
-    told = r"step 7, stage 'fill': the loss fill/l1 is inf; the last state saved is sound"
+    told = r"step 7, stage 'fill': the loss fill/l1 is inf; the last saved state is good"
     with pytest.raises(TrainingError, match=told):
         go(toys, "run", "architectures.toy.task.explode=2")
     assert read_state(RunFolder(Path("run")).states()[-1])["done"] == 6
@@ -221,7 +221,9 @@ def test_weights_that_are_not_finite_are_not_saved(toys, monkeypatch):
             self.net.prior.bias.fill_(torch.nan)
 
     monkeypatch.setattr(ToyTask, "after", spoil)
-    with pytest.raises(TrainingError, match=r"step 3, stage 'prior': net.prior.bias is not finite"):
+    with pytest.raises(
+        TrainingError, match=r"step 3, stage 'prior': net.prior.bias is no longer finite"
+    ):
         go(toys, "run")
     assert read_state(RunFolder(Path("run")).states()[-1])["done"] == 2
 
@@ -302,7 +304,9 @@ def test_weights_that_do_not_fit_are_refused():
         "  missing: bias",
         "  unexpected: x",
     ]
-    with pytest.raises(WeightsError, match=r"weight is \[2\], but the network has \[3, 2\]"):
+    with pytest.raises(
+        WeightsError, match=r"weight has shape \[2\], but the network's has \[3, 2\]"
+    ):
         load_matching(net, {"weight": torch.zeros(2)}, "w")
     with pytest.raises(WeightsError, match="no tensor of this network"):
         load_matching(net, {"x": torch.zeros(2)}, "w")
@@ -361,11 +365,11 @@ def test_the_command_line(toys):
         return CliRunner().invoke(main, line, catch_exceptions=False)
 
     data = ("--data", str(toys / "photos"))
-    assert "say where the training images lie: --data PATH" in inpaint().output
+    assert "give the training images: --data PATH" in inpaint().output
     assert inpaint().exit_code == 2
     plan = inpaint(*data, "--dry-run").stdout
     assert "# net: 531 parameters" in plan
-    assert "# stage fill: 6 steps of 2 images, 1.3 times each of 9" in plan
+    assert "# stage fill: 6 steps of 2 images, 1.3 epochs of 9" in plan
     assert yaml.safe_load(plan)["architectures"]["toy"]["stages"]["fill"]["clip"] == 1
     assert inpaint(*data, "--check-data").exit_code == 0
     (toys / "photos" / "12.jpg").write_bytes(b"no")
@@ -401,7 +405,7 @@ def test_processes_agree_about_once_a_second(monkeypatch):
 
     def asked(seconds):
         """The first steps, of so many seconds each, after which they ask."""
-        accord, found = run.StopAgreement([], Two(), since=0), []
+        accord, found = stopping.StopAgreement([], Two(), since=0), []
         for step in range(1, 40):
             monkeypatch.setattr("time.perf_counter", lambda now=step * seconds: now)
             before = accord.since
@@ -412,7 +416,7 @@ def test_processes_agree_about_once_a_second(monkeypatch):
     assert asked(5) == [*range(1, 40)]
     assert asked(0.4) == [1, *range(3, 40, 2)]
     assert asked(0.01) == [1, 11, 21, 31]
-    assert run.StopAgreement([signal.SIGINT], Two())(1)
+    assert stopping.StopAgreement([signal.SIGINT], Two())(1)
 
 
 LAUNCH = """
@@ -446,7 +450,7 @@ def test_several_processes_stop_as_one_does(toys, tmp_path):
         line = [*line[:3], *shlex.split(told.splitlines()[-1])[1:]]
         assert line[-3:] == ["--gpus", "2", "--resume"]
     last = read_state(RunFolder(folder).states()[-1])["done"]
-    assert f"Stopped after step {last}. Go on with:" in told
+    assert f"Stopped after step {last}. Continue with:" in told
 
 
 TWO = """

@@ -1,4 +1,4 @@
-"""Sources of images: files as they lie, and the published data sets with their official splits."""
+"""Sources of images: files in folders or archives, and published data sets with their splits."""
 
 from .files import Files
 from .published import FFHQ, CelebA, CelebAHQ, ParisStreetView, Places2

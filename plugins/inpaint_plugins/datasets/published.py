@@ -1,44 +1,49 @@
 """Published data sets, each with the split that the literature reports on.
 
-Each is given the folder, zip file or list that holds the whole set, as its authors hand it out or
-with anything else around it: images are found by their names, and counted.
+`root` is a folder, zip file or list that holds the whole set, as its authors distribute it or among
+other files: images are found by their names, and counted.
 """
 
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
 
 from inpaint_cli.api import DataError
 
-from .files import Stored, natural
+from .files import StoredFiles, natural_order
+
+Split = Annotated[Literal["train", "val", "test"], Field(description="Official split to use.")]
 
 
-class Published(Stored):
+class Published(StoredFiles):
     """A data set whose images are counted and split by rule."""
 
     title: ClassVar[str]
-    split: Literal["train", "val"] = "train"
+    split: Literal["train", "val"] = Field(default="train", description="Official split to use.")
 
     def names(self, root: Path) -> list[str]:
-        return self.part(root, self.pictures(root))
+        return self.select(root, self.image_names(root))
 
-    def part(self, root: Path, names: Sequence[str]) -> list[str]:
+    def select(self, root: Path, names: Sequence[str]) -> list[str]:
+        """Return those of `names` that are in the split."""
         raise NotImplementedError
 
-    def counted(self, root: Path, names: Sequence[str], count: int) -> Sequence[str]:
-        """`names`, if there are `count` of them; a part of a data set is not that data set."""
+    def check_count(self, root: Path, names: Sequence[str], count: int) -> Sequence[str]:
+        """Return `names`; raises `DataError` unless there are `count`, as in the complete set."""
         if len(names) == count:
             return names
         raise DataError(
-            f"{root} holds {len(names):,} images of {self.title} where {count:,} belong; complete "
-            "it, or train on what is there with --set data.train.kind=files"
+            f"{root} has {len(names):,} images of {self.title}, but the data set has {count:,}; "
+            "complete it, or train on the images that are there with --set data.train.kind=files"
         )
 
-    def numbered(self, root: Path, names: Sequence[str], span: range) -> Sequence[str]:
-        """The images called by the numbers of `span`, in that order, with any leading zeros."""
+    def select_numbers(self, root: Path, names: Sequence[str], span: range) -> Sequence[str]:
+        """Return the images named by the numbers of `span`, in that order; leading zeros are ok."""
         numbers = {int(s): n for n in names if (s := PurePosixPath(n).stem).isdecimal()}
-        return self.counted(root, [numbers[n] for n in span if n in numbers], len(span))
+        return self.check_count(root, [numbers[n] for n in span if n in numbers], len(span))
 
 
 class CelebAHQ(Published):
@@ -47,8 +52,8 @@ class CelebAHQ(Published):
     title = "CelebA-HQ"
     licence = "non-commercial research only (CelebA's terms)"
 
-    def part(self, root: Path, names: Sequence[str]) -> list[str]:
-        every = self.numbered(root, names, range(30_000))
+    def select(self, root: Path, names: Sequence[str]) -> list[str]:
+        every = self.select_numbers(root, names, range(30_000))
         return list(every[:28_000] if self.split == "train" else every[28_000:])
 
 
@@ -58,8 +63,8 @@ class FFHQ(Published):
     title = "FFHQ"
     licence = "CC BY-NC-SA 4.0"
 
-    def part(self, root: Path, names: Sequence[str]) -> list[str]:
-        every = self.numbered(root, names, range(70_000))
+    def select(self, root: Path, names: Sequence[str]) -> list[str]:
+        every = self.select_numbers(root, names, range(70_000))
         return list(every[:68_000] if self.split == "train" else every[68_000:])
 
 
@@ -69,15 +74,16 @@ class ParisStreetView(Published):
     title = "Paris StreetView"
     licence = "research only, on request from its authors"
 
-    def part(self, root: Path, names: Sequence[str]) -> list[str]:
+    def select(self, root: Path, names: Sequence[str]) -> list[str]:
         words = {
             name: set(re.split(r"[^a-z]+", str(PurePosixPath(name).parent).lower()))
             for name in names
         }
-        held = [n for n in names if words[n] & {"eval", "val", "test"}]
+        val = [n for n in names if words[n] & {"eval", "val", "test"}]
         if self.split == "train":
-            return list(self.counted(root, sorted(words.keys() - held, key=natural), 14_900))
-        return list(self.counted(root, [n for n in held if "corrupted" not in words[n]], 100))
+            train = sorted(words.keys() - val, key=natural_order)
+            return list(self.check_count(root, train, 14_900))
+        return list(self.check_count(root, [n for n in val if "corrupted" not in words[n]], 100))
 
 
 class Places2(Published):
@@ -86,13 +92,13 @@ class Places2(Published):
     title = "Places2"
     licence = "research and education only"
 
-    def part(self, root: Path, names: Sequence[str]) -> list[str]:
+    def select(self, root: Path, names: Sequence[str]) -> list[str]:
         val = [n for n in names if PurePosixPath(n).name.startswith("Places365_val_")]
         if self.split == "val":
-            return list(self.counted(root, val, 36_500))
+            return list(self.check_count(root, val, 36_500))
         test = [n for n in names if PurePosixPath(n).name.startswith("Places365_test_")]
-        taken = {*val, *test}
-        return list(self.counted(root, [n for n in names if n not in taken], 1_803_460))
+        others = {*val, *test}
+        return list(self.check_count(root, [n for n in names if n not in others], 1_803_460))
 
 
 class CelebA(Published):
@@ -100,8 +106,8 @@ class CelebA(Published):
 
     title = "CelebA"
     licence = "non-commercial research only"
-    split: Literal["train", "val", "test"] = "train"  # type: ignore[assignment]
+    split: Split = "train"  # type: ignore[assignment]
 
-    def part(self, root: Path, names: Sequence[str]) -> list[str]:
+    def select(self, root: Path, names: Sequence[str]) -> list[str]:
         spans = {"train": (1, 162_771), "val": (162_771, 182_638), "test": (182_638, 202_600)}
-        return list(self.numbered(root, names, range(*spans[self.split])))
+        return list(self.select_numbers(root, names, range(*spans[self.split])))

@@ -47,7 +47,7 @@ def list_masks(path: Path) -> list[str]:
     elif path.is_file():
         files = zip_names(path)
     else:
-        raise DataError(f"masks: {path} does not exist; give a folder or zip archive of masks")
+        raise DataError(f"{path} does not exist; give a folder or zip archive of masks")
     names = sorted(f for f in files if is_picture(f) and not Path(f).name.startswith("."))
     if not names:
         raise DataError(f"no image files in {path}; give a folder or zip archive of masks")

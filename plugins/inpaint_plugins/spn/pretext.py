@@ -134,7 +134,7 @@ def make_pretext(name: PretextName, file: Path | None = None) -> PretextFeatures
 def make_resnet(name: str) -> PretextFeatures:
     """Return stem, first and second layer of torchvision's ResNet, at 1/2, 1/4 and 1/8."""
     net: Any = models.get_model(name, weights=None)
-    net.load_state_dict(load_backbone(name))
+    net.load_state_dict(load_backbone(name, net.state_dict))
     wide = net.layer1[-1].bn2.num_features * (4 if name == "resnet50" else 1)
     return PretextFeatures(
         name,
