@@ -44,9 +44,8 @@ def train(
     >>> for n in range(4):
     ...     Image.new("RGB", (32, 32), (60 * n, 90, 120)).save(folder / f"{n}.png")
     >>> small = ["architectures.gated.model.width=4"]
-    >>> outcome = train("gated", "smoke", folder, run=folder / "run", set=small, workers=0)
-    >>> outcome.done, outcome.weights.name
-    (2, 'weights.safetensors')
+    >>> train("gated", "smoke", folder, run=folder / "run", set=small, workers=0).weights.name
+    'weights.safetensors'
     """
     options = TrainOptions(
         data=Path(data),
