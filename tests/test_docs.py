@@ -68,12 +68,12 @@ def test_every_command_and_plugin_is_in_the_reference():
 def test_the_examples_are_real_command_lines(page):
     """Every `inpaint ...` line parses: its command exists and knows each option used."""
     lines = re.findall(r"^inpaint (.+)$", page.read_text("utf-8"), re.MULTILINE)
-    if page.name == "README.md":
+    if page == ROOT / "README.md":
         assert len(lines) >= 8
     for line in lines:
         words = line.split("#")[0].split()
         group: click.Command = main
-        while isinstance(group, click.Group):
+        while isinstance(group, click.Group) and words:
             with click.Context(group) as ctx:
                 found = group.get_command(ctx, words[0])
             assert found is not None, line

@@ -434,7 +434,7 @@ def test_a_hole_that_is_everything_is_refused(pair, extra):
         (["p.png", "--mask", "m.png", "--model", "non"], 1, "no model named 'non'"),
         (["p.png", "--mask", "m.png", "--weights", "w.pt"], 1, "no weights file w.pt"),
         (["p.png", "--mask", "m.png", "--device", "tpu"], 1, "no device is called 'tpu'"),
-        (["p.png", "--mask", "m.png", "--precision", "fp16"], 1, "not sound in fp16"),
+        (["p.png", "--mask", "m.png", "--precision", "fp16"], 1, "cannot run in fp16"),
     ],
 )
 def test_wrong_use_is_one_sentence(pair, args, code, told):

@@ -346,7 +346,7 @@ def test_inputs_are_never_outputs(files):
     for output in ("photos", "masks", "photos/../photos", "photos/a/.."):
         result = infer(output=output)
         assert result.exit_code == 1
-        assert "would replace an input" in result.stderr
+        assert "would overwrite an input" in result.stderr
     result = infer(output="photos/a/00.png")
     assert result.exit_code == 1
     assert "is a file" in result.stderr

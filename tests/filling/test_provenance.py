@@ -121,7 +121,7 @@ def test_files_may_have_moved_with_the_card_or_without(files):
     assert again.exit_code == 0, again.stderr
     again = run("fill", "--from-card", "out/filled.png.card.json", "-o", "more.png")
     assert again.exit_code == 1
-    assert "photo.png, is not there" in again.stderr
+    assert "photo.png, does not exist" in again.stderr
     where = ["away/photo.png", "--mask", "away/mask.png"]
     again = run("fill", "--from-card", "out/filled.png.card.json", "-o", "more.png", *where)
     assert again.exit_code == 0, again.stderr
