@@ -82,8 +82,8 @@ def cut_levels(photo: Photo, channel: MaskChannel, cut: np.float32) -> ReadMask:
         peaks.append(levels.max())
     return ReadMask(
         hole,
-        between=between / hole.size,
-        impure=impure / hole.size,
+        between=float(between / hole.size),
+        impure=float(impure / hole.size),
         peak=float(np.max(peaks) * 255),
         in_alpha=channel == "alpha",
     )
