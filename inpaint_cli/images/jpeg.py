@@ -43,6 +43,7 @@ def splice(encode: Callable[[Box], bytes], source: bytes, changed: Hole) -> byte
                 return None
             carry_over(new, old, changed, box)
             old.progressive_mode = new.progressive_mode
+            del new  # the writer takes three times the size of the coefficients
             old.write_dct(names[2])
             return split_metadata(encoded)[0] + split_metadata(Path(names[2]).read_bytes())[1]
         except OSError:  # a slightly damaged source, which Pillow takes and jpeglib does not

@@ -1,15 +1,15 @@
 """Masks: which pixels of a photo are the hole. White is the hole, cut at half."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ImageError
-from .photo import GRAY, LUMA, FloatArray, Hole, Photo
+from .photo import GRAY, LUMA, STRIP, FloatArray, Hole, Photo
 from .read import read_photo
 
 MaskChannel = Literal["auto", "gray", "alpha"]
@@ -47,52 +47,77 @@ def read_mask(
         source, name=name or (str(source) if isinstance(source, Path) else "the mask")
     )
     notes = list(photo.notes)
-    gray, alpha = brightness(photo), photo.alpha
     cut = np.float32((threshold - 0.001) / 255)  # a thousandth of a level for float rounding
-    if channel == "alpha" and alpha is None:
+    if channel == "alpha" and photo.channel is None:
         raise ImageError(f"{photo.name} has no alpha; leave out the channel or give another mask")
-    if channel == "auto" and alpha is not None and alpha.min() < 1:
-        white = gray >= cut
-        if white.all() or not white.any():
-            notes.append(f"{photo.name} has its shape in alpha only: opaque is taken as white")
-            channel = "alpha"
-        else:
-            gray = gray * alpha
-    values = alpha if channel == "alpha" and alpha is not None else gray
-    between = float(np.mean((values > NEAR / 255) & (values < 1 - NEAR / 255)))
-    hole = values >= cut
-    if not hole.any() and values.any():
+    if channel == "auto" and shape_in_alpha(photo, cut):
+        notes.append(f"{photo.name} has its shape in alpha only: opaque is taken as white")
+        channel = "alpha"
+    mask = cut_levels(photo, channel, cut)
+    if not mask.hole.any() and mask.peak != 0:
         notes.append(
-            f"{photo.name} has no pixel of {threshold} or more; its brightest is"
-            f" {values.max() * 255:.0f}"
+            f"{photo.name} has no pixel of {threshold} or more; its brightest is {mask.peak:.0f}"
         )
     if invert:
-        hole = ~hole
-    if between > BETWEEN:
+        np.logical_not(mask.hole, out=mask.hole)
+    if mask.between > BETWEEN:
         notes.append(
-            f"{between:.1%} of {photo.name} is neither black nor white (JPEG or soft edges?);"
+            f"{mask.between:.1%} of {photo.name} is neither black nor white (JPEG or soft edges?);"
             f" it was cut at {threshold}"
         )
-    if (share := hole.mean()) > COVERAGE:
+    if (share := mask.hole.mean()) > COVERAGE:
         notes.append(f"the hole covers {share:.0%} of {photo.name}; if black is meant, invert it")
+    return replace(mask, notes=tuple(notes))
+
+
+def cut_levels(photo: Photo, channel: MaskChannel, cut: np.float32) -> ReadMask:
+    """Return the mask of all levels of at least `cut` in 0..1, strip by strip."""
+    hole = np.empty(photo.size, np.bool_)
+    between = impure = 0
+    peaks = []
+    for rows, levels in level_strips(photo, channel):
+        hole[rows] = levels >= cut
+        between += np.count_nonzero((levels > NEAR / 255) & (levels < 1 - NEAR / 255))
+        impure += np.count_nonzero((levels > 0) & (levels < 1))
+        peaks.append(levels.max())
     return ReadMask(
         hole,
-        tuple(notes),
-        between=between,
-        impure=float(np.mean((values > 0) & (values < 1))),
-        peak=float(values.max() * 255),
+        between=float(between / hole.size),
+        impure=float(impure / hole.size),
+        peak=float(np.max(peaks) * 255),
         in_alpha=channel == "alpha",
     )
 
 
-def brightness(photo: Photo) -> FloatArray:
-    """Brightness [H, W] in 0..1."""
+def shape_in_alpha(photo: Photo, cut: np.float32) -> bool:
+    """Whether some pixels are not opaque, and all colours are on one side of `cut`."""
+    if photo.channel is None or all(a.min() >= 1 for _, a in level_strips(photo, "alpha")):
+        return False
+    white = [levels >= cut for _, levels in level_strips(photo, "gray")]
+    return all(part.all() for part in white) or not any(part.any() for part in white)
+
+
+def level_strips(photo: Photo, channel: MaskChannel) -> Iterator[tuple[slice, FloatArray]]:
+    """Yield rows and their levels [h, W] in 0..1: brightness, opacity, or their product."""
+    for top in range(0, photo.size[0], STRIP):
+        rows = slice(top, top + STRIP)
+        pixels = photo.pixels[rows]
+        if channel == "alpha":
+            yield rows, photo.opacity(pixels)
+        elif channel == "auto" and photo.channel:
+            yield rows, brightness(photo, pixels) * photo.opacity(pixels)
+        else:
+            yield rows, brightness(photo, pixels)
+
+
+def brightness(photo: Photo, pixels: NDArray[Any]) -> FloatArray:
+    """Brightness [...] in 0..1 of the file's numbers."""
     if photo.mode in GRAY and photo.mode != "F":
-        channel = photo.pixels if photo.pixels.ndim == 2 else photo.pixels[..., 0]
+        channel = pixels if pixels.ndim == 2 else pixels[..., 0]
         return (channel - np.float32(photo.black)) / np.float32(photo.white - photo.black)
     if photo.palette is not None:
-        return (photo.palette[:, :3].astype(np.float32) / 255 @ LUMA)[photo.pixels]
-    return photo.rgb @ LUMA
+        return (photo.palette[:, :3].astype(np.float32) / 255 @ LUMA)[pixels]
+    return photo.colours(pixels) @ LUMA
 
 
 def grow(hole: Hole, pixels: float) -> Hole:

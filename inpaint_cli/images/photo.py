@@ -8,13 +8,16 @@ import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import Image
 
 from ..errors import ImageError
+
+if TYPE_CHECKING:
+    from PIL import ImageCms
 
 GRAY = {"1", "L", "LA", "I", "F", "I;16", "LA;16", "LA;F"}
 COLOUR = {"RGB", "RGBA", "RGBX", "RGB;16", "RGBA;16", "RGB;F", "RGBA;F"}
@@ -191,6 +194,8 @@ def nearest_colours(colours: FloatArray, palette: NDArray[np.uint8]) -> NDArray[
 def inks_to_rgb(pixels: NDArray[np.uint8], mode: str, profile: bytes | None) -> FloatArray:
     """RGB of CMYK inks or LAB colours, by the embedded profile where there is one."""
     if mode == "LAB" or profile:
+        from PIL import ImageCms
+
         flat = np.ascontiguousarray(pixels).reshape(1, -1, pixels.shape[-1])
         turn = icc_transform(mode, profile, "RGB")
         if turn is not None:
@@ -208,6 +213,8 @@ def inks_from_rgb(colours: FloatArray, photo: Photo) -> NDArray[np.uint8]:
     """
     profile = photo.keep.get("icc_profile")
     if photo.mode == "LAB" or profile:
+        from PIL import ImageCms
+
         turn = icc_transform("RGB", profile, photo.mode)
         if turn is not None:
             rgb = to_pillow(to_bytes(colours[None]), "RGB")
@@ -224,8 +231,10 @@ def inks_from_rgb(colours: FloatArray, photo: Photo) -> NDArray[np.uint8]:
 
 def icc_transform(
     source: str, profile: bytes | None, target: str
-) -> ImageCms.ImageCmsTransform | None:
+) -> "ImageCms.ImageCmsTransform | None":
     """Return the transform between RGB and `profile`; None where the profile is unusable."""
+    from PIL import ImageCms  # needed for CMYK and LAB alone
+
     srgb = ImageCms.createProfile("sRGB")
     try:
         if "LAB" in (source, target):

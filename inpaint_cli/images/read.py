@@ -18,7 +18,7 @@ from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 from ..errors import ImageError
 from .deep import decode_deep, deep_mode, png_chunks, refuse_cut
 from .exif import ORIENTATION, turned, upright, upright_xmp
-from .photo import MODES, Photo
+from .photo import MODES, STRIP, Photo
 
 MAX_PIXELS = 500_000_000  # a header that claims more is refused; INPAINT_MAX_PIXELS raises it
 READ_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "TGA", "JPEG2000", "AVIF")
@@ -150,8 +150,19 @@ def plain_values(image: ImageFile.ImageFile, data: bytes) -> NDArray[Any]:
     image.load()
     if image.mode not in MODES and not image.mode.startswith("I;16"):
         raise ImageError(f"nothing is known of its mode, {image.mode}; convert it to RGB")
-    pixels = np.asarray(image)
-    return pixels.astype(np.uint16) if image.mode.startswith("I;16") else pixels
+    return copy_pixels(image)
+
+
+def copy_pixels(image: Image.Image) -> NDArray[Any]:
+    """Copy the pixels strip by strip, for `np.asarray` holds all of them three times meanwhile."""
+    width, height = image.size
+    first = np.asarray(image.crop((0, 0, width, 1)))
+    kind = np.uint16 if image.mode.startswith("I;16") else first.dtype
+    pixels = np.empty((height, *first.shape[1:]), kind)
+    for top in range(0, height, STRIP):
+        bottom = min(top + STRIP, height)
+        pixels[top:bottom] = np.asarray(image.crop((0, top, width, bottom)))
+    return pixels
 
 
 def describe(image: Image.Image, data: bytes, pixels: NDArray[Any], mode: str, name: str) -> Photo:
