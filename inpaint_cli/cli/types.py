@@ -101,6 +101,48 @@ def mask_option(name: str, metavar: str, help: str) -> Callable[[Command], Comma
     return click.option(name, "mask", metavar=metavar, type=MaskType(), help=help)
 
 
+HOLE_OPTIONS = add_options(
+    click.option(
+        "--region",
+        "regions",
+        type=RegionType(),
+        multiple=True,
+        help="A rectangle to fill: x,y,width,height in pixels; repeatable, with or without a mask.",
+    ),
+    click.option("--mask-invert", "invert", is_flag=True, help="Black marks the hole."),
+    click.option(
+        "--mask-threshold",
+        "threshold",
+        type=click.IntRange(1, 255),
+        default=128,
+        show_default=True,
+        metavar="N",
+        help="Mask levels of N and above (1 to 255) are the hole.",
+    ),
+    click.option(
+        "--mask-resize",
+        "resize",
+        is_flag=True,
+        help="Resize the mask to the photo if the aspect ratios match.",
+    ),
+    click.option(
+        "--grow",
+        type=int,
+        metavar="N",
+        default=0,
+        help="Grow the hole by N pixels on all sides; negative shrinks it.",
+    ),
+    click.option(
+        "--feather",
+        type=click.IntRange(0),
+        metavar="N",
+        default=0,
+        help="Blend the fill into the photo over N pixels, inside the band that --grow adds (N"
+        " pixels if --grow is not given).",
+    ),
+)
+
+
 def hole_options(command: Command) -> Command:
     """Add what marks the hole besides a mask: keywords of `fill`."""
 
@@ -114,47 +156,7 @@ def hole_options(command: Command) -> Command:
             raise click.UsageError("--mask-invert is for a mask file; give one, or leave it out")
         return command(*args, mask=mask, **options)
 
-    return add_options(
-        click.option(
-            "--region",
-            "regions",
-            type=RegionType(),
-            multiple=True,
-            help="A rectangle to fill: x,y,width,height in pixels; repeatable, with or without a"
-            " mask.",
-        ),
-        click.option("--mask-invert", "invert", is_flag=True, help="Black marks the hole."),
-        click.option(
-            "--mask-threshold",
-            "threshold",
-            type=click.IntRange(1, 255),
-            default=128,
-            show_default=True,
-            metavar="N",
-            help="Mask levels of N and above (1 to 255) are the hole.",
-        ),
-        click.option(
-            "--mask-resize",
-            "resize",
-            is_flag=True,
-            help="Resize the mask to the photo if the aspect ratios match.",
-        ),
-        click.option(
-            "--grow",
-            type=int,
-            metavar="N",
-            default=0,
-            help="Grow the hole by N pixels on all sides; negative shrinks it.",
-        ),
-        click.option(
-            "--feather",
-            type=click.IntRange(0),
-            metavar="N",
-            default=0,
-            help="Blend the fill into the photo over N pixels, inside the band that --grow adds (N"
-            " pixels if --grow is not given).",
-        ),
-    )(with_hole)  # pyright: ignore[reportReturnType]
+    return HOLE_OPTIONS(with_hole)  # pyright: ignore[reportReturnType]
 
 
 run_options = add_options(

@@ -6,7 +6,7 @@ import stat
 import struct
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -166,54 +166,18 @@ def copy_pixels(image: Image.Image) -> NDArray[Any]:
 
 
 def describe(image: Image.Image, data: bytes, pixels: NDArray[Any], mode: str, name: str) -> Photo:
-    """The photo of `pixels` with everything else that the file says."""
+    """Return the photo of `pixels` with everything else that the file says."""
     kind = "JPEG" if image.format == "MPO" else str(image.format)
-    notes = []
-    if (frames := getattr(image, "n_frames", 1)) > 1:
-        notes.append(f"{name} has {frames} frames; only the first is read")
-    keep: dict[str, Any] = {
-        key: image.info[key] for key in ("icc_profile", "dpi", "comment") if image.info.get(key)
-    }
-    try:
-        orientation = image.getexif().get(ORIENTATION, 1)
-    except Exception:  # damaged EXIF
-        orientation = 1
-    if exif := image.info.get("exif"):
-        try:
-            keep["exif"] = upright(exif)
-        except ValueError:
-            notes.append(f"the EXIF block of {name} is damaged and left out of what is written")
-    if isinstance(xmp := image.info.get("xmp"), bytes):
-        keep["xmp"] = upright_xmp(xmp)
+    orientation = read_orientation(image)
+    keep, notes = read_metadata(image, name)
     if orientation in (5, 6, 7, 8) and "dpi" in keep:
         keep["dpi"] = keep["dpi"][::-1]
-    lossless = kind not in LOSSY
-    if kind == "JPEG":
-        keep |= jpeg_traits(image)
-        if orientation not in range(2, 9):  # the blocks lie as they will be written
-            keep |= {"source": data, "decoded": pixels}
-    elif kind == "PNG":
-        keep["chunks"] = [
-            (key, upright_xmp(body)) for key, body in png_chunks(data) if key in PNG_CHUNKS
-        ]
-    elif kind == "TIFF":
-        keep |= tiff_traits(image)
-        lossless = keep["compression"] not in TIFF_LOSSY
-    elif kind == "WEBP":
-        lossless = keep["lossless"] = lossless_webp(data)
-    elif kind == "TGA":
-        keep["compression"] = image.info.get("compression")
-    if mode.startswith("I;16"):
-        mode = "I;16"
+    keep |= read_traits(image, data, kind)
+    if kind == "JPEG" and orientation not in range(2, 9):  # its blocks are written as they are
+        keep |= {"source": data, "decoded": pixels}
+    mode = "I;16" if mode.startswith("I;16") else mode
     black, white = limits(pixels, mode)
-    palette = key = None
-    transparency = image.info.get("transparency")
-    if mode == "P":
-        palette = colours_of(image, transparency)
-    elif transparency is not None and kind == "PNG":
-        key = transparency if isinstance(transparency, tuple) else (transparency,)
-        if mode == "1":
-            key = (int(key[0] > 0),)
+    palette, key = read_transparency(image, mode, kind)
     return Photo(
         name,
         kind,
@@ -223,10 +187,69 @@ def describe(image: Image.Image, data: bytes, pixels: NDArray[Any], mode: str, n
         white,
         palette,
         key,
-        lossless,
+        is_lossless(kind, keep),
         keep,
         tuple(notes),
     )
+
+
+def read_orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 where there is none."""
+    try:
+        return image.getexif().get(ORIENTATION, 1)
+    except Exception:  # damaged EXIF
+        return 1
+
+
+def read_metadata(image: Image.Image, name: str) -> tuple[dict[str, Any], list[str]]:
+    """Return the metadata that every format may have, for upright pixels, and notes."""
+    notes = []
+    if (frames := getattr(image, "n_frames", 1)) > 1:
+        notes.append(f"{name} has {frames} frames; only the first is read")
+    keys = ("icc_profile", "dpi", "comment")
+    keep: dict[str, Any] = {key: image.info[key] for key in keys if image.info.get(key)}
+    if exif := image.info.get("exif"):
+        try:
+            keep["exif"] = upright(exif)
+        except ValueError:
+            notes.append(f"the EXIF block of {name} is damaged and left out of what is written")
+    if isinstance(xmp := image.info.get("xmp"), bytes):
+        keep["xmp"] = upright_xmp(xmp)
+    return keep, notes
+
+
+def read_traits(image: Image.Image, data: bytes, kind: str) -> dict[str, Any]:
+    """Return what the writer of one format needs besides the metadata of all."""
+    if kind == "JPEG":
+        return jpeg_traits(image)
+    if kind == "TIFF":
+        return tiff_traits(image)
+    if kind == "PNG":
+        chunks = ((key, body) for key, body in png_chunks(data) if key in PNG_CHUNKS)
+        return {"chunks": [(key, upright_xmp(body)) for key, body in chunks]}
+    if kind == "WEBP":
+        return {"lossless": lossless_webp(data)}
+    return {"compression": image.info.get("compression")} if kind == "TGA" else {}
+
+
+def is_lossless(kind: str, keep: Mapping[str, Any]) -> bool:
+    """Whether a file of this kind, with these traits, stores its pixels exactly."""
+    if kind == "TIFF":
+        return keep["compression"] not in TIFF_LOSSY
+    return keep["lossless"] if kind == "WEBP" else kind not in LOSSY
+
+
+def read_transparency(
+    image: Image.Image, mode: str, kind: str
+) -> tuple[NDArray[np.uint8] | None, tuple[int, ...] | None]:
+    """Return the palette as RGBA, and the one colour that means transparent, where there are."""
+    transparency = image.info.get("transparency")
+    if mode == "P":
+        return colours_of(image, transparency), None
+    if transparency is None or kind != "PNG":
+        return None, None
+    key = transparency if isinstance(transparency, tuple) else (transparency,)
+    return None, (int(key[0] > 0),) if mode == "1" else key
 
 
 def jpeg_traits(image: Any) -> dict[str, Any]:
