@@ -22,6 +22,7 @@ from skimage.metrics import structural_similarity
 from spandrel.architectures.LaMa import LaMa
 from table import paired, record
 
+from inpaint_cli.filling.fill import fill_array
 from inpaint_cli.registry import load_plugin
 from inpaint_cli.reports.contact_sheet import contact_sheet, overlay_hole
 
@@ -98,17 +99,13 @@ def bytes_of(image: Picture) -> NDArray[np.uint8]:
 
 
 def filler(name: str) -> Callable[[Picture, Hole], Picture]:
-    """The architecture `name` with its default settings, from arrays to arrays."""
-    architecture = load_plugin("architectures", name)
-    net = architecture.build(architecture.settings())
+    """Return the filler `name` as a function of arrays."""
+    chosen = load_plugin("fillers", name)()
 
     def fill(image: Picture, hole: Hole) -> Picture:
-        torch.manual_seed(0)
-        mask = torch.from_numpy(hole).float()[None, None]
-        visible = torch.from_numpy(image).permute(2, 0, 1)[None] * (1 - mask)
-        with torch.inference_mode():
-            filled = net(visible, mask)[0].permute(1, 2, 0).numpy()
-        return np.where(hole[..., None], filled, image)
+        filled = image.copy()
+        fill_array(chosen, filled, hole, np.random.default_rng(0))
+        return filled
 
     return fill
 

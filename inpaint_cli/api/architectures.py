@@ -60,7 +60,7 @@ class Architecture(ABC):
     settings: ClassVar[type[Settings]] = deferred("inpaint_cli.settings:Settings")
     task: ClassVar[type[Task] | None] = None  # None: cannot be trained; see `deferred`
     needs_weights: ClassVar[bool] = True  # False: fills as it is built
-    stochastic: ClassVar[bool] = False  # True: draws from torch's generator, which the engine seeds
+    stochastic: ClassVar[bool] = False  # True: draws from torch's generator, which is seeded
     precisions: ClassVar[Sequence[Precision]] = ("full", "bf16")  # in which its results are sound
     licence: ClassVar[str] = "Apache-2.0"  # of the code; weights carry their own
     source: ClassVar[str] = ""  # the paper or the package it comes from

@@ -1,4 +1,4 @@
-"""The command line: parse, call one engine function, print. No torch is imported here.
+"""The command line: parse, call one public function, print. No torch is imported here.
 
 A command lives in the module of its name (`-` becomes `_`) as `NAME_command`, and is imported when
 it runs, so that `inpaint --help` costs no more than click itself.

@@ -75,7 +75,7 @@ def test_scattered_known_pixels_reach_everything():
 def test_finetune_holds_the_encoders_norm_still():
     tasks = task()
     (phase,) = tasks.phases("finetune")
-    tasks.requires_grad_(False).eval()  # as the engine enters a stage
+    tasks.requires_grad_(False).eval()  # as the loop enters a stage
     for module in phase.trains:
         tasks.get_submodule(module).requires_grad_(True).train()
     tasks.train()  # no later call may thaw it
