@@ -8,11 +8,10 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from .. import images, registry
+from .. import __version__, images, registry
 from ..errors import DataError, InpaintError
 from ..files.stamps import FileStamp
 from ..files.write import atomic_path, check_free
@@ -94,8 +93,8 @@ def write_card(
         options=filled.options | used,
         sample=filled.sample,
         plugin=find_plugin(model),
-        inpaint=version("inpaint-cli"),
-        torch=version("torch"),
+        inpaint=__version__,
+        torch=torch_version(),
         threads=count_threads(),
         windows=[asdict(window) for window in result.windows],
         drift=result.drift and asdict(result.drift),
@@ -114,6 +113,13 @@ def find_plugin(model: LoadedModel) -> str:
         if points := registry.find_plugins(kind).get(name):
             return registry.plugin_origin(points[0])
     return ""
+
+
+def torch_version() -> str:
+    """Return the version of the installed torch, which need not be imported."""
+    from importlib.metadata import version  # takes longer to import than a small fill's work
+
+    return version("torch")
 
 
 def count_threads() -> int:
@@ -193,7 +199,7 @@ def repeat_card(
             raise InpaintError(
                 f"{output} is not bit for bit the file of {path}, which was made by inpaint"
                 f" {card.inpaint} ({card.plugin}) with torch {card.torch}, here"
-                f" {version('inpaint-cli')} with {version('torch')}"
+                f" {__version__} with {torch_version()}"
             )
         notify(f"{output} is bit for bit the file of the card")
     return output

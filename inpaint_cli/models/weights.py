@@ -11,12 +11,11 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import registry
+from .. import __version__, registry
 from ..errors import PluginError, WeightsError, unknown_name
 from ..files.write import atomic_path
 from ..wording import name_some
@@ -80,7 +79,7 @@ def write_weights(
     header = {
         **(notes or {}),
         "format": WEIGHTS_FORMAT,
-        "inpaint": version("inpaint-cli"),
+        "inpaint": __version__,
         "architecture": architecture,
         "settings": settings.model_dump_json(),
         "plugin": registry.plugin_origin(points[0]) if points else "",
@@ -141,7 +140,7 @@ def read_weights(path: Path) -> StoredNetwork:
     header = contents.header
     if header["format"] != WEIGHTS_FORMAT:
         raise WeightsError(
-            f"{path} has format {header['format']}, unknown to inpaint {version('inpaint-cli')};"
+            f"{path} has format {header['format']}, unknown to inpaint {__version__};"
             f" it needs inpaint {header.get('inpaint', '')} or newer"
         )
     name = header["architecture"]
