@@ -131,7 +131,9 @@ def encode_tiff(pixels: Deep, tags: dict[int, Any], *, dpi: Any, icc_profile: An
         compression="adobe_deflate",
         predictor=True,
         extrasamples=["unassalpha"] if pixels.shape[-1] == 4 else None,
-        resolution=dpi and tuple(map(float, dpi)),  # of Pillow, rationals that Python 3.10 refuses
+        resolution=(float(dpi[0]), float(dpi[1]))
+        if dpi
+        else None,  # of Pillow, rationals that Python 3.10 refuses
         resolutionunit="inch" if dpi else None,
         iccprofile=icc_profile,
         extratags=text,
