@@ -124,6 +124,7 @@ def encode_tiff(pixels: Deep, tags: dict[int, Any], *, dpi: Any, icc_profile: An
 
     text = [(n, "s", 0, value, True) for n, value in tags.items() if isinstance(value, str)]
     out = io.BytesIO()
+    resolution = (float(dpi[0]), float(dpi[1])) if dpi else None  # not Pillow's own rationals
     tifffile.imwrite(
         out,
         pixels,
@@ -131,9 +132,7 @@ def encode_tiff(pixels: Deep, tags: dict[int, Any], *, dpi: Any, icc_profile: An
         compression="adobe_deflate",
         predictor=True,
         extrasamples=["unassalpha"] if pixels.shape[-1] == 4 else None,
-        resolution=(float(dpi[0]), float(dpi[1]))
-        if dpi
-        else None,  # of Pillow, rationals that Python 3.10 refuses
+        resolution=resolution,
         resolutionunit="inch" if dpi else None,
         iccprofile=icc_profile,
         extratags=text,
