@@ -40,6 +40,7 @@ HOW = """one after the other and with the same seed, on one thread of a CPU. Few
 converged; and without the terms of VGG, whose weights were not available. After each value stands
 the mean paired difference from the row that it is compared with, and its 95 % bootstrap interval.
 Scored by `inpaint eval --features none`."""
+RECIPES = Path(__file__).parent / "recipes"
 SAMPLES, DRAWN = 5, 24  # fills of a photo by what draws at random, and photos
 
 
@@ -48,12 +49,12 @@ class Training:
     """`inpaint train`; settings of `model`, `task` and `stages` are those of the architecture."""
 
     architecture: str
-    settings: str = ""
+    settings: str = ""  # in which it differs from the study's recipe
     init: Sequence[str] = ()  # "NAME" or "PART=NAME": from the weights of another training
     data: str = "faces-train.zip"
 
-    def arguments(self, name: str, runs: str = "", data: str = "") -> list[str]:
-        line = ["train", self.architecture, "faces-small", "--data", data + self.data]
+    def arguments(self, name: str, recipe: str, runs: str = "", data: str = "") -> list[str]:
+        line = ["train", self.architecture, recipe, "--data", data + self.data]
         line += ["--run", runs + name, "--workers", "0"]
         for item in self.init:
             part, equals, source = item.rpartition("=")
@@ -96,6 +97,7 @@ class Test:
 @dataclass(frozen=True)
 class Study:
     title: str
+    recipe: str  # of the folder `recipes` here
     trainings: Mapping[str, Training]
     variants: Mapping[str, Variant]
     tests: Mapping[str, Test]
@@ -104,44 +106,37 @@ class Study:
     # `inpaint explain` shows of them goes on a sheet
 
 
-ALIKE = "every.validate=100000 every.save=200 data.val_count=16"
-MDRNETS = (
-    f"{ALIKE} model.width=8 model.parser=bisenet model.parser_size=64 model.parser_width=8 "
-    "task.recon=8 task.critic=8"
-)
-REFINED = f"{MDRNETS} stages.recon.steps=300 stages.fill.steps=900"
-NONE = " ".join(f"stages.{stage}.steps=0" for stage in ("coarse", "finetune", "recon", "fill"))
 UPON = ("coarse=coarse", "parser=parser")
-GMSRM = f"{ALIKE} masks='{{kind: pic}}' stages.memory.batch=4 stages.fill.batch=4"
-FILL = f"{GMSRM} stages.memory.steps=0 stages.fill.steps=200"
-IN2 = f"{ALIKE} data.size=96 stages.fill.steps=1200"
-SPN = (
-    f"{ALIKE} batch=4 model.width=8 model.blocks=2 model.dense_blocks=2 stages.fill.batch=4 "
-    "stages.fill.optimizer.lr=1e-3 stages.fill.steps=1500 stages.finish.steps=0"
-)
+NO_FILL = "stages.recon.steps=0 stages.fill.steps=0"
+PARSED = "stages.parser.steps=0"
+NO_MEMORY = "stages.memory.steps=0"
 THIRDS = Test(
     "64 px, by the share of the hole",
     {"size": 64, "fit": "cover", "bins": ["[1, 20]", "(20, 40]", "(40, 60]"], "per_bin": True},
 )
-SHAPES = ["96x96", "144x192", "192x144", "192x108"]  # height x width; table 5 by 3/16
+SHAPED = Test(
+    "faces-test, height x width, holes of 20-30 %",
+    {"shapes": ["96x96", "144x192", "192x144", "192x108"]},  # IN2's table 5 by 3/16
+    "--ratio 20-30 --count 124 --size 192 --seed 7",
+    shown=8,
+)
+RATES = ["5e-4", "1e-3", "2e-3"]
 
 STUDIES = {
     "mdrnets": Study(
         "MDRNets: the memory and the enhancement of masked regions",
+        "learning-mdrnets.yaml",
         {
-            "coarse": Training(
-                "pconv", f"{ALIKE} stages.fill.steps=1300 stages.finetune.steps=200"
-            ),
+            "coarse": Training("pconv"),
             "parser": Training(
                 "mdrnets",
-                f"{MDRNETS} {NONE} stages.parser.steps=400 stages.parser.batch=8 "
-                "task.labels=fasseg data.val=null data.zoom='[1.0, 1.6]' "
+                f"{NO_FILL} task.labels=fasseg data.val=null data.zoom='[1.0, 1.6]' "
                 "data.train='{kind: files, labels: \"{}.png\"}'",
                 data="parsing/fasseg",
             ),
-            "neither": Training("mdrnets", f"{REFINED} model.dmm=false model.mrem=false", UPON),
-            "memory": Training("mdrnets", f"{REFINED} model.mrem=false", UPON),
-            "full": Training("mdrnets", REFINED, UPON),
+            "neither": Training("mdrnets", f"{PARSED} model.dmm=false model.mrem=false", UPON),
+            "memory": Training("mdrnets", f"{PARSED} model.mrem=false", UPON),
+            "full": Training("mdrnets", PARSED, UPON),
         },
         {
             "coarse": Variant("coarse"),
@@ -154,14 +149,15 @@ STUDIES = {
     ),
     "gmsrm": Study(
         "GM-SRM: the generative memory, conditional noise, progressive reasoning",
+        "learning-gmsrm.yaml",
         {
-            "memory": Training("gmsrm", f"{GMSRM} stages.memory.steps=200 stages.fill.steps=0"),
-            "base": Training("gmsrm", f"{FILL} model.memory=false"),
+            "memory": Training("gmsrm", "stages.fill.steps=0"),
+            "base": Training("gmsrm", f"{NO_MEMORY} model.memory=false"),
             "bm": Training(
-                "gmsrm", f"{FILL} model.noise=random model.progressive=false", ["memory"]
+                "gmsrm", f"{NO_MEMORY} model.noise=random model.progressive=false", ["memory"]
             ),
-            "csv": Training("gmsrm", f"{FILL} model.progressive=false", ["memory"]),
-            "srm": Training("gmsrm", FILL, ["memory"]),
+            "csv": Training("gmsrm", f"{NO_MEMORY} model.progressive=false", ["memory"]),
+            "srm": Training("gmsrm", NO_MEMORY, ["memory"]),
         },
         {
             "Base": Variant("base"),
@@ -185,10 +181,11 @@ STUDIES = {
     ),
     "in2": Study(
         "IN2: trained on squares or on shapes, tested on shapes",
+        "learning-in2.yaml",
         {
-            "margins": Training("in2", f"{IN2} data.fit=margins"),
-            "cover": Training("in2", f"{IN2} data.fit=cover"),
-            "lama": Training("lama", f"{IN2} data.fit=cover"),
+            "margins": Training("in2", "data.fit=margins"),
+            "cover": Training("in2", "data.fit=cover"),
+            "lama": Training("lama", "data.fit=cover"),
         },
         {
             "lama direct": Variant("lama"),
@@ -197,12 +194,7 @@ STUDIES = {
             "in2 adaptive": Variant("margins", "in2 on squares"),
         },
         {
-            "shapes": Test(
-                "faces-test, height x width, holes of 20-30 %",
-                {"shapes": SHAPES},
-                "--ratio 20-30 --count 124 --size 192 --seed 7",
-                shown=8,
-            ),
+            "shapes": SHAPED,
             "hires": Test(
                 "faces-hires, 1024 px, holes of 20-30 %",
                 {"size": 1024, "fit": "cover", "bins": ["(20, 30]"], "per_bin": True},
@@ -212,17 +204,33 @@ STUDIES = {
             ),
         },
     ),
+    "in2-rate": Study(
+        "IN2: the learning rate, on squares and on shapes",
+        "learning-in2.yaml",
+        {
+            f"{fit} at {rate}": Training(
+                "in2", f"data.fit={fit} stages.fill.steps=300 stages.fill.optimizer.lr={rate}"
+            )
+            for fit in ("cover", "margins")
+            for rate in RATES
+        },
+        {
+            f"{name} at {rate}": Variant(
+                f"{fit} at {rate}", None if rate == RATES[0] else f"{name} at {RATES[0]}"
+            )
+            for fit, name in (("cover", "squares"), ("margins", "adaptive"))
+            for rate in RATES
+        },
+        {"shapes": SHAPED},
+    ),
     "spn": Study(
         "SPN: the prior loss and the pyramid",
+        "learning-spn.yaml",
         {
-            "spn": Training("spn", SPN),
-            "no-prior": Training("spn", f"{SPN} task.pretext=none"),
-            "no-pyramid": Training("spn", f"{SPN} model.pyramid=false"),
-            "pconv": Training(
-                "pconv",
-                f"{ALIKE} batch=4 stages.fill.batch=4 stages.fill.steps=1500 "
-                "stages.finetune.steps=0",
-            ),
+            "spn": Training("spn"),
+            "no-prior": Training("spn", "task.pretext=none"),
+            "no-pyramid": Training("spn", "model.pyramid=false"),
+            "pconv": Training("pconv"),
         },
         {
             "SPN": Variant("spn"),
@@ -249,7 +257,9 @@ class Bench:
         for item in training.init:
             self.weights(item.rpartition("=")[2])
         if not (run / "report.html").exists():
-            line = training.arguments(name, f"{self.out}/", f"{self.data}/")
+            line = training.arguments(
+                name, str(RECIPES / self.study.recipe), f"{self.out}/", f"{self.data}/"
+            )
             inpaint(*line, *(["--resume"] if run.exists() else []))
         return run / "weights.safetensors"
 
@@ -366,7 +376,11 @@ class Bench:
         """How all was trained, in FOLDER beside what DATA holds."""
         for name, training in self.study.trainings.items():
             line = "    inpaint"
-            for word in shlex.join(training.arguments(name)).replace(" --", "\n--").split("\n"):
+            for word in (
+                shlex.join(training.arguments(name, f"benchmarks/recipes/{self.study.recipe}"))
+                .replace(" --", "\n--")
+                .split("\n")
+            ):
                 if len(line) + len(word) > 96:
                     yield f"{line} \\"
                     line = "     "

@@ -21,7 +21,7 @@ def test_a_table_compares_the_images_of_a_column_pair_by_pair(learning, tmp_path
     """Gains that are the same for each image leave no doubt, however far apart images are."""
     test = learning.Test("two bins", {"bins": ["[1, 20]", "(20, 40]"]})
     variants = {"a": learning.Variant("x"), "b": learning.Variant("y", "a")}
-    bench = learning.Bench(learning.Study("", {}, variants, {"t": test}), tmp_path, tmp_path)
+    bench = learning.Bench(learning.Study("", "", {}, variants, {"t": test}), tmp_path, tmp_path)
     images = [(0.1, 10.0), (0.2, 30.0), (0.3, 20.0), (0.5, 99.0)]
     for name, step in (("a", 0.0), ("b", 0.5)):
         folder = tmp_path / f"scores-t-{name}"
@@ -39,11 +39,11 @@ def test_a_table_compares_the_images_of_a_column_pair_by_pair(learning, tmp_path
     ]
 
 
-@pytest.mark.parametrize("system", ["mdrnets", "gmsrm", "in2", "spn"])
+@pytest.mark.parametrize("system", ["mdrnets", "gmsrm", "in2", "in2-rate", "spn"])
 def test_the_trainings_of_a_study_can_be_begun(learning, system):
     study = learning.STUDIES[system]
     for name, training in study.trainings.items():
-        line = training.arguments(name)
+        line = training.arguments(name, str(learning.RECIPES / study.recipe))
         settings = [b for a, b in pairwise(line) if a == "--set"]
         recipe, source = read_recipe(find_recipe(line[2]), settings)
         built = build_training(training.architecture, recipe, source)

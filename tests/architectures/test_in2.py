@@ -75,6 +75,16 @@ def test_the_network_has_the_papers_size():
     assert count_parameters(net.decoder.head) == 195
 
 
+def test_only_attention_starts_as_nat_does():
+    """The decoder's perceptrons with 0.02 learn 2 dB behind PyTorch's own start."""
+    net = IN2Net(IN2Settings(width=32, depth=1, heads=2))
+    for name, module in net.named_modules():
+        if isinstance(module, nn.Linear):
+            own = nn.Linear(module.in_features, module.out_features).weight.std().item()
+            expected = own if name.startswith("decoder.") else 0.02
+            assert module.weight.std().item() == pytest.approx(expected, rel=0.35), name
+
+
 @pytest.mark.parametrize(
     ("changes", "parameters"),
     [
