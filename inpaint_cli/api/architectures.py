@@ -75,8 +75,8 @@ class Architecture(ABC):
         """The image sizes that the network built from `settings` takes."""
         return Sizes()
 
-    @staticmethod
-    def convert(tensors: Mapping[str, Tensor]) -> Converted | None:
+    @classmethod
+    def convert(cls, tensors: Mapping[str, Tensor]) -> Converted | None:
         """The authors' own checkpoint as ours; None where its layout is not known.
 
         Raises WeightsError where the layout is known but a tensor is missing or has no place.

@@ -34,8 +34,8 @@ class LaMa(Architecture):
         step = 2**settings.downsamplings
         return Sizes(multiple=step, minimum=2 * step, window=1024, context=128)
 
-    @staticmethod
-    def convert(tensors: Mapping[str, Tensor]) -> Converted | None:
+    @classmethod
+    def convert(cls, tensors: Mapping[str, Tensor]) -> Converted | None:
         from .convert import convert_generator
 
         return convert_generator(tensors)

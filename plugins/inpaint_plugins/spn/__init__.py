@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from inpaint_cli.api import Architecture, Sizes, deferred
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from inpaint_cli.api import Converted
 
     from .model import SemanticPriorNet
     from .settings import SPNSettings
@@ -32,6 +34,12 @@ class SPN(Architecture):
     @staticmethod
     def sizes(settings: SPNSettings) -> Sizes:
         return Sizes(multiple=4, minimum=12)
+
+    @classmethod
+    def convert(cls, tensors: Mapping[str, Tensor]) -> Converted | None:
+        from .convert import convert_released
+
+        return convert_released(tensors, cls.settings)  # pyright: ignore[reportArgumentType]
 
     @staticmethod
     def explain(net: SemanticPriorNet, visible: Tensor, mask: Tensor) -> Sequence[tuple[Any, str]]:
