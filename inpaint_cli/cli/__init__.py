@@ -12,6 +12,7 @@ from ..errors import ArgumentError, InpaintError
 
 COMMANDS = {
     "fill": "Fill the holes of a photo.",
+    "paint": "Paint holes on a photo in the browser, fill them, and save.",
     "infer": "Fill the holes of all photos of a folder.",
     "compare": "Fill a photo with several models: a sheet and a table.",
     "explain": "Show the steps of a model on its way to a fill.",

@@ -28,10 +28,15 @@ SMALLEST = 32  # pixels a side, below which a window is not halved any more
 
 Rgb = NDArray[np.float32]  # [H, W, 3] in 0..1
 Notify = Callable[[str], None]  # is given sentences for the user
+Progress = Callable[[int, int], None]  # is given the windows that are filled, and all
 
 
 def ignore(sentence: str) -> None:
     """Ignore the sentence: the default of `notify`."""
+
+
+def ignore_progress(done: int, total: int) -> None:
+    """Ignore it: the default of `progress`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,14 +91,12 @@ class Filled:
         drift, path = None, None
         if isinstance(output, str | Path):
             path = Path(output)
-            notes = [*images.write_photo(self.photo, path, overwrite=overwrite)]
+            drift, notes = write_filled(
+                self.photo, self.source, self.hole.area, path, overwrite=overwrite, verify=verify
+            )
         else:
-            data, losses = images.encode(self.photo)
+            data, notes = images.encode(self.photo)
             output.write(data)
-            notes = [*losses]
-        if verify and path:
-            drift = images.verify(self.source, path, self.hole.area)
-            notes.append(describe_drift(drift, self.source, path))
         for note in notes:
             notify(note)
         return FillResult(
@@ -126,6 +129,26 @@ class FillResult:
         return asdict(self) | {"output": self.output and str(self.output)}
 
 
+def write_filled(
+    photo: images.Photo,
+    source: images.Photo,
+    area: Hole,
+    path: Path,
+    *,
+    overwrite: bool = False,
+    verify: bool = False,
+) -> tuple[images.Drift | None, tuple[str, ...]]:
+    """Write `photo`, which is `source` filled in `area` [H, W]; give the drift, and notes.
+
+    With `verify` the file is read again, and its last note says what changed outside `area`.
+    """
+    notes = images.write_photo(photo, path, overwrite=overwrite)
+    if not verify:
+        return None, notes
+    drift = images.verify(source, path, area)
+    return drift, (*notes, describe_drift(drift, source, path))
+
+
 def fill_photo(
     model: LoadedModel,
     photo: images.Photo,
@@ -134,6 +157,7 @@ def fill_photo(
     run: RunOptions = RunOptions(),  # noqa: B008 (it is frozen)
     sample: int = 0,
     notify: Notify = ignore,
+    progress: Progress = ignore_progress,
 ) -> Filled:
     """Fill `hole` in windows; everything else stays as the file has it.
 
@@ -156,7 +180,8 @@ def fill_photo(
     while True:
         regions = plan_windows(hole.area, model.filler.sizes, limit)
         windows = [window for region in regions for window in region.windows]
-        attempt = Attempt(model, photo, hole, run.seed, sample, limit)
+        steps = Steps(len(windows), progress)
+        attempt = Attempt(model, photo, hole, run.seed, sample, limit, steps)
         try:
             filled = photo.paste(attempt.patches(regions), opaque=hole.options.alpha)
             seconds = perf_counter() - start
@@ -182,6 +207,19 @@ def halve_limit(filler: Filler, windows: Sequence[Box], limit: int, error: Memor
     return side // 2
 
 
+@dataclass
+class Steps:
+    """The windows of an attempt, counted as they are done."""
+
+    total: int
+    progress: Progress
+    done: int = 0
+
+    def advance(self) -> None:
+        self.done += 1
+        self.progress(self.done, self.total)
+
+
 @dataclass(frozen=True)
 class Attempt:
     """One attempt at a photo: everything that its windows share."""
@@ -192,6 +230,7 @@ class Attempt:
     seed: int
     sample: int
     limit: int  # pixels a side of the windows
+    steps: Steps
 
     def patches(self, regions: Sequence[Region]) -> Iterator[images.Patch]:
         """Yield what to paste for each region."""
@@ -203,6 +242,8 @@ class Attempt:
                 old = self.crop(box)
                 filled = old + share[..., None] * (filled - old)
             yield images.Patch(box.top, box.left, filled, hole)
+            if len(region.windows) == 1:
+                self.steps.advance()
 
     def crop(self, box: Box) -> Rgb:
         return self.photo.crop(box.top, box.left, box.height, box.width)
@@ -226,6 +267,7 @@ class Attempt:
             part, mine = filled[at], hole[at] & (share > 0)
             new = self.fill_window(part.copy(), mine, window.top, window.left)
             part += share[..., None] * (new - part)
+            self.steps.advance()
         return filled
 
     def fill_reduced(self, rgb: Rgb, hole: Hole, side: int) -> Rgb:

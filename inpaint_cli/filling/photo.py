@@ -9,7 +9,15 @@ from typing import Any
 from .. import images
 from ..errors import InpaintError
 from ..models.choose import LoadedModel, ModelRef, load_model
-from .fill import Filled, Notify, describe_run, fill_photo, ignore
+from .fill import (
+    Filled,
+    Notify,
+    Progress,
+    describe_run,
+    fill_photo,
+    ignore,
+    ignore_progress,
+)
 from .hole import find_hole
 from .options import FillSettings, split_settings
 
@@ -33,6 +41,7 @@ def fill(
     precision: str = "auto",
     window: int | None = None,
     notify: Notify = ignore,
+    progress: Progress = ignore_progress,
 ) -> Filled:
     """Fill the hole of a photo; nothing outside the hole changes.
 
@@ -57,6 +66,7 @@ def fill(
         precision: "auto", "full", "bf16" or "fp16", for networks.
         window: pixels a side at most that the model sees at once.
         notify: called with sentences about what is not as expected.
+        progress: called after each window with the number of those filled, and of all.
 
     Raises:
         InpaintError: the photo, the mask or the model is not as it should be; the message says
@@ -96,4 +106,6 @@ def fill(
     notify(describe_run(loaded))
     for note in (*loaded.notes, *source.notes, *hole.notes):
         notify(note)
-    return fill_photo(loaded, source, hole, run=run, sample=sample, notify=notify)
+    return fill_photo(
+        loaded, source, hole, run=run, sample=sample, notify=notify, progress=progress
+    )

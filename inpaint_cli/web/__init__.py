@@ -1,0 +1,1 @@
+"""The page of `inpaint paint`: its server, the process that fills, and what the browser gets."""

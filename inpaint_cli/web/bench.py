@@ -1,0 +1,159 @@
+"""What the worker does: decode photos, read masks, fill, and write; with files of the session.
+
+Only the server names files here: those of the command line, and those in its own folder.
+"""
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from .. import images
+from ..errors import ImageError
+from ..files.write import atomic_path
+from ..filling.fill import write_filled
+from ..filling.photo import fill
+from ..images.photo import Hole
+from ..images.read import file_contents
+from ..models.choose import LoadedModel, ModelRef, list_models, load_model
+from .exchange import PhotoFile, Report, stamp_file
+from .patches import read_result, write_result, write_view
+
+
+class Bench:
+    """Keeps the photo and the model that were used last."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+        self.photo: tuple[Any, images.Photo] | None = None
+        self.model: tuple[Any, LoadedModel] | None = None
+
+    def wait(self) -> None:
+        """Do nothing: the process is up when this returns."""
+
+    def models(self) -> list[dict[str, Any]]:
+        """Return the models that can be chosen, with what each needs."""
+        return [model.to_dict() | {"status": model.status} for model in list_models()[0]]
+
+    def open(self, file: PhotoFile, folder: Path, mask: Path | None) -> dict[str, Any]:
+        """Decode a photo for the screen, into `folder`, and the mask that belongs to it."""
+        photo = self.read(file)
+        write_view(folder / "view.npy", photo)
+        height, width = photo.size
+        drawn = self.read_mask(file, mask) if mask else np.zeros(photo.size, np.bool_)
+        np.save(folder / "mask.npy", drawn)
+        return {
+            "width": width,
+            "height": height,
+            "stamp": stamp_file(file.path),
+            "format": photo.format,
+            "lossless": photo.lossless,
+            "transparent": photo.channel is not None,
+            "notes": [*photo.notes],
+        }
+
+    def read(self, file: PhotoFile) -> images.Photo:
+        """Return the photo in `file`, which is decoded once."""
+        if file.stamp and file.stamp != stamp_file(file.path):
+            raise ImageError(f"{file.name} has changed since it was opened; load the page again")
+        key = file.path, stamp_file(file.path)
+        if self.photo is None or self.photo[0] != key:
+            self.photo = None  # two large photos need not fit into memory
+            self.photo = key, images.read_photo(file_contents(file.path), name=file.name)
+        return self.photo[1]
+
+    def read_mask(self, file: PhotoFile, mask: Path, name: str = "") -> Hole:
+        """Return the mask in a file, or the photo's own transparency for "alpha"."""
+        source = self.read(file)
+        if str(mask) == "alpha":
+            return source.hole_from_alpha()
+        name = name or mask.name
+        found = images.read_mask(file_contents(mask), name=name)
+        for note in found.notes:
+            self.report(note=note)
+        if found.hole.shape == source.size:
+            return found.hole
+        (height, width), (h, w) = source.size, found.hole.shape
+        if not images.same_shape(found.hole.shape, source.size):
+            raise ImageError(
+                f"{name} is {w}x{h}, but {file.name} is {width}x{height}: the proportions"
+                " differ; choose the mask of this photo"
+            )
+        self.report(note=f"the mask was {w}x{h} and is resized to {width}x{height}")
+        return images.resize_mask(found.hole, source.size)
+
+    def fill(
+        self,
+        file: PhotoFile,
+        mask: Path,
+        base: Path | None,
+        output: Path,
+        model: ModelRef,
+        settings: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        """Fill the hole of a photo, or of the result in `base`, into the folder `output`."""
+        source = self.read(file)
+        photo, before = read_result(base, source)
+        hole = images.ReadMask(np.load(mask))
+        filled = fill(
+            photo,
+            hole,
+            model=self.load(model, settings),
+            notify=lambda note: self.report(note=note),
+            progress=lambda done, total: self.report(done=done, total=total),
+            **settings,
+        )
+        area = before | filled.hole.area
+        boxes = write_result(output, filled.photo, area)
+        return {
+            "model": filled.model.name,
+            "stochastic": filled.model.filler.stochastic,
+            "device": filled.model.device,
+            "seconds": round(filled.seconds, 3),
+            "boxes": [[x, y, w, h] for y, x, h, w in boxes],
+            "notes": [*filled.notes],
+        }
+
+    def load(self, model: ModelRef, settings: Mapping[str, Any]) -> LoadedModel:
+        """Return the model, which is loaded once."""
+        how = {key: settings[key] for key in ("device", "precision")}
+        key = model, *how.values()
+        if self.model is None or self.model[0] != key:
+            self.model = None
+            self.model = key, load_model(model, **how)
+        return self.model[1]
+
+    def save(self, file: PhotoFile, result: Path, output: Path, overwrite: bool) -> dict[str, Any]:
+        """Write a result as `fill` writes it, and read it again."""
+        source = self.read(file)
+        photo, area = read_result(result, source)
+        drift, notes = write_filled(photo, source, area, output, overwrite=overwrite, verify=True)
+        return {"notes": [*notes], "drift": drift and vars(drift)}
+
+    def encode(self, file: PhotoFile, result: Path) -> bytes:
+        """Return the bytes that `save` would write in the photo's own format."""
+        return images.encode(read_result(result, self.read(file))[0])[0]
+
+    def save_mask(self, mask: Path, output: Path, overwrite: bool) -> None:
+        """Write a mask as a picture, white where the hole is."""
+        with atomic_path(output, overwrite=overwrite) as temporary:
+            Image.fromarray(np.load(mask).astype(np.uint8) * 255).save(temporary, "PNG")
+
+    def fill_file(
+        self,
+        file: PhotoFile,
+        mask: Path | str | None,
+        model: ModelRef,
+        settings: Mapping[str, Any],
+    ) -> tuple[bytes, str, list[str]]:
+        """Fill one photo as `inpaint fill` does: its bytes, its format, and notes."""
+        notes: list[str] = []
+        source = self.read(file)
+        loaded = self.load(model, settings)
+        filled = fill(source, mask, model=loaded, notify=notes.append, **settings)
+        stream = io.BytesIO()
+        filled.save(stream, notify=notes.append)
+        return stream.getvalue(), source.format, notes
