@@ -34,6 +34,10 @@ class Dataset(Settings, ABC):
         """Return the file of an image's label map, a picture of class numbers; None without one."""
         return None
 
+    def has_label_map(self, root: Path, name: str) -> bool:
+        """Whether an image has a label map; called for every image, so nothing should be read."""
+        return self.label_map(root, name) is not None
+
     def skipped(self, root: Path) -> list[str]:
         """Return the names of the files below `root` that are not pictures, by their suffix."""
         return []

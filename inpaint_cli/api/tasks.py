@@ -20,12 +20,15 @@ Losses = Mapping[str, Tensor]
 class Batch:
     """A batch to learn from: images [N, 3, H, W] and masks [N, 1, H, W].
 
-    A stage that is `labelled` is given label maps too: whole numbers [N, H, W], as in the files.
+    A stage that is `labelled` is given label maps too: whole numbers [N, H, W], as in the files. A
+    stage with a `detail` of D is given the same images at D times their size, scaled from the
+    files: [N, 3, D * H, D * W].
     """
 
     image: Tensor
     mask: Tensor
     labels: Tensor | None = None
+    large: Tensor | None = None
 
     @property
     def visible(self) -> Tensor:
@@ -56,6 +59,8 @@ class Task(nn.Module):
     settings: ClassVar[type[Settings]] = Settings
     plan: ClassVar[Mapping[str, Stage]] = {"fill": Stage()}  # its stages in order, by name
     stage: str = "fill"  # the one that runs; the program sets it
+    label_names: Sequence[str] = ()  # of the classes in label maps, by number; "left X" and
+    # "right X" change places in a mirrored image
 
     def __init__(self, net: nn.Module, settings: Any) -> None:
         super().__init__()
@@ -65,6 +70,10 @@ class Task(nn.Module):
     def phases(self, stage: str) -> Sequence[Phase]:
         """The optimiser steps of one iteration of `stage`, in order; none: it is skipped."""
         return [Phase("fill", ["net"], self.losses)]
+
+    def detail(self, stage: str) -> int:
+        """Return the factor by which `batch.large` is larger than the images; 1: there is none."""
+        return 1
 
     def predict(self, batch: Batch) -> Any:
         """Run once an iteration; every phase is given the result."""

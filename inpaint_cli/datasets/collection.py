@@ -4,27 +4,32 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
-from torchvision.transforms.v2.functional import crop, horizontal_flip, pad, resize
+from torchvision.transforms.v2.functional import crop, horizontal_flip, pad
+from torchvision.transforms.v2.functional import resize as resize_tensor
 
 from ..api.datasets import Dataset
 from ..errors import DataError
 from ..images import read_photo, to_bytes
 from ..images.read import open_image, upright_size
+from ..recipe.schema import Resize
 from ..wording import name_some
 
 Shape = tuple[int, int]  # height, width
+LABELS_CHECKED = 8  # label maps that are looked at before a training
 JPEG = b"\xff\xd8"  # how such a file begins
 REDUCED = (
     (8, cv2.IMREAD_REDUCED_COLOR_8),
     (4, cv2.IMREAD_REDUCED_COLOR_4),
     (2, cv2.IMREAD_REDUCED_COLOR_2),
 )
+OPENCV_FILTERS = {"opencv": cv2.INTER_LINEAR, "nearest": cv2.INTER_NEAREST}
 
 
 @dataclass(frozen=True)
@@ -40,15 +45,27 @@ class Collection:
         """List the images at `root`. Raises `DataError` if there are none."""
         return cls(images, root, images.names(root))
 
-    def labelled(self) -> "Collection":
-        """Return the images with a label map. Raises `DataError` if none has one."""
-        names = [n for n in self.names if self.images.label_map(self.root, n) is not None]
+    def labelled(self, classes: Sequence[str] = ()) -> "Collection":
+        """Return the images with a label map, after a look at a few of the maps.
+
+        Raises `DataError` if there is none, or one is no map of numbers, those of `classes` if any.
+        """
+        names = [n for n in self.names if self.images.has_label_map(self.root, n)]
         if not names:
             raise DataError(
                 f"{self.root} has no label maps, which this training needs; put them beside the "
                 "images and set their names with --set data.train.labels='{}.png'"
             )
-        return replace(self, names=names)
+        found = replace(self, names=names)
+        for index in np.linspace(0, len(names) - 1, LABELS_CHECKED, dtype=int).tolist():
+            highest = int(found.labels(index, found.shape(index)).max())
+            if classes and highest >= len(classes):
+                raise DataError(
+                    f"the label map of {names[index]} has class {highest}, but the classes are 0 "
+                    f"to {len(classes) - 1}; check data.train.labels, and the setting of the task "
+                    "for the maps' data set"
+                )
+        return found
 
     def labels(self, index: int, shape: Shape) -> Tensor:
         """Return the label map of an image, uint8 [1, H, W], scaled to the image's `shape`.
@@ -64,7 +81,7 @@ class Collection:
                     "store it as an 8-bit gray or palette PNG"
                 )
             numbers = torch.from_numpy(np.array(image))[None]
-        return scale_image(numbers, shape, InterpolationMode.NEAREST_EXACT)
+        return scale_image(numbers, shape, "labels")
 
     def decode(self, index: int, *, enough: float = math.inf) -> Tensor:
         """Return an image as uint8 [3, H, W], upright. Raises `ImageError` if it is damaged."""
@@ -123,14 +140,14 @@ def place_image(
     zoom: float = 1.0,
     at: Sequence[float] = (0.5, 0.5),
     flip: bool = False,
-    by: InterpolationMode = InterpolationMode.BILINEAR,
+    resize: Resize | Literal["labels"] = "antialias",
 ) -> Tensor:
     """Return `image` at `shape`; `at` places the crop, from 0 (top, left) to 1 (bottom, right).
 
     With a `zoom` under 1 the image is smaller than `shape`, and mirrored to fill it.
     """
     if fit == "stretch":
-        image = scale_image(image, shape, by)
+        image = scale_image(image, shape, resize)
     else:
         height, width = image.shape[-2:]
         cover = max(shape[0] / height, shape[1] / width)
@@ -138,7 +155,7 @@ def place_image(
         size = round(height * scale), round(width * scale)
         if zoom >= 1:  # despite rounding
             size = max(shape[0], size[0]), max(shape[1], size[1])
-        image = scale_image(image, size, by)
+        image = scale_image(image, size, resize)
         y, x = (round(a * (s - t)) for a, s, t in zip(at, size, shape, strict=True))
         if y < 0 or x < 0:
             right, bottom = shape[1] - size[1] + x, shape[0] - size[0] + y
@@ -150,9 +167,17 @@ def place_image(
 
 
 def scale_image(
-    image: Tensor, shape: Shape, by: InterpolationMode = InterpolationMode.BILINEAR
+    image: Tensor, shape: Shape, how: Resize | Literal["labels"] = "antialias"
 ) -> Tensor:
-    """Scale `image` to `shape`, by default with an antialiased bilinear filter."""
+    """Scale `image`, uint8 [C, H, W], to `shape`, by default with an antialiased bilinear filter.
+
+    "opencv" and "nearest" are `cv2.resize`; "labels" takes the pixel nearest to each centre.
+    """
     if image.shape[-2:] == shape:
         return image
-    return resize(image, list(shape), by, antialias=True)
+    if how in OPENCV_FILTERS:
+        pixels = np.ascontiguousarray(image.permute(1, 2, 0).numpy())
+        scaled = cv2.resize(pixels, shape[::-1], interpolation=OPENCV_FILTERS[how])
+        return torch.from_numpy(scaled.reshape(*shape, -1)).permute(2, 0, 1).contiguous()
+    by = InterpolationMode.NEAREST_EXACT if how == "labels" else InterpolationMode.BILINEAR
+    return resize_tensor(image, list(shape), by, antialias=True)

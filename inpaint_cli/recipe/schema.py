@@ -2,11 +2,20 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import (
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationInfo,
+    field_validator,
+)
 
 from ..api.settings import Settings
 from ..api.stages import Share, Stage
 
+Resize = Literal["antialias", "opencv", "nearest"]
 Zoom = Annotated[float, Field(gt=0.5)]  # mirrored margins are no larger than the image
 
 
@@ -22,23 +31,31 @@ class Data(Settings):
 
     train: Named = Field(default=Named(kind="files"), description="Data set of the training.")
     val: Named | None = Field(
-        default=None, description="Data set of the validation; null: no scores."
+        default=None,
+        description="Data set of the validation; null: no scores. Of the kind of `train`, it has "
+        "all settings of `train` but `split` that it does not set.",
     )
     val_count: NonNegativeInt = Field(
         default=200,
         description="Number of images that a validation scores, from the first; 0: all.",
     )
     size: PositiveInt = Field(default=256, description="Height and width of the training images.")
-    fit: Literal["cover", "stretch", "native", "buckets", "margins"] = Field(
+    fit: Literal["cover", "centre", "stretch", "native", "buckets", "margins"] = Field(
         default="cover",
-        description="How an image comes to its size: scaled to cover the square and cropped, "
-        "stretched to it, cropped at its own scale (native), scaled to the nearest of several "
-        "aspect ratios (buckets), or cropped to a random aspect ratio per batch (margins).",
+        description="How an image comes to its size: scaled to cover the square and cropped at "
+        "random (cover) or in the centre, stretched to it, cropped at its own scale (native), "
+        "scaled to the nearest of several aspect ratios (buckets), or cropped to a random aspect "
+        "ratio per batch (margins).",
     )
     zoom: tuple[Zoom, Zoom] = Field(
         default=(1.0, 1.0),
-        description="Range of a random scale factor after fit cover, before the crop; under 1 the "
-        "margins are filled by mirroring.",
+        description="Range of a random scale factor after fit cover or centre, before the crop; "
+        "under 1 the margins are filled by mirroring.",
+    )
+    resize: Resize = Field(
+        default="antialias",
+        description="Filter of the scaling: bilinear with antialiasing, OpenCV's bilinear one "
+        "without (opencv), or the nearest pixel.",
     )
     aspects: tuple[PositiveFloat, PositiveFloat] = Field(
         default=(3 / 4, 16 / 9), description="Range of height / width with fit margins."
@@ -52,6 +69,15 @@ class Data(Settings):
     per_mask: PositiveInt = Field(
         default=1, description="Consecutive samples that share a mask, for slow mask generators."
     )
+
+    @field_validator("val")
+    @classmethod
+    def inherit(cls, val: Named | None, info: ValidationInfo) -> Named | None:
+        train: Named | None = info.data.get("train")
+        if val is None or train is None or val.kind != train.kind:
+            return val
+        settings = {k: v for k, v in (train.model_extra or {}).items() if k != "split"}
+        return Named.model_validate(settings | val.model_dump())
 
 
 VALIDATION_METRICS = (

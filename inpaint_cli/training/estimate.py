@@ -43,7 +43,7 @@ def outline_training(
     with stand_in_backbones() as backbones:
         built = build_training(architecture, settings, source)
     draw_trial_masks(built.recipe, built.inputs, source)
-    images = len(Collection.at(built.inputs.train, Path(data)).names) if data else None
+    images = count_images(built, Path(data)) if data else None
     lines = (
         *backbone_lines(backbones),
         *network_lines(built),
@@ -51,6 +51,17 @@ def outline_training(
         *memory_lines(built),
     )
     return "\n".join([*(f"# {line}" for line in lines), dump_recipe(built.recipe).rstrip()])
+
+
+def count_images(built: Built, data: Path) -> int:
+    """Return the number of images at `data`.
+
+    Raises `DataError` if label maps are needed, and are missing or wrong.
+    """
+    collection = Collection.at(built.inputs.train, data)
+    if any(stage.labelled for stage in trained_stages(built).values()):
+        collection.labelled(built.task.label_names)
+    return len(collection.names)
 
 
 def backbone_lines(names: Sequence[str]) -> Iterator[str]:

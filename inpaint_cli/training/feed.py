@@ -14,7 +14,7 @@ also describes damage.
 import math
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 
@@ -24,7 +24,6 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from torchvision.transforms.v2 import InterpolationMode
 
 from ..api.architectures import Batch, Sizes
 from ..api.masks import Masks
@@ -82,10 +81,11 @@ class FeedOrder:
         return rng.permutation(np.concatenate(rows)).reshape(-1)
 
 
-class TrainingSamples(Dataset[tuple[Tensor, ...] | str]):
-    """Images uint8 [3, H, W] and masks uint8 [1, H, W] of samples; a sentence for a bad image.
+class TrainingSamples(Dataset[dict[str, Tensor] | str]):
+    """The parts of a `Batch`, uint8 [C, H, W] by name, of samples; a sentence for a bad image.
 
-    If the stage is `labelled`, also label maps uint8 [1, H, W].
+    With `classes`, the names of the classes in label maps, also label maps; with a `detail` over 1
+    also the image at so many times its size.
     """
 
     def __init__(
@@ -96,26 +96,23 @@ class TrainingSamples(Dataset[tuple[Tensor, ...] | str]):
         key: Sequence[int],
         *,
         labelled: bool = False,
+        classes: Sequence[str] = (),
+        detail: int = 1,
     ) -> None:
         self.collection, self.masks, self.data, self.key = collection, masks, data, key
-        self.labelled = labelled
+        self.labelled, self.classes, self.detail = labelled, classes, detail
 
-    def __getitem__(self, sample: FeedSample) -> tuple[Tensor, ...] | str:
+    def __getitem__(self, sample: FeedSample) -> dict[str, Tensor] | str:
         zoom, top, left, side = np.random.default_rng([*self.key, sample.n]).random(4)
         low, high = self.data.zoom
         if self.data.fit == "margins":  # the subject, such as a face, is in the middle
             top, left = 0.25 + top / 2, 0.25 + left / 2
-        scale = low + (high - low) * zoom
-        reduced = self.data.decode == "fast" and self.data.fit != "native"
-        enough = REDUCED_MARGIN * scale * max(sample.shape) if reduced else math.inf
-        place = partial(
-            place_image,
-            shape=sample.shape,
-            fit=self.data.fit,
-            zoom=scale,
-            at=(top, left),
-            flip=self.data.flip and side < 0.5,
-        )
+        elif self.data.fit == "centre":
+            top, left = 0.5, 0.5
+        scale, flip = low + (high - low) * zoom, self.data.flip and side < 0.5
+        large = sample.shape[0] * self.detail, sample.shape[1] * self.detail
+        enough = REDUCED_MARGIN * scale * max(large) if reduces_jpegs(self.data) else math.inf
+        place = partial(place_image, fit=self.data.fit, zoom=scale, at=(top, left), flip=flip)
         try:
             image = self.collection.decode(sample.index, enough=enough)
         except InpaintError as error:
@@ -123,13 +120,35 @@ class TrainingSamples(Dataset[tuple[Tensor, ...] | str]):
         try:
             which = sample.n // self.data.per_mask
             hole = self.masks.draw(*sample.shape, np.random.default_rng([*self.key, which, 1]))
-            tensors = place(image), torch.from_numpy(hole.astype(np.uint8))[None]
-            if not self.labelled:
-                return tensors
-            labels = self.collection.labels(sample.index, (image.shape[1], image.shape[2]))
+            parts = {
+                "image": place(image, shape=sample.shape, resize=self.data.resize),
+                "mask": torch.from_numpy(hole.astype(np.uint8))[None],
+            }
+            if self.labelled:
+                labels = self.collection.labels(sample.index, (image.shape[1], image.shape[2]))
+                labels = place(labels, shape=sample.shape, resize="labels")
+                parts["labels"] = mirror_labels(labels, self.classes) if flip else labels
         except InpaintError as error:
             return str(error)
-        return *tensors, place(labels, by=InterpolationMode.NEAREST_EXACT)
+        if self.detail > 1:
+            parts["large"] = place(image, shape=large, resize=self.data.resize)
+        return parts
+
+
+def reduces_jpegs(data: Data) -> bool:
+    """Whether large JPEGs may be decoded at a part of their size, which smooths them a little."""
+    return data.decode == "fast" and data.fit != "native" and data.resize == "antialias"
+
+
+def mirror_labels(labels: Tensor, classes: Sequence[str]) -> Tensor:
+    """Return the label map of a mirrored image, where "left X" and "right X" change places."""
+    sides = {"left": "right", "right": "left"}
+    swapped = torch.arange(256, dtype=torch.uint8)
+    for number, name in enumerate(classes):
+        side, _, part = name.partition(" ")
+        if (other := f"{sides.get(side)} {part}") in classes:
+            swapped[number] = classes.index(other)
+    return swapped[labels.long()]
 
 
 def nearest_bucket(shape: Shape, size: int) -> Shape:
@@ -172,6 +191,8 @@ class Feed:
     accelerator: Accelerator
     workers: int = 0
     sizes: Sizes = field(default_factory=Sizes)  # that the network accepts; no others are used
+    classes: Sequence[str] = ()  # names of the classes in label maps
+    detail: Callable[[str], int] = lambda stage: 1  # `Task.detail`
     waited: float = 0.0  # seconds since it was last set to 0
 
     def __post_init__(self) -> None:
@@ -189,7 +210,9 @@ class Feed:
                 "reduce data.train.hold"
             )
         self.collections = {
-            name: self.collection.labelled() if stage.labelled and stage.steps else self.collection
+            name: self.collection.labelled(self.classes)
+            if stage.labelled and stage.steps
+            else self.collection
             for name, stage in self.stages.items()
         }
         self.shapes = {name: self.buckets(c) for name, c in self.collections.items()}
@@ -211,6 +234,8 @@ class Feed:
             self.recipe.data,
             key,
             labelled=self.stages[stage].labelled,
+            classes=self.classes,
+            detail=self.detail(stage),
         )
         loader = DataLoader(
             samples,
@@ -253,18 +278,26 @@ class Feed:
             part += 1
 
 
-def collate_samples(samples: Sequence[tuple[Tensor, ...] | str]) -> tuple[Tensor, ...] | str:
+def collate_samples(samples: Sequence[dict[str, Tensor] | str]) -> dict[str, Tensor] | str:
     """Return a batch of samples, or the first sentence among them about a bad image."""
+    parts: dict[str, list[Tensor]] = {}
     for sample in samples:
         if isinstance(sample, str):
             return sample
-    return tuple(map(torch.stack, zip(*samples, strict=True)))
+        for name, part in sample.items():
+            parts.setdefault(name, []).append(part)
+    return {name: torch.stack(group) for name, group in parts.items()}
 
 
-def to_device(batch: tuple[Tensor, ...], device: torch.device) -> Batch:
+def to_device(batch: Mapping[str, Tensor], device: torch.device) -> Batch:
     """Copy a batch to `device`, with images in 0..1."""
-    image, hole, *labels = (t.to(device, non_blocking=True) for t in batch)
-    return Batch(image.float() / 255, hole.float(), *(numbers[:, 0].long() for numbers in labels))
+    parts = {name: part.to(device, non_blocking=True) for name, part in batch.items()}
+    return Batch(
+        parts["image"].float() / 255,
+        parts["mask"].float(),
+        parts["labels"][:, 0].long() if "labels" in parts else None,
+        parts["large"].float() / 255 if "large" in parts else None,
+    )
 
 
 def silence_worker(_: int) -> None:
@@ -292,7 +325,7 @@ def validation_batches(
             shape = draw_shape(recipe.data, [recipe.seed, 2**32, n, 2])
         else:
             shape = nearest_bucket(collection.shape(n), size) if fit == "buckets" else (size, size)
-        image = place_image(collection.decode(n), shape, fit)
+        image = place_image(collection.decode(n), shape, fit, resize=recipe.data.resize)
         hole = masks.draw(*shape, np.random.default_rng([recipe.seed, 2**32, n]))
         yield n, Batch(image[None] / 255, torch.from_numpy(hole)[None, None].float())
 

@@ -114,7 +114,17 @@ def prepare_run(
         check_same_run(folder, built.recipe, facts, state["facts"], options)
     sizes = built.architecture.sizes(built.settings)
     masks, stages = built.inputs.masks, built.stages
-    feed = Feed(train_set, masks, built.recipe, stages, accelerator, options.workers, sizes)
+    feed = Feed(
+        train_set,
+        masks,
+        built.recipe,
+        stages,
+        accelerator,
+        options.workers,
+        sizes,
+        classes=built.task.label_names,
+        detail=built.task.detail,
+    )
     average = AveragedNetwork(built.task.to(accelerator.device).net, built.recipe.ema)
     if state:
         average.load(state["average"])

@@ -338,3 +338,17 @@ def test_a_recipe_is_a_path_or_a_name(tmp_path, monkeypatch):
     assert recipe.find_recipe("mine.yaml") == Path("mine.yaml")
     with pytest.raises(RecipeError, match="no recipe named"):
         recipe.find_recipe("other.yaml")
+
+
+def test_the_validation_has_what_the_training_set_says_of_its_data(toy_recipe):
+    """All but the split, and only where both are of one kind; label maps would be photos else."""
+    label = "data.train.labels=../labels/{}.png"
+    data = recipe.read_recipe(toy_recipe, [label])[0].data
+    assert data.val is not None
+    assert data.val.model_extra == {"split": "val", "hold": 3, "labels": "../labels/{}.png"}
+    data = recipe.read_recipe(toy_recipe, [label, "data.val.labels=null"])[0].data
+    assert data.val is not None
+    assert (data.val.model_extra or {})["labels"] is None
+    data = recipe.read_recipe(toy_recipe, [label, "data.val.kind=celebahq"])[0].data
+    assert data.val is not None
+    assert "labels" not in (data.val.model_extra or {})

@@ -1,10 +1,17 @@
 """What a training is said to take."""
 
 import pytest
+from toy import photos
 
+from inpaint_cli.errors import DataError
 from inpaint_cli.recipe import read as recipe
 from inpaint_cli.training.build import build_training
-from inpaint_cli.training.estimate import activation_bytes, memory_lines, size_text
+from inpaint_cli.training.estimate import (
+    activation_bytes,
+    memory_lines,
+    outline_training,
+    size_text,
+)
 
 
 @pytest.fixture
@@ -50,3 +57,11 @@ def test_a_skipped_stage_needs_no_activations(built):
     assert alone is not None
     assert alone == activation_bytes(built(skipped, "architectures.toy.stages.prior.batch=64"))
     assert alone < activation_bytes(built("architectures.toy.stages.prior.batch=64"))
+
+
+def test_label_maps_that_are_missing_stop_a_dry_run(toy_recipe, tmp_path):
+    folder = photos(tmp_path / "photos", 5)
+    labelled = ["architectures.toy.stages.prior.labelled=true"]
+    with pytest.raises(DataError, match="has no label maps"):
+        outline_training("toy", toy_recipe, folder, set=labelled)
+    assert "epochs of 2" in outline_training("toy", toy_recipe, folder)

@@ -6,6 +6,7 @@ from collections import Counter
 from itertools import islice
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -32,6 +33,7 @@ from inpaint_cli.training.feed import (
     aspect_buckets,
     draw_shape,
     find_unreadable,
+    mirror_labels,
     nearest_bucket,
     validation_batches,
 )
@@ -453,3 +455,75 @@ def test_the_shape_of_an_image_is_that_of_what_is_decoded(tmp_path, orientation)
     Image.new("RGB", (80, 40)).save(tmp_path / "a.jpg", exif=exif)
     images = Collection.at(FILES(), tmp_path)
     assert images.shape(0) == tuple(images.decode(0).shape[1:])
+
+
+def test_label_maps_are_looked_at_before_a_training(tmp_path):
+    for n in range(3):
+        Image.new("RGB", (8, 8)).save(tmp_path / f"{n}.bmp")
+        Image.new("L", (8, 8), 255 if n == 2 else 1).save(tmp_path / f"{n}.png")
+    collection = Collection.at(FILES(labels="{}.png"), tmp_path)
+    assert collection.labelled().names == collection.names
+    with pytest.raises(DataError, match=r"label map of 2\.bmp has class 255, but .* are 0 to 1"):
+        collection.labelled(["background", "skin"])
+
+
+def test_left_and_right_change_places_in_a_mirrored_label_map():
+    labels = torch.tensor([[[0, 1, 2, 3, 4]]], dtype=torch.uint8)
+    names = ["background", "left eye", "nose", "right eye", "left ear"]  # no right ear
+    assert mirror_labels(labels, names).tolist() == [[[0, 3, 2, 1, 4]]]
+    assert mirror_labels(labels, ()).tolist() == labels.tolist()
+
+
+def test_mirrored_images_have_mirrored_classes(tmp_path, plan):
+    """Where the left eye was, the right one is."""
+    values = np.zeros((32, 32), np.uint8)
+    values[:, :16] = 1
+    Image.fromarray(np.stack([values * 100] * 3, 2)).save(tmp_path / "0.bmp")
+    Image.fromarray(values).save(tmp_path / "0.png")
+    collection = Collection.at(FILES(labels="{}.png"), tmp_path)
+    classes = ["right eye", "left eye"]
+    samples = TrainingSamples(collection, BOXES, plan.data, (0,), labelled=True, classes=classes)
+    mirrored = set()
+    for n in range(8):
+        sample = samples[FeedSample(n, 0, (32, 32))]
+        assert not isinstance(sample, str)
+        bright = sample["image"][0] > 50
+        turned = not bool(bright[0, 0])
+        assert torch.equal(sample["labels"][0] == (0 if turned else 1), bright)
+        mirrored.add(turned)
+    assert mirrored == {True, False}
+
+
+def test_a_task_may_see_images_larger_from_their_files(folder, plan):
+    """The same crop and flip, at a size with more to see than in the image."""
+    made = feed(folder, plan, fit="cover", size=16)
+    made.detail = {"one": 2, "two": 1}.__getitem__
+    batch = next(made("one", 0))
+    assert batch.large is not None
+    assert batch.large.shape == (4, 3, 32, 32)
+    small = torch.nn.functional.interpolate(batch.large, scale_factor=0.5, mode="area")
+    assert (small - batch.image).abs().mean() < 0.02
+    again = torch.nn.functional.interpolate(small, scale_factor=2)
+    assert (again - batch.large).abs().mean() > 0.005
+    assert next(made("two", 0)).large is None
+
+
+def test_a_crop_in_the_centre_stays_there(tmp_path, plan):
+    values = np.zeros((60, 32, 3), np.uint8)
+    values[14:46] = 200
+    Image.fromarray(values).save(tmp_path / "0.png")
+    stream = feed(tmp_path, plan, fit="centre", batch=6)("one", 0)
+    assert (next(stream).image > 0.7).all()
+
+
+@pytest.mark.parametrize(
+    ("how", "flag"), [("opencv", cv2.INTER_LINEAR), ("nearest", cv2.INTER_NEAREST)]
+)
+def test_images_are_scaled_as_opencv_does(how, flag):
+    image = torch.randint(0, 256, (3, 41, 30), dtype=torch.uint8)
+    pixels = image.permute(1, 2, 0).numpy()
+    scaled = place_image(image, (16, 24), "stretch", resize=how).permute(1, 2, 0).numpy()
+    np.testing.assert_array_equal(scaled, cv2.resize(pixels, (24, 16), interpolation=flag))
+    assert place_image(image[:1], (16, 24), "stretch", resize=how).shape == (1, 16, 24)
+    smooth = place_image(image, (16, 24), "stretch").permute(1, 2, 0).numpy()
+    assert np.diff(scaled.astype(int), axis=1).std() > 1.2 * np.diff(smooth.astype(int)).std()

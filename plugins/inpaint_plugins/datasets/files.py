@@ -26,10 +26,12 @@ class StoredFiles(Dataset):
         return read_stored(root, name)
 
     def label_map(self, root: Path, name: str) -> bytes | None:
-        path = self.labels and label_path(name, self.labels)
-        if path is None or path not in image_set(root):
+        if self.labels is None or not StoredFiles.has_label_map(self, root, name):
             return None
-        return read_stored(root, path)
+        return read_stored(root, label_path(name, self.labels))
+
+    def has_label_map(self, root: Path, name: str) -> bool:
+        return self.labels is not None and label_path(name, self.labels) in image_set(root)
 
     def skipped(self, root: Path) -> list[str]:
         return sorted(name for name in list_files(root) if not is_picture(name))

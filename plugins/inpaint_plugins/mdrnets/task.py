@@ -145,6 +145,7 @@ class MDRNetsTask(Task):
             else:
                 self.auxiliary = AuxiliaryHeads(parser.classes, net.settings.parser_width)
         order = settings.labels
+        self.label_names = CLASS_ORDERS[order]
         merged = net.settings.classes == 14
         classes = region_lookup(order, net.settings.merge) if merged else class_lookup(order)
         self.register_buffer("classes", classes, persistent=False)
@@ -211,10 +212,10 @@ class MDRNetsTask(Task):
     def parser_losses(self, batch: Batch, out: tuple[Tensor, Tensor, Tensor, Tensor]) -> Losses:
         assert batch.labels is not None
         highest, order = int(batch.labels.max()), self.config.labels
-        if highest >= len(CLASS_ORDERS[order]):
+        if highest >= len(self.label_names):
             raise DataError(
                 f"a label map has class {highest}, but {order} has classes 0 to "
-                f"{len(CLASS_ORDERS[order]) - 1}; set task.labels to the maps' data set"
+                f"{len(self.label_names) - 1}; set task.labels to the maps' data set"
             )
         logits, at8, at16, grid = out
         labels = sample_grid(batch.labels[:, None].float(), grid, "nearest")[:, 0].long()

@@ -1,8 +1,8 @@
 """Training of SPN: priors from a pretext model, images from pixels and a critic.
 
 Equation and table numbers are the paper's. Where the authors' code differs, its form is the default
-and the paper's can be selected. The pretext model sees the batch's images at twice their size, in
-place of the files at their original size [choice].
+and the paper's can be selected. The pretext model sees the images at twice the size, scaled from
+their files, as in that code.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -174,13 +174,18 @@ class SPNTask(Task):
     def predict(self, batch: Batch) -> Prediction:
         out = self.net(batch.visible, batch.mask, self.samples)
         learning = self.heads is not None and self.stage == "fill"
-        return Prediction(out, self.make_targets(batch.image, out) if learning else [])
+        return Prediction(out, self.make_targets(batch, out) if learning else [])
+
+    def detail(self, stage: str) -> int:
+        return 2 if stage == "fill" and self.heads is not None else 1
 
     @torch.no_grad()
-    def make_targets(self, image: Tensor, out: SPNOutput) -> Sequence[Tensor]:
+    def make_targets(self, batch: Batch, out: SPNOutput) -> Sequence[Tensor]:
         """Return the pretext model's features of each image in the sizes of the priors (eq. 1)."""
         assert self.pretext is not None
-        large = F.interpolate(image, scale_factor=2, mode="bilinear", align_corners=False)
+        large = batch.large
+        if large is None:  # where a batch is not of files
+            large = F.interpolate(batch.image, scale_factor=2, mode="bilinear", align_corners=False)
         priors = out.priors
         known = self.pretext(large)[-len(priors) :]
         return [F.interpolate(t, s.shape[-2:]) for t, s in zip(known, priors, strict=True)]
@@ -206,7 +211,7 @@ class SPNTask(Task):
         return terms
 
     def prior_loss(self, mask: Tensor, out: Prediction) -> Tensor:
-        """Eq. 7: over all levels, mean |f(S) - T| (1 + alpha M)."""
+        """Eq. 4: over all levels, mean |f(S) - T| (1 + alpha M)."""
         assert self.heads is not None
         total = mask.new_zeros(())
         guesses, targets = self.heads(out.net.priors), out.targets
@@ -256,7 +261,7 @@ class SPNPTask(SPNTask):
         return super().adversarial or self.config.feature_matching > 0
 
     def losses(self, batch: Batch, out: Prediction) -> Losses:
-        """Eq. 13: also the divergence of z, and features of VGG-19."""
+        """Eq. 15: also the divergence of z, and features of VGG-19."""
         config, net = self.config, out.net
         assert net.mean is not None
         assert net.deviation is not None
