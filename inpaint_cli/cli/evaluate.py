@@ -5,7 +5,7 @@ import click
 
 from .types import backbone_options, json_option, model_options, notify, print_json
 
-FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+EXISTING = click.Path(exists=True, path_type=Path)
 
 
 def refuse_moved(ctx: click.Context, param: click.Parameter, value: bool) -> None:
@@ -28,16 +28,33 @@ def moved_option(name: str) -> Any:
 )
 @click.option(
     "--masks",
-    type=click.Path(exists=True, path_type=Path),
-    help="Masks of the photos, paired by name; needed for bins and scores of holes.",
+    type=EXISTING,
+    help="Masks of the photos, paired by name, in a folder or zip file; needed for bins and scores"
+    " of holes.",
 )
 @model_options
-@click.option("--data", type=FOLDER, help="Photos for the model to fill.")
+@click.option(
+    "--data", type=EXISTING, help="Folder, zip file or list of photos for the model to fill."
+)
+@click.option(
+    "--split",
+    metavar="NAME",
+    help="Split of RECIPE's data, such as test.  [default: its validation]",
+)
+@click.option(
+    "--count", type=click.IntRange(1), metavar="N", help="Use only the first N photos of --data."
+)
 @click.option(
     "--resize",
     type=click.IntRange(1),
     metavar="SIDE",
     help="Resize each photo to SIDE x SIDE for the model, and its fill back.",
+)
+@click.option(
+    "--pad",
+    type=click.Choice(["constant", "edge"]),
+    help="With --resize: resize the longer side only, and pad to the square with black, or with the"
+    " edge.",
 )
 @click.option(
     "--protocol",

@@ -42,9 +42,10 @@ class EvalResult:
 
     @property
     def heading(self) -> str:
-        """The title, the protocol and its fingerprint."""
+        """The title, the protocol and its fingerprint, and where the masks are from."""
         plan = self.evaluation.plan
-        return f"{self.title} by {plan.name} ({plan.fingerprint})"
+        masks = f", masks {source}" if (source := self.evaluation.mask_source) else ""
+        return f"{self.title} by {plan.name} ({plan.fingerprint}){masks}"
 
     @property
     def table(self) -> str:
@@ -88,11 +89,14 @@ def evaluate(
     model: str | Path | ModelRef | LoadedModel | None = None,
     data: AnyPath | None = None,
     recipe: AnyPath | None = None,
+    split: str | None = None,
+    count: PositiveInt | None = None,
     protocol: AnyPath = "house",
     features: Literal["published", "random", "none"] = "published",
     seed: NonNegativeInt = 0,
     size: PositiveInt | None = None,
     resize: PositiveInt | None = None,
+    pad: Literal["constant", "edge"] | None = None,
     device: str = "auto",
     output: AnyPath | None = None,
     worst: NonNegativeInt = 8,
@@ -101,12 +105,14 @@ def evaluate(
     """Measure fills by a protocol: the fills in a folder, or those that a model makes now.
 
     Give `results`, a folder of fills under the names of the photos in `truth`; or a `model` (see
-    `load_model`), which fills the photos in `data` at the size of the protocol, or else `size`, or
-    else that of `recipe`; with `resize` it is given squares of that many pixels a side.
-    `masks` is a folder or one mask for all photos; without it no holes are scored, or with a
-    model they are drawn as `recipe` says. `protocol` is a name or a YAML file. `features` are the
-    weights of networks inside metrics; "none" skips such metrics. The report goes into the folder
-    `output`, with the `worst` images. Under `accelerate launch` processes share the work.
+    `load_model`), which fills the photos in `data`, a folder, zip file or list, at the size of the
+    protocol, or else `size`, or else that of `recipe`; with `resize` it is given squares of that
+    many pixels a side, stretched or with `pad` padded. By a `recipe` the photos are those of its
+    validation, or of another `split`; with `count` only so many from the first.
+    `masks` is a folder, a zip file or one mask for all photos; without it no holes are scored, or
+    with a model they are drawn as `recipe` says. `protocol` is a name or a YAML file. `features`
+    are the weights of networks inside metrics; "none" skips such metrics. The report goes into the
+    folder `output`, with the `worst` images. Under `accelerate launch` processes share the work.
 
     Raises `ArgumentError`, or another `InpaintError` where files do not fit together.
 
@@ -114,7 +120,7 @@ def evaluate(
     """
     from .measure import evaluation_device, is_main_process, measure_samples
 
-    source = EvalSource(results, truth, masks, model, data, recipe, size, resize)
+    source = EvalSource(results, truth, masks, model, data, recipe, split, count, size, resize, pad)
     plan = source.plan(str(protocol), features)
     where = evaluation_device(device)
     samples = source.open(plan, seed, str(where))
@@ -136,15 +142,19 @@ class EvalSource:
     model: Any
     data: Any
     recipe: Any
+    split: str | None
+    count: int | None
     size: int | None
     resize: int | None
+    pad: Literal["constant", "edge"] | None
 
     def __post_init__(self) -> None:
         if self.model is not None:
             needed, excluded = ("data",), ("results", "truth")
             why = "cannot be combined with a model"
         else:
-            needed, excluded = ("results", "truth"), ("data", "recipe", "size", "resize")
+            needed = ("results", "truth")
+            excluded = ("data", "recipe", "split", "count", "size", "resize", "pad")
             why = "needs a model; give one too"
         for name in excluded:
             if getattr(self, name) is not None:
@@ -152,37 +162,42 @@ class EvalSource:
         for name in needed:
             if getattr(self, name) is None:
                 raise ArgumentError(name, "is missing; give results and truth, or model and data")
+        for name, other in (("split", "recipe"), ("pad", "resize")):
+            if getattr(self, name) is not None and getattr(self, other) is None:
+                raise ArgumentError(name, f"needs {other}; give one too")
 
     @property
     def title(self) -> str:
         """The name of the folder, or of the model and the size it is resized to."""
         if self.results:
             return self.results.resolve().name
-        return model_title(self.model) + (f", {self.resize}" if self.resize else "")
+        sizes = [f", {self.resize}" if self.resize else "", f" pad {self.pad}" if self.pad else ""]
+        return model_title(self.model) + "".join(sizes)
 
     def plan(self, protocol: str, features: str) -> Plan:
         """Return the protocol at the size of these samples."""
         from .protocols import plan_at_size, read_protocol
-        from .samples import recipe_size
+        from .samples import recipe_data
 
-        plan = read_protocol(protocol, features=features)
-        return plan_at_size(plan, self.size or plan.protocol.size or recipe_size(self.recipe))
+        plan, trained = read_protocol(protocol, features=features), recipe_data(self.recipe)
+        size = self.size or plan.protocol.size or (trained.size if trained else None)
+        return plan_at_size(plan, size, trained)
 
     def open(self, plan: Plan, seed: int, device: str) -> EvalSamples:
         """Pair the files in the folders, or load the model."""
-        from .samples import model_results, pair_results
+        from .samples import Photos, model_results, pair_results
 
         if self.results:
             return pair_results(self.results, self.truth, self.masks, plan.protocol)
         return model_results(
             self.model,
-            self.data,
+            Photos(self.data, self.recipe, self.split, self.count),
             self.masks,
-            self.recipe,
             plan.protocol,
             seed=seed,
             device=device,
             resize=self.resize,
+            pad=self.pad,
         )
 
 

@@ -76,6 +76,7 @@ class Evaluation:
     plan: Plan
     seed: int
     notes: Sequence[str]
+    mask_source: str  # where the holes are from
     table: Mapping[str, Mapping[str, Score]]
     rows: Sequence[SampleScores]
 
@@ -153,11 +154,21 @@ def measure_samples(
         evaluation = None
         if state.is_main_process:
             done = [row for row in rows if row is not None]
+            notes += uncounted_notes(done, plan)
             table = summarise_scores(done, plan, measurer.stores, seed)
-            evaluation = Evaluation(title, plan, seed, notes, table, done)
+            source = samples.mask_source
+            evaluation = Evaluation(title, plan, seed, notes, source, table, done)
         (evaluation,) = broadcast_object_list([evaluation])
     assert evaluation is not None
     return evaluation
+
+
+def uncounted_notes(rows: Sequence[SampleScores], plan: Plan) -> list[str]:
+    """Return a sentence on the images that count in no column, if there are any."""
+    only = plan.protocol.only
+    left = sum(not in_column(ALL, row.ratio, row.shape, only) for row in rows)
+    return [f"{left} of {len(rows)} images do not count: a hole of {' or '.join(only)} % is "
+            "needed"] if left else []  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -315,7 +326,9 @@ class FeatureStore:
 def feature_cache(samples: EvalSamples, plan: Plan, extractor: str) -> Path:
     """Return the cache file of the truth's features, named after the photos and conventions."""
     protocol = plan.protocol
-    placing = (protocol.size, protocol.shapes, protocol.fit, protocol.zoom, protocol.levels)
+    placing = [
+        getattr(protocol, key) for key in ("size", "shapes", "fit", "zoom", "resize", "levels")
+    ]
     files = [samples.digest(n) for n in range(len(samples.names))]
     identity = json.dumps([[extractor, plan.versions, *placing], files])
     key = hashlib.sha256(identity.encode()).hexdigest()[:32]
@@ -335,7 +348,11 @@ def summarise_scores(
     metrics = {label: line.metric for label, line in table_lines(plan).items()}
     table: dict[str, dict[str, Score]] = {label: {} for label in metrics}
     for column in (*bins, *plan.protocol.shapes, ALL):
-        members = [n for n, row in enumerate(rows) if in_column(column, row.ratio, row.shape)]
+        members = [
+            n
+            for n, row in enumerate(rows)
+            if in_column(column, row.ratio, row.shape, plan.protocol.only)
+        ]
         index = np.array(members, np.intp)
         features = {name: store.features(index) for name, store in stores.items()}
         for label, metric in metrics.items():

@@ -20,7 +20,7 @@ from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_va
 
 from ..api.settings import Settings
 from ..errors import RecipeError, unknown_name
-from ..recipe.schema import Named
+from ..recipe.schema import Data, Named, Resize
 from ..recipe.source import RecipeSource, read_yaml
 from ..registry import find_plugins, plugin_origin
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ..api.metrics import Metric
 
 ALL = "all"  # the column of the whole set
+PROSE = {"summary", "source", "notes", "masks", "published", "printed"}  # determines no score
 INTERVAL = re.compile(r"([\[(])\s*([\d.]+)\s*,\s*([\d.]+)\s*([\])])")
 
 
@@ -35,6 +36,13 @@ def check_interval(interval: str) -> str:
     if not INTERVAL.fullmatch(interval):
         raise ValueError(f"'{interval}' is not an interval in percent, such as '[20, 40)'")
     return interval
+
+
+def interval_bounds(interval: str) -> tuple[float, float]:
+    """Return the bounds (0 to 1) of an interval that is written in percent."""
+    match = INTERVAL.fullmatch(interval)
+    assert match, interval
+    return float(match[2]) / 100, float(match[3]) / 100
 
 
 def in_interval(interval: str, ratio: float) -> bool:
@@ -47,8 +55,13 @@ def in_interval(interval: str, ratio: float) -> bool:
     return above and (percent <= float(high) if right == "]" else percent < float(high))
 
 
-def in_column(column: str, ratio: float, shape: str) -> bool:
-    """Return whether an image of `shape`, "768x1024", with that hole ratio counts in `column`."""
+def in_column(column: str, ratio: float, shape: str, only: Sequence[str] = ()) -> bool:
+    """Return whether an image of `shape`, "768x1024", with that hole ratio counts in `column`.
+
+    If there are intervals in `only`, no image with a hole outside of them counts.
+    """
+    if ratio and only and not any(in_interval(interval, ratio) for interval in only):
+        return False
     if INTERVAL.fullmatch(column):
         return in_interval(column, ratio)
     return column in (ALL, shape)
@@ -66,6 +79,18 @@ class PublishedTable(Settings):
     rows: dict[str, dict[str, tuple[float | None, ...]]] = Field(
         description="Values by metric and method; null where the paper has none."
     )
+    images: PositiveInt | None = Field(
+        default=None, description="Images of its test set, if the paper says how many."
+    )
+    note: str = Field(default="", description="What makes it hard to compare with.")
+
+
+class PrintedTable(Settings):
+    """A table from a paper of what this protocol does not measure, such as votes or times."""
+
+    title: str = Field(description="What it is of.")
+    columns: tuple[str, ...] = Field(description="Heads of its columns.")
+    rows: dict[str, tuple[float | str | None, ...]] = Field(description="Values by method.")
 
 
 class Protocol(Settings):
@@ -74,6 +99,7 @@ class Protocol(Settings):
     summary: str = Field(description="One line for `inpaint protocols`.")
     source: str = Field(default="", description="Paper or script that it follows.")
     notes: tuple[str, ...] = Field(default=(), description="Notes printed with every result.")
+    masks: str = Field(default="", description="Masks of the paper, which others may replace.")
     size: PositiveInt | None = Field(
         default=None, description="Pixels a side of every image; null: as it is."
     )
@@ -87,6 +113,11 @@ class Protocol(Settings):
     zoom: PositiveFloat = Field(
         default=1.0, description="With `cover`: shorter side over `size` before the centre crop."
     )
+    resize: Resize = Field(
+        default="antialias",
+        description="Filter that brings a model's photos to `size`: bilinear with antialiasing, "
+        "OpenCV's bilinear one without (opencv), or the nearest pixel.",
+    )
     levels: Literal["round", "truncate", "float"] = Field(
         default="round", description="How values become 8-bit levels; float: they do not."
     )
@@ -94,7 +125,9 @@ class Protocol(Settings):
         default=True, description="Replace the visible part of a fill by the truth."
     )
     bins: tuple[Interval, ...] = Field(
-        default=(), description="Intervals of the hole ratio in percent, such as '[20, 40)'."
+        default=(),
+        description="Intervals of the hole ratio in percent, such as '[20, 40)'. With `shapes`, no "
+        "other hole counts.",
     )
     per_bin: bool = Field(
         default=False, description="A model fills each photo once a bin, with a mask of that bin."
@@ -107,6 +140,14 @@ class Protocol(Settings):
     published: tuple[PublishedTable, ...] = Field(
         default=(), description="Tables of the paper, printed next to the results."
     )
+    printed: tuple[PrintedTable, ...] = Field(
+        default=(), description="Other tables of the paper, for the report."
+    )
+
+    @property
+    def only(self) -> tuple[str, ...]:
+        """The intervals to which the holes of all images are restricted, if any."""
+        return self.bins if self.shapes else ()
 
     @model_validator(mode="after")
     def consistent(self) -> Protocol:
@@ -137,7 +178,7 @@ class Plan:
     @property
     def conventions(self) -> dict[str, Any]:
         """Everything that determines a score, as plain data."""
-        fields = self.protocol.model_dump(exclude={"summary", "source", "notes", "published"})
+        fields = self.protocol.model_dump(exclude=PROSE)
         fields["metrics"] = {
             label: {"kind": self.protocol.metrics[label].kind, **metric.model_dump()}
             for label, metric in self.metrics.items()
@@ -151,9 +192,10 @@ class Plan:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def plan_at_size(plan: Plan, size: int | None) -> Plan:
+def plan_at_size(plan: Plan, size: int | None, data: Data | None = None) -> Plan:
     """Return `plan` at `size` pixels a side if its protocol does not fix the size.
 
+    Images come to it as in the training by `data`, if any: stretched, or cropped in the centre.
     Raises `RecipeError` where `size` is not the one that the protocol fixes.
     """
     fixed = plan.protocol.size
@@ -161,7 +203,10 @@ def plan_at_size(plan: Plan, size: int | None) -> Plan:
         return plan
     if fixed:
         raise RecipeError(f"{plan.name} is for {fixed}x{fixed}: leave out --size {size}")
-    update = {"size": size, "fit": "cover"}
+    update: dict[str, Any] = {"size": size, "fit": "cover"}
+    if data is not None:
+        update["resize"] = data.resize
+        update["fit"] = "stretch" if data.fit == "stretch" else "cover"
     return replace(plan, protocol=plan.protocol.model_copy(update=update))
 
 
@@ -192,8 +237,8 @@ def show_protocol(name: str) -> dict[str, Any]:
     256
     """
     plan = read_protocol(name)
-    about = plan.protocol.model_dump(mode="json", include={"summary", "source", "notes"})
-    published = plan.protocol.model_dump(mode="json", include={"published"})
+    about = plan.protocol.model_dump(mode="json", include={"summary", "source", "notes", "masks"})
+    published = plan.protocol.model_dump(mode="json", include={"published", "printed"})
     conventions = json.loads(json.dumps(plan.conventions))
     return {"name": plan.name, **about, "fingerprint": plan.fingerprint, **conventions, **published}
 

@@ -19,7 +19,7 @@ from ..reports.html import Curves, Figure, Heading, Listing, Part, Text, write_p
 from ..reports.text import Table
 from ..wording import json_number, number_text
 from .measure import Evaluation, Score, TableLine, table_lines
-from .protocols import ALL, in_column
+from .protocols import ALL, PrintedTable, PublishedTable, in_column
 from .samples import EvalSamples
 
 CONFIDENCE = "in brackets: 95 % confidence interval (bootstrap)"
@@ -61,6 +61,7 @@ def results_data(result: Evaluation) -> dict[str, Any]:
         "seed": result.seed,
         "conventions": plan.conventions,
         "notes": [*result_notes(result)],
+        "masks": result.mask_source,
         "metrics": {
             label: {"better": line.better, "unit": line.metric.unit, "note": line.note}
             for label, line in table_lines(plan).items()
@@ -117,18 +118,29 @@ def score_text(value: Score, *, bounds: bool) -> str:
 def results_table(result: Evaluation, *, bounds: Sequence[str] = (ALL,)) -> Table:
     """Return a table of metrics by bins and shapes; columns `bounds` have confidence intervals."""
     columns = list(next(iter(result.table.values())))
-    counts = [sum(in_column(c, row.ratio, row.shape) for row in result.rows) for c in columns]
+    only = result.plan.protocol.only
+    counts = [sum(in_column(c, row.ratio, row.shape, only) for row in result.rows) for c in columns]
     head = ["", *(f"{c} %" if c in result.plan.protocol.bins else c for c in columns)]
     rows = [["images", *map(str, counts)]]
     for label, line in table_lines(result.plan).items():
         values = result.table[label].items()
         cells = [score_text(value, bounds=column in bounds) for column, value in values]
         rows.append([line_title(label, line), *cells])
-    return Table(head, rows, CONFIDENCE)
+    return Table(head, rows, f"{masks_text(result)}; {CONFIDENCE}".removeprefix("; "))
+
+
+def masks_text(result: Evaluation) -> str:
+    """Return where the masks are from, and which the paper had; "" without masks."""
+    if not result.mask_source:
+        return ""
+    paper = result.plan.protocol.masks
+    return f"masks {result.mask_source}" + (f"; the paper: {paper}" if paper else "")
 
 
 def published_tables(result: Evaluation, only: str | None = None) -> list[Table]:
     """Return the tables of the protocol's paper, each with a row of `result` added.
+
+    The caption of each says what makes the rows hard to compare.
 
     `only` is the data set of the tables to return; by default they are all returned. Raises
     `DataError` where the paper has no table of it.
@@ -153,8 +165,25 @@ def published_tables(result: Evaluation, only: str | None = None) -> list[Table]
             scores = [result.table[label].get(column, missing) for column in printed.columns]
             rows.append([f"{result.title} (here)", *(score_text(v, bounds=False) for v in scores)])
             head = [line_title(label, line), *printed.columns]
-            tables.append(Table(head, rows, f"{printed.data}, as published"))
+            tables.append(Table(head, rows, published_caption(result, printed)))
     return tables
+
+
+def published_caption(result: Evaluation, printed: PublishedTable) -> str:
+    """Return the caption of a published table: how its test set differs from that of `result`."""
+    counts = {score.count for scores in result.table.values() for score in scores.values()}
+    images = f"{printed.images:,} images, here {max(counts):,}" if printed.images else ""
+    parts = [f"{printed.data}, as published", images, masks_text(result), printed.note]
+    return "; ".join(filter(None, parts))
+
+
+def printed_table(printed: PrintedTable) -> Table:
+    """Return a table of the paper of what is not measured here."""
+    rows = [
+        [method, *("-" if value is None else str(value) for value in values)]
+        for method, values in printed.rows.items()
+    ]
+    return Table(["", *printed.columns], rows, f"{printed.title}, as published")
 
 
 def ranking_metric(result: Evaluation) -> str:
@@ -195,6 +224,7 @@ def report_parts(result: Evaluation, sheet: Image.Image) -> list[Part]:
     parts += [Heading("Scores"), results_table(result, bounds=bounds)]
     if published := published_tables(result):
         parts += [Heading("Published results"), *published]
+    parts += [printed_table(printed) for printed in plan.protocol.printed]
     if label := ranking_metric(result):
         order = sorted(row.scores[label] for row in result.rows if math.isfinite(row.scores[label]))
         line = [(100 * (n + 0.5) / len(order), score) for n, score in enumerate(order)]

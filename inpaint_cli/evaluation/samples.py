@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from torch import Tensor
@@ -18,21 +19,25 @@ from torch.nn import functional as F
 
 from .. import images
 from ..api.fillers import Filler
-from ..api.masks import Masks
+from ..api.masks import MAX_DRAWS, Masks
 from ..api.tensors import to_tensor
 from ..datasets.collection import Collection, place_image
 from ..errors import DataError, ImageError
 from ..files import pairs
 from ..files.pictures import list_pictures, stem_key
+from ..files.zips import is_archive
 from ..filling.fill import Rgb, fill_array
 from ..images.photo import Hole
+from ..masks.manifest import MANIFEST, read_manifest
 from ..models.choose import LoadedModel, ModelRef, load_model
 from ..recipe.plugins import build_dataset, build_generator
 from ..recipe.read import find_recipe, read_recipe
-from ..recipe.schema import Named
+from ..recipe.schema import Data, Named
 from ..recipe.source import RecipeSource
 from ..wording import count_text
-from .protocols import Protocol, in_interval
+from .protocols import Protocol, in_interval, interval_bounds
+
+Padding = Literal["constant", "edge"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,7 @@ class EvalSamples(ABC):
 
     names: Sequence[str]
     notes: Sequence[str]
+    mask_source: str  # where the holes are from, for tables; "" if not known
 
     @property
     @abstractmethod
@@ -74,6 +80,7 @@ class FolderResults(EvalSamples):
     results: Sequence[Sequence[Path]]
     size: int | None
     notes: Sequence[str] = ()
+    mask_source: str = ""
 
     @property
     def masked(self) -> bool:
@@ -144,6 +151,7 @@ def pair_results(
         [files for _, files in chosen],
         protocol.size,
         notes,
+        describe_masks(masks) if masks else "",
     )
 
 
@@ -166,6 +174,20 @@ def group_results(
 
 
 @dataclass(frozen=True)
+class PhotoMask:
+    """A photo, by its number, and its mask: a file, or one to draw with a hole in `interval`."""
+
+    photo: int
+    file: Path | None = None
+    interval: str | None = None  # in percent; None: any hole that the generator draws
+
+    @property
+    def suffix(self) -> str:
+        """What tells a photo's masks apart."""
+        return f" + {self.file.name if self.file else f'hole of {self.interval} %'}"
+
+
+@dataclass(frozen=True)
 class ModelResults(EvalSamples):
     """Photos that a model fills when they are read, at the size or in the shapes of the protocol.
 
@@ -175,18 +197,19 @@ class ModelResults(EvalSamples):
     names: Sequence[str]
     model: LoadedModel
     photos: Collection
-    assigned: Sequence[tuple[int, Path | None]]  # number of a photo, and its mask file if any
+    assigned: Sequence[PhotoMask]
     generator: Masks | None  # draws the other masks
     protocol: Protocol
     seed: int
     notes: Sequence[str] = ()
+    mask_source: str = ""
 
     @property
     def masked(self) -> bool:
         return True
 
     def digest(self, n: int) -> str:
-        photo = self.photos.names[self.assigned[n // self.per_photo][0]]
+        photo = self.photos.names[self.assigned[n // self.per_photo].photo]
         return hash_bytes(self.photos.images.read(self.photos.root, photo))
 
     @property
@@ -195,19 +218,22 @@ class ModelResults(EvalSamples):
         return max(len(self.protocol.shapes), 1)
 
     def __getitem__(self, n: int) -> EvalSample:
-        photo, path = self.assigned[n // self.per_photo]
-        image = self.photos.decode(photo)
-        if shapes := self.protocol.shapes:
+        given, protocol = self.assigned[n // self.per_photo], self.protocol
+        image = self.photos.decode(given.photo)
+        if shapes := protocol.shapes:
             rows, columns = map(int, shapes[n % self.per_photo].split("x"))
-            image = place_image(image, (rows, columns), "cover")
-        if side := self.protocol.size:
-            image = place_image(image, (side, side), self.protocol.fit, zoom=self.protocol.zoom)
+            image = place_image(image, (rows, columns), "cover", resize=protocol.resize)
+        if side := protocol.size:
+            image = place_image(
+                image, (side, side), protocol.fit, zoom=protocol.zoom, resize=protocol.resize
+            )
         height, width = image.shape[-2:]
-        if path is not None:
-            hole = images.resize_mask(images.read_mask(path).hole, (height, width))
+        if given.file is not None:
+            hole = images.resize_mask(images.read_mask(given.file).hole, (height, width))
         else:
             assert self.generator is not None
-            hole = self.generator.draw(height, width, np.random.default_rng([self.seed, photo]))
+            rng = np.random.default_rng([self.seed, given.photo])
+            hole = draw_in_bin(self.generator, given.interval, (height, width), rng)
         truth, mask = image[None] / 255, to_tensor(hole[..., None])
         fills = [
             to_tensor(self.fill(truth, hole, n, sample)) for sample in range(self.protocol.samples)
@@ -224,60 +250,119 @@ class ModelResults(EvalSamples):
         return rgb
 
 
+def draw_in_bin(
+    generator: Masks, interval: str | None, shape: tuple[int, int], rng: np.random.Generator
+) -> Hole:
+    """Draw a mask of `shape`, with a hole in `interval` percent in place of the generator's ratio.
+
+    Raises `DataError` if the generator does not reach it.
+    """
+    if interval is None:
+        return generator.draw(*shape, rng)
+    generator = generator.model_copy(update={"ratio": interval_bounds(interval)})
+    for _ in range(MAX_DRAWS):
+        hole = generator.draw(*shape, rng)
+        if in_interval(interval, hole.mean()):  # a bound may belong to one of them only
+            return hole
+    raise DataError(f"'{generator.kind}' drew no mask with a hole of {interval} %; give --masks")
+
+
+@dataclass(frozen=True)
+class Photos:
+    """The photos for a model: of `data`, by a `recipe` those of its validation or of `split`."""
+
+    data: Path
+    recipe: str | Path | None = None
+    split: str | None = None
+    count: int | None = None  # from the first; None: all
+
+    def open(self, *, masked: bool) -> tuple[Collection, Masks | None, list[str]]:
+        """Return the photos, the generator of masks if they are not `masked`, and notes."""
+        source, photos, generator = RecipeSource(self.data), Named(kind="files"), None
+        if self.recipe is not None:
+            read, source = read_recipe(find_recipe(str(self.recipe)))
+            photos = read.data.val or read.data.train
+            settings = (read.val_masks or read.masks).model_dump()
+            if not masked:
+                generator = build_generator(settings, source, ("masks",))
+        if self.split is not None:
+            photos = Named.model_validate(photos.model_dump() | {"split": self.split})
+            source.note_option(("data", "val", "split"), f"--split {self.split}")
+        collection = Collection.at(build_dataset(photos, source, "val"), self.data)
+        every = len(collection.names)
+        if self.count is None or self.count >= every:
+            return collection, generator, []
+        first = replace(collection, names=collection.names[: self.count])
+        return first, generator, [f"the first {self.count:,} of {every:,} photos"]
+
+
 def model_results(
     model: str | Path | ModelRef | LoadedModel,
-    data: Path,
+    photos: Photos,
     masks: Path | None,
-    recipe: str | Path | None,
     protocol: Protocol,
     *,
     seed: int,
     device: str = "auto",
     resize: int | None = None,
+    pad: Padding | None = None,
 ) -> ModelResults:
-    """Return the fills that a model makes of the photos under `data`.
+    """Return the fills that a model makes of `photos`.
 
-    With a `recipe` these are the photos it validates on. `resize` is the side of the square to
-    which each photo is resized for the model.
+    `resize` is the side of the square to which each photo is resized for the model; with `pad` its
+    longer side is resized to that, and the square is padded.
     """
-    source, photos, generator = RecipeSource(data), Named(kind="files"), None
-    if recipe is not None:
-        read, source = read_recipe(find_recipe(str(recipe)))
-        photos = read.data.val or read.data.train
-        if masks is None:
-            settings = (read.val_masks or read.masks).model_dump()
-            generator = build_generator(settings, source, ("masks",))
+    collection, generator, notes = photos.open(masked=masks is not None)
     if masks is None and generator is None:
         raise DataError("say where the holes are: --masks FOLDER, or a recipe that draws them")
-    collection = Collection.at(build_dataset(photos, source, "val"), data)
     loaded = load_model(model, device=device, precision="full")
     if resize:
-        loaded = replace(loaded, filler=ResizedFiller(loaded.filler, resize))
-    return give_masks(loaded, collection, masks, generator, protocol, seed=seed)
+        loaded = replace(loaded, filler=ResizedFiller(loaded.filler, resize, pad))
+    given = give_masks(loaded, collection, masks, generator, protocol, seed=seed)
+    return replace(given, notes=[*notes, *given.notes])
 
 
-def recipe_size(recipe: str | Path | None) -> int | None:
-    """Return the size that a recipe trains at."""
-    return read_recipe(find_recipe(str(recipe)))[0].data.size if recipe is not None else None
+def recipe_data(recipe: str | Path | None) -> Data | None:
+    """Return what a recipe says of its images."""
+    return read_recipe(find_recipe(str(recipe)))[0].data if recipe is not None else None
 
 
 @dataclass(frozen=True)
 class ResizedFiller(Filler):
     """A filler that is given every image resized to a square, and whose fill is resized back.
 
-    A pixel of the small image that covers any part of the hole is hole.
+    With `pad` the proportions are kept, and what is missing of the square is black ("constant") or
+    repeats the edge. A pixel of the small image that covers any part of the hole is hole.
     """
 
     filler: Filler
     side: int
+    pad: Padding | None = None
 
     def fill(self, rgb: Rgb, hole: Hole, rng: np.random.Generator) -> Rgb:
         resize = partial(F.interpolate, mode="bilinear", align_corners=False, antialias=True)
-        square = (self.side, self.side)
-        small = np.ascontiguousarray(resize(to_tensor(rgb), square)[0].permute(1, 2, 0).numpy())
-        covered = resize(to_tensor(hole[..., None]).float(), square)[0, 0].numpy()
-        fill_array(self.filler, small, covered > 1e-3, rng)
-        return resize(to_tensor(small), hole.shape)[0].permute(1, 2, 0).numpy()
+        inner = self.inner_shape(*hole.shape)
+        small = resize(to_tensor(rgb), inner)[0].permute(1, 2, 0).numpy()
+        covered = resize(to_tensor(hole[..., None]).float(), inner)[0, 0].numpy() > 1e-3
+        (top, left), margins = self.margins(inner)
+        square = np.pad(small, (*margins, (0, 0)), "edge" if self.pad == "edge" else "constant")
+        fill_array(self.filler, square, np.pad(covered, margins), rng)
+        filled = square[top : top + inner[0], left : left + inner[1]]
+        return resize(to_tensor(filled), hole.shape)[0].permute(1, 2, 0).numpy()
+
+    def inner_shape(self, height: int, width: int) -> tuple[int, int]:
+        """Return the size of the resized image in the square."""
+        if self.pad is None:
+            return self.side, self.side
+        scale = self.side / max(height, width)
+        return max(1, round(height * scale)), max(1, round(width * scale))
+
+    def margins(self, inner: tuple[int, int]) -> tuple[list[int], list[tuple[int, int]]]:
+        """Return where the image begins in the square, and the margins of each axis."""
+        before = [(self.side - length) // 2 for length in inner]
+        return before, [
+            (b, self.side - length - b) for b, length in zip(before, inner, strict=True)
+        ]
 
 
 def give_masks(
@@ -289,55 +374,83 @@ def give_masks(
     *,
     seed: int,
 ) -> ModelResults:
-    """Give every photo a mask: a file under `masks`, or else one that `generator` draws."""
+    """Give every photo a mask: a file under `masks`, or else one that `generator` draws.
+
+    If the protocol is `per_bin`, every photo is given one of each bin.
+    """
     notes = [*model.notes]
-    if masks is None:
-        assigned: list[tuple[int, Path | None]] = [(n, None) for n in range(len(photos.names))]
-    else:
+    if masks is not None:
         assigned, note = match_mask_files(photos.names, masks, protocol, seed)
         notes += note
+        origin = describe_masks(masks)
+    else:
+        bins = protocol.bins if protocol.per_bin else protocol.only[:1] or (None,)
+        assigned = [PhotoMask(n, None, bin) for bin in bins for n in range(len(photos.names))]
+        origin = f"drawn by '{generator.kind}'" if generator else ""
     several = len(assigned) > len(photos.names)
-    names = [
-        photos.names[n] + (f" + {path.name}" if several and path else "") for n, path in assigned
-    ]
+    names = [photos.names[a.photo] + (a.suffix if several else "") for a in assigned]
     if protocol.shapes:
         names = [f"{name} {shape}" for name in names for shape in protocol.shapes]
-    return ModelResults(names, model, photos, assigned, generator, protocol, seed, notes)
+    return ModelResults(names, model, photos, assigned, generator, protocol, seed, notes, origin)
+
+
+def describe_masks(masks: Path) -> str:
+    """Return where the masks of a folder, archive or file are from, for tables.
+
+    Those that `inpaint masks gen` drew are known by their manifest.
+    """
+    manifest = masks / MANIFEST
+    if not manifest.is_file():
+        return f"from {masks.name}"
+    kinds = dict.fromkeys(str(g.get("kind")) for g in read_manifest(manifest)[0].generators)
+    return f"from {masks.name}, drawn by {' and '.join(map(repr, kinds))}"
 
 
 def match_mask_files(
     names: Sequence[str], masks: Path, protocol: Protocol, seed: int
-) -> tuple[list[tuple[int, Path | None]], list[str]]:
+) -> tuple[list[PhotoMask], list[str]]:
     """Return the mask files under `masks` by photo, and notes on how they were matched.
 
-    Masks are matched by name; if none has the name of a photo they are assigned at random.
+    Masks are matched by name; if none has the name of a photo they are assigned at random. Those
+    with holes that do not count are left out.
     """
-    files = [masks / name for name in list_pictures(masks, [])] if masks.is_dir() else [masks]
+    several = masks.is_dir() or is_archive(masks)
+    files = [masks / name for name in list_pictures(masks, [])] if several else [masks]
     if not files:
         raise DataError(f"no mask in {masks}; draw some with `inpaint masks gen`")
+    fitting = files
+    if protocol.only:
+        fitting = [path for group in group_by_bin(files, protocol) for path in group]
+    if not fitting:
+        raise DataError(f"no mask has a hole of {' or '.join(protocol.only)} percent")
+    notes = []
+    if len(fitting) < len(files):
+        other = count_text(len(files) - len(fitting), "mask")
+        notes.append(f"{other} left out: a hole of {' or '.join(protocol.only)} % is needed")
     by_name = {
         stem_key(path.relative_to(masks).as_posix()): path for path in files if path != masks
     }
     matched = [by_name.get(stem_key(name)) for name in names]
     if all(matched):
-        return list(enumerate(matched)), []
+        own = enumerate(matched)
+        return [PhotoMask(photo, path) for photo, path in own if path in fitting], notes
     if any(matched):
         raise DataError(
             f"{masks} has no mask of {names[matched.index(None)]}, but masks of other photos; add"
             " it, or rename the masks to have them assigned at random"
         )
     if len(files) == 1:
-        return [(photo, files[0]) for photo in range(len(names))], []
-    note = (
+        return [PhotoMask(photo, files[0]) for photo in range(len(names))], notes
+    notes.append(
         f"the names of the {count_text(len(files), 'mask')} do not match the photos: assigned at "
         f"random (seed {seed})"
     )
-    return assign_masks(files, len(names), protocol, seed), [note]
+    return assign_masks(fitting, len(names), protocol, seed), notes
 
 
 def assign_masks(
     files: Sequence[Path], count: int, protocol: Protocol, seed: int
-) -> list[tuple[int, Path | None]]:
+) -> list[PhotoMask]:
     """Assign masks to `count` photos in an order shuffled by `seed`.
 
     If the protocol is `per_bin`, every photo is given one mask of each bin that has masks.
@@ -346,7 +459,8 @@ def assign_masks(
     assigned = []
     for number, group in enumerate(groups):
         order = np.random.default_rng([seed, number]).permutation(len(group))
-        assigned += [(photo, group[order[photo % len(group)]]) for photo in range(count) if group]
+        chosen = [group[order[photo % len(group)]] for photo in range(count) if group]
+        assigned += [PhotoMask(photo, path) for photo, path in enumerate(chosen)]
     if not assigned:
         raise DataError(f"no mask has a hole of {' or '.join(protocol.bins)} percent")
     return assigned

@@ -18,7 +18,7 @@ from ..recipe.source import RecipeSource
 from ..reports.text import Table
 from ..wording import json_number, number_text
 from .bootstrap import difference_interval
-from .protocols import ALL
+from .protocols import ALL, in_column
 
 KEYS = {"title", "fingerprint", "content", "seed", "conventions", "table", "images"}
 
@@ -130,7 +130,9 @@ def score_difference(
     scores = np.array(
         [[parse_number(image[label]) for image in result["images"]] for result in (a, b)]
     )
-    ours, theirs = scores[:, np.isfinite(scores).all(0)]
+    only = a["conventions"].get("bins", ()) if a["conventions"].get("shapes") else ()
+    counted = [in_column(ALL, image["ratio"], "", only) for image in a["images"]]
+    ours, theirs = scores[:, np.isfinite(scores).all(0) & np.array(counted)]
     low, high = difference_interval(theirs, ours, metric.average, a["seed"])
     better = None
     if low > 0 or high < 0:

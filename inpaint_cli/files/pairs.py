@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from ..errors import DataError
 from .pictures import PICTURE_SUFFIXES, list_pictures, stem_key
+from .zips import is_archive
 
 MASK_NAME = re.compile(
     r"(.+)[-_]mask\d*|mask\d*[-_](.+)|mask", re.IGNORECASE
@@ -41,8 +42,8 @@ def pair_files(
 ) -> Pairing:
     """Find the mask of each photo under the folder `photos`.
 
-    `masks` is one file for all photos, a folder, or None where no mask file is needed. In the
-    same subfolder, `cat.jpg` is paired with the mask `cat`, `cat_mask`, `cat-mask`,
+    `masks` is one file for all photos, a folder or zip archive, or None where none is needed. In
+    the same subfolder, `cat.jpg` is paired with the mask `cat`, `cat_mask`, `cat-mask`,
     `cat_mask001`, `mask_cat` or `mask-cat` of any format, or else with the one called `mask`.
     Where `masks` is `photos`, masks are what is named so. `only` are patterns, one of which a
     photo's name must match; `skip` is a folder not to be read. Raises `DataError` where there
@@ -51,7 +52,10 @@ def pair_files(
     if not photos.is_dir():
         raise DataError(f"{photos} is not a folder; `inpaint fill` takes a single photo")
     apart = [skip] if skip else []
-    if masks is None or masks.is_file():
+    if masks and is_archive(masks):
+        shapes = list_pictures(masks, [])
+        found = match_masks(photos, list_pictures(photos, apart), masks, shapes)
+    elif masks is None or masks.is_file():
         names = list_pictures(photos, apart)
         if masks:
             own = {n for n in names if PurePosixPath(n).name == masks.name}

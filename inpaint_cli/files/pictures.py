@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..errors import DataError, ImageError
+from .zips import is_archive, zip_names
 
 PICTURE_SUFFIXES = {  # of pictures, and the formats that they stand for
     suffix: format
@@ -39,7 +40,12 @@ def picture_format(path: Path) -> str:
 
 
 def list_pictures(folder: Path, skip: Sequence[Path]) -> list[str]:
-    """Names with slashes of the pictures under `folder`, sorted, without hidden ones."""
+    """Names with slashes of the pictures in a folder or zip archive, sorted, without hidden ones.
+
+    `folder / name` can be read as a picture in both.
+    """
+    if is_archive(folder):
+        return sorted(name for name in zip_names(folder) if is_picture(name) and not hidden(name))
     left_out = {(s.st_dev, s.st_ino) for path in skip if path.exists() for s in [path.stat()]}
 
     def walk(place: str, prefix: str) -> Iterator[str]:
@@ -58,6 +64,11 @@ def list_pictures(folder: Path, skip: Sequence[Path]) -> list[str]:
         return sorted(walk(os.fspath(folder), ""))
     except OSError as error:
         raise DataError(f"{error.filename} cannot be listed: {error.strerror}") from error
+
+
+def hidden(name: str) -> bool:
+    """Whether a file of an archive is hidden, or one that a system adds to archives."""
+    return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
 
 
 def stem_key(name: str) -> tuple[str, str]:

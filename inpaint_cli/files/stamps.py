@@ -6,6 +6,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
+from .zips import archive_of
+
 
 class FileStamp(NamedTuple):
     """The size, time and hash of a file, which show whether it has changed."""
@@ -16,11 +18,13 @@ class FileStamp(NamedTuple):
 
     @classmethod
     def of(cls, path: Path) -> "FileStamp":
+        path = archive_of(path) or path
         status = os.stat(path)
         return cls(status.st_size, status.st_mtime_ns, file_hash(path, status.st_mtime_ns))
 
     def fits(self, path: Path) -> bool:
-        """Whether the file at `path` is still the one of this stamp."""
+        """Whether the file at `path`, or the archive it is in, is still the one of this stamp."""
+        path = archive_of(path) or path
         try:
             status = os.stat(path)
             if status.st_size != self.size or status.st_mtime_ns == self.mtime:

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from inpaint_cli.cli import main
 from inpaint_cli.errors import RecipeError
 from inpaint_cli.evaluation import protocols
-from inpaint_cli.recipe.schema import Named
+from inpaint_cli.recipe.schema import Data, Named
 
 
 def test_every_protocol_reads_and_has_a_fingerprint_of_its_own():
@@ -132,5 +132,19 @@ def test_shapes_exclude_a_size_and_bins_of_masks():
 def test_the_sizes_of_in2s_tables_are_a_protocol():
     protocol = protocols.read_protocol("in2-table5", features="none").protocol
     printed = [column for table in protocol.published for column in table.columns]
-    assert printed == list(protocol.shapes)
-    assert len(set(printed)) == 8
+    assert {*printed} == {*protocol.shapes}
+    assert len(protocol.shapes) == 8
+
+
+def test_the_authors_resize_belongs_to_the_protocol():
+    resizes = {n: protocols.load_protocol(n)[0].resize for n in protocols.protocol_names()}
+    assert {n: how for n, how in resizes.items() if how != "antialias"} == {
+        "spn-table1": "opencv",
+        "spn-celeba": "opencv",
+        "spn-table2": "nearest",
+    }
+    plan = protocols.read_protocol("house", features="none")
+    trained = Data(size=64, fit="stretch", resize="opencv")
+    placed = protocols.plan_at_size(plan, 64, trained).protocol
+    assert (placed.size, placed.fit, placed.resize) == (64, "stretch", "opencv")
+    assert protocols.plan_at_size(plan, 64, Data(fit="margins")).protocol.fit == "cover"

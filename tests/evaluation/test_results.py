@@ -24,3 +24,29 @@ def test_published_rows_stand_beside_ours(tmp_path):
     assert tables[1].rows[-1][2] == "-"  # no hole was that large
     with pytest.raises(DataError, match="it has: CelebA-HQ, FFHQ"):
         results.published_tables(result, "Places2")
+
+
+def test_a_published_table_says_itself_what_is_not_comparable(tmp_path):
+    results_folder, truth, masks = folders(tmp_path, count=4, side=64)
+    used = protocols.read_protocol("spn-table2", features="none")
+    fields = {"size": 64, "samples": 1, "best": None}
+    used = replace(used, protocol=used.protocol.model_copy(update=fields))
+    result, _ = run((results_folder, truth, masks), used)
+    caption = results.published_tables(result, "CelebA-HQ")[0].caption
+    assert caption.startswith("CelebA-HQ, as published; 2,800 images, here 4; masks from masks;")
+    assert "the paper: NVIDIA's irregular test set, 12,000 masks; the list" in caption
+    assert results.results_table(result).caption.startswith("masks from masks; the paper: NVIDIA")
+    assert results.results_data(result)["masks"] == "from masks"
+    without, _ = run((results_folder, truth, None), used)
+    assert results.results_table(without).caption == results.CONFIDENCE
+
+
+def test_what_a_protocol_does_not_measure_is_printed_in_the_report(tmp_path):
+    paths = folders(tmp_path, count=2, side=64)
+    used = protocols.read_protocol("gmsrm-table2", features="none")
+    used = replace(used, protocol=used.protocol.model_copy(update={"size": 64}))
+    result, samples = run(paths, used)
+    results.write_results(result, samples, tmp_path / "out", worst=1)
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "votes of 50 people" in page
+    assert "60.92" in page
