@@ -24,6 +24,10 @@ from .images import Photo as Photo
 from .images import read_mask as read_mask
 from .images import read_photo as read_photo
 from .masks.check import inspect_masks as inspect_masks
+from .masks.find import FoundMask as FoundMask
+from .masks.find import find_mask as find_mask
+from .masks.find import find_mask_file as find_mask_file
+from .masks.find import list_finders as list_finders
 from .masks.generate import generate_masks as generate_masks
 from .masks.generate import list_mask_kinds as list_mask_kinds
 from .masks.generate import rebuild_masks as rebuild_masks

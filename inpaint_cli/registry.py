@@ -21,6 +21,7 @@ KINDS = {  # each kind, and the class of its module in `api` that plugins of it 
     "architectures": "Architecture",
     "formats": "Format",
     "masks": "Masks",
+    "finders": "Finder",
     "metrics": "Metric",
     "datasets": "Dataset",
 }

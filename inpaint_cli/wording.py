@@ -40,3 +40,14 @@ def json_number(value: float) -> float | str | None:
     (0.5, None, 'inf')
     """
     return value if math.isfinite(value) else None if math.isnan(value) else str(value)
+
+
+def describe_found(finder: str, share: float, photo: str) -> str:
+    """Return a sentence about the share of a photo, 0 to 1, that a finder found.
+
+    >>> describe_found("text", 0.0123, "a.jpg"), describe_found("dust", 0, "a.jpg")
+    ("'text' found 1.23% of a.jpg", "'dust' found nothing in a.jpg")
+    """
+    if not share:
+        return f"'{finder}' found nothing in {photo}"
+    return f"'{finder}' found {max(share, 0.0001):.2%} of {photo}"

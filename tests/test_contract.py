@@ -16,6 +16,7 @@ from inpaint_cli import registry
 from inpaint_cli.api.architectures import Architecture, Sizes
 from inpaint_cli.api.datasets import Dataset
 from inpaint_cli.api.fillers import Filler
+from inpaint_cli.api.finders import Finder
 from inpaint_cli.api.formats import Format
 from inpaint_cli.api.metrics import ImageMetric, SetMetric, unit
 from inpaint_cli.errors import DataError, WeightsError
@@ -23,6 +24,7 @@ from inpaint_cli.testing import (
     check_architecture,
     check_dataset,
     check_filler,
+    check_finder,
     check_format,
     check_images,
     check_masks,
@@ -108,6 +110,74 @@ def test_a_weights_format_keeps_its_promises(name):
 def test_a_mask_generator_keeps_its_promises(name, tmp_path):
     Image.new("1", (40, 30), 1).save(tmp_path / "mask.png")
     check_masks(name, {"path": tmp_path} if name == "files" else None)
+
+
+FINDER_SETTINGS = {  # of those that need some
+    "color": {"value": "#ff8c1e"},
+    "ellipse": {"box": "4,5,20,10"},
+    "line": {"points": "1,1,20,1,3,30"},
+    "polygon": {"points": "1,1,20,1,3,30"},
+}
+
+
+@pytest.mark.parametrize("name", registry.find_plugins("finders"))
+def test_a_finder_keeps_its_promises(name):
+    check_finder(name, FINDER_SETTINGS.get(name))
+
+
+class Bright(Finder):
+    """What is bright."""
+
+    def find(self, rgb, name):
+        return rgb[..., 0] > 200
+
+
+class Painter(Bright):
+    """Paints."""
+
+    def find(self, rgb, name):
+        rgb[0] = 0
+        return super().find(rgb, name)
+
+
+class Guess(Bright):
+    """Guesses."""
+
+    def find(self, rgb, name):
+        return np.random.default_rng().random(rgb.shape[:2]) > 0.5
+
+
+class Levels(Bright):
+    """Gives levels."""
+
+    def find(self, rgb, name):
+        return rgb[..., 0]
+
+
+class Cut(Bright):
+    """Gives another size."""
+
+    def find(self, rgb, name):
+        return rgb[1:, :, 0] > 200
+
+
+@pytest.mark.parametrize(
+    ("finder", "promise"),
+    [
+        (Bright, None),
+        (type("Silent", (Bright,), {"__doc__": ""}), "docstring"),
+        (Painter, "read-only"),
+        (Guess, "the same photo, another mask"),
+        (Levels, "boolean, not uint8"),
+        (Cut, "is not"),
+        (type("Endless", (Bright,), {"__doc__": "All.", "limit": 2}), "no limit"),
+    ],
+)
+def test_a_finder_that_breaks_a_promise_is_found(finder, promise, monkeypatch):
+    monkeypatch.setattr(registry, "load_plugin", lambda kind, name: finder)
+    monkeypatch.setattr("inpaint_cli.recipe.source.load_plugin", lambda kind, name: finder)
+    with pytest.raises((AssertionError, ValueError), match=promise) if promise else nullcontext():
+        check_finder("mine")
 
 
 @pytest.mark.parametrize("name", registry.find_plugins("metrics"))
@@ -216,7 +286,7 @@ class Content(Folder):
         return sorted(os.listdir(root))
 
 
-class Cut(Folder):
+class Truncated(Folder):
     def read(self, root, name):
         return super().read(root, name)[:50]
 
@@ -229,7 +299,7 @@ class Cut(Folder):
         (Walked, "order of its names changes"),
         (Twice, "names an image twice"),
         (Content, "an empty folder must raise DataError"),
-        (Cut, "is no image"),
+        (Truncated, "is no image"),
     ],
 )
 def test_a_data_set_that_breaks_a_promise_is_found(images, told, tmp_path, monkeypatch):

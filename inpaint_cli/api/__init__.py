@@ -18,6 +18,7 @@ __getattr__, __all__ = lazy_names(
         ".fillers": "Fallback Filler",
         ".tasks": "Batch Losses Phase Task",
         ".stages": "Optimizer Schedule Share Stage",
+        ".finders": "Box Finder Points",
         ".masks": "Mask Masks Ratio hole_areas percent_text",
         ".metrics": "Features ImageMetric Metric SetMetric unit",
         ".datasets": "Dataset",
@@ -25,7 +26,7 @@ __getattr__, __all__ = lazy_names(
         ".tensors": "to_uint8",
         "..files.pictures": "is_picture",
         "..files.zips": "read_zip_member zip_names",
-        "..images": "read_mask resize_mask",
+        "..images": "grow read_mask resize_mask",
         "..layers.backbones": "load_backbone",
         "..layers.discriminators": "PatchDiscriminator edgeconnect_critic pix2pixhd_critic "
         "sn_patchgan_critic",

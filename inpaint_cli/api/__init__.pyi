@@ -9,6 +9,7 @@ from ..errors import WeightsError as WeightsError
 from ..files.pictures import is_picture as is_picture
 from ..files.zips import read_zip_member as read_zip_member
 from ..files.zips import zip_names as zip_names
+from ..images import grow as grow
 from ..images import read_mask as read_mask
 from ..images import resize_mask as resize_mask
 from ..layers.backbones import load_backbone as load_backbone
@@ -54,6 +55,9 @@ from .architectures import Precision as Precision
 from .datasets import Dataset as Dataset
 from .fillers import Fallback as Fallback
 from .fillers import Filler as Filler
+from .finders import Box as Box
+from .finders import Finder as Finder
+from .finders import Points as Points
 from .formats import Foreign as Foreign
 from .formats import Format as Format
 from .masks import Mask as Mask

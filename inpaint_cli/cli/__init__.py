@@ -21,7 +21,7 @@ COMMANDS = {
     "protocols": "List and show the protocols of `inpaint eval`.",
     "scores": "Compare two results of `inpaint eval`, image by image.",
     "recipes": "List, show, check and compare recipes.",
-    "masks": "Draw, check and rebuild sets of masks.",
+    "masks": "Find masks in photos; draw, check and rebuild sets of masks.",
     "mask-gen": "Draw a set of masks that can be rebuilt.",
     "models": "List the models that fill can use.",
     "weights": "Inspect weights files, and choose what `fill` uses.",

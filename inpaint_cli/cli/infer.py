@@ -68,6 +68,7 @@ def infer_command(photos: Path, mask: str | None, as_json: bool, **options: Any)
     Examples:
       inpaint infer photos --masks masks -o filled --dry-run
       inpaint infer photos --masks masks -o filled --workers 4
+      inpaint infer photos --find text -o filled --find-limit 5%
       inpaint infer photos --masks logo.png -o filled --weights big-lama.safetensors
       accelerate launch -m inpaint_cli infer photos --masks masks -o filled
 

@@ -3,7 +3,7 @@ from typing import Any
 
 import click
 
-from .types import json_option, notify, overwrite_option, print_json
+from .types import FILE, PercentType, json_option, notify, overwrite_option, print_json
 
 PATH = click.Path(path_type=Path)
 MASKS_PATH = click.Path(exists=True, path_type=Path)
@@ -59,7 +59,7 @@ class SizeType(click.ParamType):
 
 @click.group()
 def masks_command() -> None:
-    """Draw, check and rebuild sets of masks.
+    """Find masks in photos; draw, check and rebuild sets of masks.
 
     White is the hole, black is what stays visible.
     """
@@ -202,6 +202,60 @@ def rebuild_command(ctx: click.Context, manifest: Path, **options: Any) -> None:
 
 
 @masks_command.command()
+@click.argument("kind")
+@click.argument("photo", type=FILE)
+@click.option("-o", "--output", type=PATH, required=True, metavar="FILE", help="Mask to write.")
+@click.option(
+    "--preview", type=PATH, metavar="FILE", help="Write the photo with the mask laid over it."
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a setting of KIND; repeatable.",
+)
+@click.option(
+    "--limit",
+    type=PercentType(),
+    metavar="PERCENT",
+    help="Refuse a mask of a larger share of the photo.  [default: that of KIND]",
+)
+@overwrite_option
+def find_command(kind: str, photo: Path, **options: Any) -> None:
+    """Make a mask from what a photo shows.
+
+    KIND is a finder, such as text, scratches, color or polygon; `inpaint masks finders` lists them
+    with their settings, which may stand behind a colon too: color:value=#ff8c1e,tolerance=15. The
+    mask is a 1-bit PNG, white where something was found; all black, with a message, if nothing was.
+
+    \b
+    Examples:
+      inpaint masks find color photo.jpg --set value=#ff8c1e -o m.png --preview look.jpg
+      inpaint masks find polygon photo.jpg --set points=10,10,200,30,120,90 -o m.png
+    """
+    from ..masks.find import find_mask_file
+
+    mask = find_mask_file(photo, kind, **options)
+    notify(mask.summary)
+    click.echo(mask.path)
+
+
+@masks_command.command()
+@click.argument("kind", required=False)
+@json_option
+def finders_command(kind: str | None, as_json: bool) -> None:
+    """List what can be found in photos, and the settings.
+
+    With KIND, only this finder. Settings, with their defaults here, are given as --find
+    KIND:KEY=VALUE,KEY=VALUE, or to `inpaint masks find` as --set KEY=VALUE.
+    """
+    from ..masks.find import list_finders
+
+    show_kinds(list_finders(kind), as_json)
+
+
+@masks_command.command()
 @click.argument("kind", required=False)
 @json_option
 def kinds_command(kind: str | None, as_json: bool) -> None:
@@ -210,11 +264,15 @@ def kinds_command(kind: str | None, as_json: bool) -> None:
     With KIND, only this one. Settings, with their defaults here, are given to `inpaint masks gen`
     as --set KEY=VALUE, or in a recipe under `masks:`. Every generator also takes ratio and border.
     """
-    import json
-
     from ..masks.generate import list_mask_kinds
 
-    rows = list_mask_kinds(kind)
+    show_kinds(list_mask_kinds(kind), as_json)
+
+
+def show_kinds(rows: list[dict[str, Any]], as_json: bool) -> None:
+    """Print kinds of masks with their settings."""
+    import json
+
     if as_json:
         print_json(rows)
         return

@@ -49,6 +49,23 @@ class RegionType(click.ParamType):
         return x, y, width, height
 
 
+class PercentType(click.ParamType):
+    """A percentage, "5" or "5%", as a share above 0 and up to 1."""
+
+    name = "percent"
+
+    def convert(self, value, param, ctx) -> float:
+        if isinstance(value, float):
+            return value
+        try:
+            share = float(value.rstrip("% ")) / 100
+        except ValueError:
+            share = 0.0
+        if not 0 < share <= 1:
+            self.fail(f"'{value}' is not a percentage above 0 and up to 100", param, ctx)
+        return share
+
+
 class MaskType(click.ParamType):
     """A file or folder of masks, or the word alpha."""
 
@@ -109,6 +126,20 @@ HOLE_OPTIONS = add_options(
         multiple=True,
         help="A rectangle to fill: x,y,width,height in pixels; repeatable, with or without a mask.",
     ),
+    click.option(
+        "--find",
+        multiple=True,
+        metavar="KIND[:KEY=VALUE,...]",
+        help="Find the hole in the photo itself: text, scratches, color:value=#ff8c1e; repeatable,"
+        " with or without a mask. `inpaint masks finders` lists what can be found.",
+    ),
+    click.option(
+        "--find-limit",
+        type=PercentType(),
+        metavar="PERCENT",
+        help="Refuse what a finder found if it is a larger share of the photo.  [default: the"
+        " finder's own, 25 % for most]",
+    ),
     click.option("--mask-invert", "invert", is_flag=True, help="Black marks the hole."),
     click.option(
         "--mask-threshold",
@@ -150,8 +181,10 @@ def hole_options(command: Command) -> Command:
     def with_hole(*args: Any, mask: str | None, **options: Any) -> object:
         if options.get("from_card") is not None:
             return command(*args, mask=mask, **options)
-        if mask is None and not options["regions"]:
-            raise click.UsageError("say where the hole is: give a mask, or --region X,Y,W,H")
+        if mask is None and not (options["regions"] or options["find"]):
+            raise click.UsageError(
+                "say where the hole is: give a mask, --region X,Y,W,H or --find KIND"
+            )
         if options["invert"] and mask in (None, "alpha"):
             raise click.UsageError("--mask-invert is for a mask file; give one, or leave it out")
         return command(*args, mask=mask, **options)

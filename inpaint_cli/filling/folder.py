@@ -40,6 +40,7 @@ from .options import (
     FillSettings,
     HoleOptions,
     RunOptions,
+    check_marked,
     options_to_dict,
     split_mask,
     split_settings,
@@ -227,9 +228,9 @@ def fill_folder(
     """Fill all photos of a folder; what is done already is kept.
 
     `masks` is a folder of masks, paired by name, one mask for all photos, "alpha" where the photos
-    themselves are transparent, or None where `regions` say it all. Results go into the folder
-    `output`, in the subfolders and under the names of the photos, beside a ledger that lets the
-    same call resume. `only` are patterns of names. A photo that fails stops nothing: see
+    themselves are transparent, or None where `regions` or `find` say it all. Results go into the
+    folder `output`, in the subfolders and under the names of the photos, beside a ledger that lets
+    the same call resume. `only` are patterns of names. A photo that fails stops nothing: see
     `FolderReport.failed`. `settings` are the other keywords of `fill`, such as grow=4.
 
     Under `accelerate launch` each process fills its share; the first returns the report of all,
@@ -245,8 +246,7 @@ def fill_folder(
     1
     """
     path, alpha = split_mask(masks)
-    if path is None and not alpha and not settings.get("regions"):
-        raise InpaintError("nothing says where the holes are; give masks or regions")
+    check_marked(masks, settings)
     hole, run = split_settings(alpha, settings)
     ref = model if isinstance(model, ModelRef) else ModelRef.parse(model) if model else ModelRef()
     job = FolderJob(
@@ -437,10 +437,11 @@ def attempt_item(
         entry = replace(
             entry, photo=FileStamp.of(pair.photo), mask=pair.mask and FileStamp.of(pair.mask)
         )
-        notes = fill_item(job, model, item)
+        notes, found = fill_item(job, model, item)
         seconds = round(perf_counter() - start, 4)
         made = FileStamp.of(item.output)
-        return ItemOutcome(replace(entry, made=made, seconds=seconds, notes=tuple(notes)), how)
+        entry = replace(entry, made=made, seconds=seconds, notes=tuple(notes), found=found)
+        return ItemOutcome(entry, how)
     except (InpaintError, OSError) as error:
         cause = error if isinstance(error, OSError) else error.__cause__
         full = isinstance(cause, OSError) and cause.errno in DISK_FULL
@@ -451,8 +452,10 @@ def attempt_item(
         return ItemOutcome(replace(entry, error=bug, notes=(traceback.format_exc(),)), how)
 
 
-def fill_item(job: FolderJob, model: LoadedModel, item: JobItem) -> Sequence[str]:
-    """Fill one photo into its file, and write its card; return notes.
+def fill_item(
+    job: FolderJob, model: LoadedModel, item: JobItem
+) -> tuple[Sequence[str], Mapping[str, float]]:
+    """Fill one photo into its file, and write its card; return notes, and what finders found.
 
     A file that exists already and that the ledger does not know may be what a killed job has
     finished last: it stays if it is what would be written, and otherwise it is an error.
@@ -472,4 +475,4 @@ def fill_item(job: FolderJob, model: LoadedModel, item: JobItem) -> Sequence[str
             )
     if job.card:
         write_card(filled, result, item.pair.photo, item.pair.mask, output=item.output)
-    return [*photo.notes, *hole.notes, *result.notes]
+    return [*photo.notes, *hole.notes, *result.notes], hole.found

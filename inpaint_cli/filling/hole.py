@@ -1,6 +1,7 @@
 """The hole of a photo: the pixels that are filled."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 from .. import images
 from ..errors import ImageError
 from ..images.photo import Hole
+from ..wording import describe_found
 from .options import HoleOptions
 
 
@@ -19,12 +21,17 @@ class PhotoHole:
     core: Hole  # what was marked, before it was grown
     options: HoleOptions = HoleOptions()  # noqa: RUF009 (it is frozen)
     notes: tuple[str, ...] = ()  # sentences for the user on how the mask was read
+    found: Mapping[str, float] = field(default_factory=dict)  # share of the photo, by finder
+
+    def describe_finds(self, photo: str) -> list[str]:
+        """Return a sentence for each finder about the share of `photo` that it found."""
+        return [describe_found(kind, share, photo) for kind, share in self.found.items()]
 
 
 def find_hole(
     photo: images.Photo, mask: Path | images.ReadMask | None, options: HoleOptions
 ) -> PhotoHole:
-    """Return the hole that a mask, the photo's own alpha and regions mark together, grown.
+    """Return the hole that a mask, the photo's own alpha, regions and finders mark together, grown.
 
     Raises `ImageError` where the mask has another size, unless `options.resize` and its
     proportions are the photo's, and where there is no alpha.
@@ -39,8 +46,14 @@ def find_hole(
         core = core | photo.hole_from_alpha()
     if options.regions:
         core = core | images.hole_of_regions(photo.size, options.regions)
+    found = {}
+    if options.find:
+        from ..masks.find import find_masks  # pydantic, where it is needed
+
+        part, found = find_masks(photo, options.find, options.find_limit)
+        core = core | part
     area = images.grow(core, options.grow) if options.grow else core
-    return PhotoHole(area, core, options, notes)
+    return PhotoHole(area, core, options, notes, found)
 
 
 def fit_hole(hole: Hole, photo: images.Photo, name: str, resize: bool) -> Hole:

@@ -7,9 +7,9 @@ several lines about a photo the last counts.
 import errno
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import InpaintError
@@ -32,6 +32,7 @@ class LedgerEntry:
     lasting: bool = False  # the error is the files' own: it stays until they change
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
+    found: Mapping[str, float] = field(default_factory=dict)  # share of the photo, by finder
 
     @classmethod
     def read(cls, line: bytes) -> "LedgerEntry":

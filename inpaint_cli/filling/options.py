@@ -13,6 +13,8 @@ class FillSettings(TypedDict, total=False):
     """The keywords that `fill` and its kin take; see `HoleOptions` and `RunOptions`."""
 
     regions: Sequence[tuple[int, int, int, int]]
+    find: Sequence[str]
+    find_limit: float | None
     threshold: int
     invert: bool
     resize: bool
@@ -30,6 +32,8 @@ class HoleOptions:
 
     alpha: bool = False  # transparent pixels are hole too, and opaque when filled
     regions: Sequence[tuple[int, int, int, int]] = ()  # x, y, width, height, added to the mask
+    find: Sequence[str] = ()  # finders whose masks are added: "text", "color:value=#ff8c1e"
+    find_limit: float | None = None  # share of a photo above which a finder's mask is refused
     threshold: int = 128  # levels of the mask, 1 to 255, from which it is hole
     invert: bool = False  # black marks the hole
     resize: bool = False  # a mask of another size is resized to the photo
@@ -40,6 +44,10 @@ class HoleOptions:
         check_integer("threshold", self.threshold, 1, 255)
         check_integer("grow", self.grow, -LARGEST, LARGEST)
         check_integer("feather", self.feather, 0, LARGEST)
+        if isinstance(self.find, str):
+            raise InpaintError(f"find is {self.find!r}; give a list of finders")
+        if self.find_limit is not None and not 0 < self.find_limit <= 1:
+            raise InpaintError(f"find_limit is {self.find_limit}; give a share from 0 to 1")
         for region in self.regions:
             if len(region) != 4 or not all(isinstance(n, Integral) for n in region):
                 raise InpaintError(f"region {region} is not x, y, width, height in whole pixels")
@@ -77,6 +85,12 @@ def split_settings(alpha: bool, settings: FillSettings) -> tuple[HoleOptions, Ru
         hole["grow"] = hole.get("feather", 0)
     run = {key: value for key, value in settings.items() if key in own}
     return HoleOptions(alpha=alpha, **hole), RunOptions(**run)  # pyright: ignore[reportArgumentType]
+
+
+def check_marked(mask: Any, settings: FillSettings) -> None:
+    """Raise `InpaintError` where nothing says where the hole is."""
+    if mask is None and not (settings.get("regions") or settings.get("find")):
+        raise InpaintError("nothing says where the hole is; give a mask, regions or finders")
 
 
 def split_mask(mask: str | Path | None) -> tuple[Path | None, bool]:

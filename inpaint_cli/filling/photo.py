@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from .. import images
-from ..errors import InpaintError
 from ..models.choose import LoadedModel, ModelRef, load_model
 from .fill import (
     Filled,
@@ -19,7 +18,7 @@ from .fill import (
     ignore_progress,
 )
 from .hole import find_hole
-from .options import FillSettings, split_settings
+from .options import FillSettings, check_marked, split_settings
 
 Model = str | Path | ModelRef | LoadedModel | None
 
@@ -30,6 +29,8 @@ def fill(
     *,
     model: Model = None,
     regions: Sequence[tuple[int, int, int, int]] = (),
+    find: Sequence[str] = (),
+    find_limit: float | None = None,
     grow: int = 0,
     feather: int = 0,
     threshold: int = 128,
@@ -54,6 +55,10 @@ def fill(
         model: a name that `inpaint models` lists, the path of a weights file, or what
             `load_model` returned, which is loaded once for many photos. Default: patchmatch.
         regions: rectangles (x, y, width, height) in pixels that are hole too.
+        find: finders whose masks are added, with their settings: "text",
+            "color:value=#ff8c1e,tolerance=15"; see `list_finders`.
+        find_limit: share of the photo, above 0 and up to 1, above which what a finder found is
+            refused; default: what the finder says.
         grow: pixels by which the hole grows on all sides; negative shrinks it.
         feather: pixels over which the fill fades in, inside the band that `grow` adds (by
             default as many).
@@ -80,6 +85,8 @@ def fill(
     """
     settings: FillSettings = {
         "regions": regions,
+        "find": find,
+        "find_limit": find_limit,
         "grow": grow,
         "feather": feather,
         "threshold": threshold,
@@ -91,8 +98,7 @@ def fill(
         "window": window,
     }
     alpha = isinstance(mask, str) and mask == "alpha"
-    if mask is None and not regions:
-        raise InpaintError("nothing says where the hole is; give a mask or regions")
+    check_marked(mask, settings)
     hole_options, run = split_settings(alpha, settings)
     source = photo if isinstance(photo, images.Photo) else images.to_photo(photo)
     if alpha:
@@ -104,7 +110,7 @@ def fill(
     hole = find_hole(source, mask, hole_options)
     loaded = load_model(model, device=device, precision=precision)
     notify(describe_run(loaded))
-    for note in (*loaded.notes, *source.notes, *hole.notes):
+    for note in (*loaded.notes, *source.notes, *hole.notes, *hole.describe_finds(source.name)):
         notify(note)
     return fill_photo(
         loaded, source, hole, run=run, sample=sample, notify=notify, progress=progress

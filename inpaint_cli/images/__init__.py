@@ -5,9 +5,18 @@ inks, alpha, sixteen bits, orientation and metadata exist only in here. Nothing 
 torch, networks or the command line.
 """
 
-from .masks import ReadMask, feather, grow, hole_of_regions, read_mask, resize_mask, same_shape
+from .masks import (
+    ReadMask,
+    feather,
+    grow,
+    hole_of_regions,
+    hole_to_image,
+    read_mask,
+    resize_mask,
+    same_shape,
+)
 from .memory import to_array, to_image, to_mask, to_photo
-from .photo import Patch, Photo, to_bytes
+from .photo import Patch, Photo, rgb_bytes, to_bytes
 from .read import read_photo
 from .write import Drift, encode, verify, write_photo
 
@@ -20,9 +29,11 @@ __all__ = [
     "feather",
     "grow",
     "hole_of_regions",
+    "hole_to_image",
     "read_mask",
     "read_photo",
     "resize_mask",
+    "rgb_bytes",
     "same_shape",
     "to_array",
     "to_bytes",

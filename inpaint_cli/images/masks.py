@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from ..errors import ImageError
 from .photo import GRAY, LUMA, STRIP, FloatArray, Hole, Photo
@@ -178,6 +179,12 @@ def resize_mask(hole: Hole, size: tuple[int, int]) -> Hole:
 def same_shape(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
     """Whether two sizes (height, width) have the same proportions, to a pixel of the smaller."""
     return abs(one[0] * other[1] - one[1] * other[0]) <= max(*one, *other)
+
+
+def hole_to_image(hole: Hole) -> Image.Image:
+    """Return the hole [H, W] as a picture of a bit a pixel, white where it is."""
+    height, width = hole.shape
+    return Image.frombytes("1", (width, height), np.packbits(hole, axis=1).tobytes())
 
 
 def hole_of_regions(size: tuple[int, int], regions: Sequence[tuple[int, int, int, int]]) -> Hole:

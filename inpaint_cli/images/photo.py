@@ -252,6 +252,17 @@ def to_bytes(rgb: NDArray[Any]) -> NDArray[np.uint8]:
     return np.rint(rgb * 255).astype(np.uint8)
 
 
+def rgb_bytes(photo: Photo) -> NDArray[np.uint8]:
+    """The whole photo as RGB [H, W, 3] of 8 bits, a view of its own pixels where it is that."""
+    if photo.mode == "RGB" and photo.pixels.dtype == np.uint8:
+        return photo.pixels
+    height, width = photo.size
+    out = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, STRIP):
+        out[top : top + STRIP] = to_bytes(photo.crop(top, 0, STRIP, width))
+    return out
+
+
 def to_pillow(pixels: NDArray[Any], mode: str) -> Image.Image:
     """The Pillow image of the file's numbers."""
     if mode == "1":

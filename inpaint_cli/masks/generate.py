@@ -16,7 +16,6 @@ from signal import SIG_IGN, SIGINT, signal
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from pydantic import NonNegativeInt, PositiveInt
 from tqdm import tqdm
 
@@ -25,9 +24,12 @@ from ..arguments import AnyPath, check_arguments
 from ..errors import ArgumentError, DataError
 from ..files.pictures import list_pictures, picture_format
 from ..files.write import atomic_path, check_free, write_error
+from ..images import hole_to_image
 from ..images.read import image_size, max_pixels
-from ..recipe.plugins import ArgumentSource, build_generator, make_generator
+from ..recipe.plugins import build_generator, make_generator
+from ..recipe.source import ArgumentSource
 from ..registry import find_plugins, load_plugin
+from ..settings import describe_settings
 from ..wording import count_text, name_some
 from .manifest import MANIFEST, ManifestHeader, MaskEntry, MaskOrder, read_manifest
 from .sheet import write_mask_sheet
@@ -87,17 +89,7 @@ def list_mask_kinds(kind: str | None = None) -> list[dict[str, Any]]:
     rows = []
     for name in [kind] if kind else find_plugins("masks"):
         schema: type[Masks] = load_plugin("masks", name)
-        fields = {k: f for k, f in schema.model_fields.items() if k not in Masks.model_fields}
-        required = sorted(key for key, field in fields.items() if field.is_required())
-        defaults = schema.model_construct().model_dump(mode="json", include={*fields})
-        rows.append(
-            {
-                "kind": name,
-                "summary": (schema.__doc__ or "").strip().partition("\n")[0],
-                "settings": dict.fromkeys(required, "required") | defaults,
-                "descriptions": {key: field.description or "" for key, field in fields.items()},
-            }
-        )
+        rows.append({"kind": name} | describe_settings(schema, leave_out=Masks))
     return rows
 
 
@@ -312,8 +304,7 @@ def write_mask(generators: Sequence[Masks], folder: Path, order: MaskOrder) -> M
     """Draw one mask and write it."""
     masks = generators[order.generator]
     hole = masks.draw(order.height, order.width, np.random.default_rng(order.seed))
-    rows = np.packbits(hole, axis=1).tobytes()
-    image = Image.frombytes("1", (order.width, order.height), rows)
+    image = hole_to_image(hole)
     with atomic_path(folder / order.file) as temporary:
         image.save(temporary, compress_level=1)
     pixels = int(np.count_nonzero(hole))
@@ -322,5 +313,5 @@ def write_mask(generators: Sequence[Masks], folder: Path, order: MaskOrder) -> M
         pixels=pixels,
         ratio=round(pixels / hole.size, 6),
         border=on_border(hole),
-        sha256=sha256(rows).hexdigest(),
+        sha256=sha256(image.tobytes()).hexdigest(),
     )

@@ -11,10 +11,10 @@ from ..api.datasets import Dataset
 from ..api.masks import Masks
 from ..api.metrics import ImageMetric
 from ..api.settings import Settings
-from ..errors import InpaintError, PluginError, RecipeError, unknown_name
+from ..errors import InpaintError, PluginError, unknown_name
 from ..registry import load_plugin
 from .schema import Named, Recipe
-from .source import KeyPath, RecipeSource
+from .source import ArgumentSource, KeyPath, RecipeSource
 
 
 @dataclass(frozen=True)
@@ -88,13 +88,6 @@ def build_metrics(recipe: Recipe, source: RecipeSource) -> dict[str, ImageMetric
 def named_settings(kind: str, plugin: Settings) -> Named:
     """Return a plugin's settings as a recipe has them, with every default."""
     return Named.model_validate(plugin.model_dump(mode="json") | {"kind": kind})
-
-
-class ArgumentSource(RecipeSource):
-    """The origin of settings that are not in a file."""
-
-    def error(self, where: KeyPath, text: str) -> RecipeError:
-        return RecipeError(f"{self.path}: {'.'.join(map(str, where))}: {text}")
 
 
 def make_generator(kind: str, changes: Sequence[str] = (), **values: Any) -> Masks:

@@ -96,6 +96,13 @@ class RecipeSource:
         self.overrides[at] = option
 
 
+class ArgumentSource(RecipeSource):
+    """The origin of settings that are not in a file."""
+
+    def error(self, where: KeyPath, text: str) -> RecipeError:
+        return RecipeError(f"{self.path}: {'.'.join(map(str, where))}: {text}")
+
+
 def describe_problem(schema: type[Settings], error: Mapping[str, Any]) -> str:
     """Return pydantic's message, or for an unknown key the one that was probably meant."""
     if error["type"] != "extra_forbidden":

@@ -17,6 +17,7 @@ __getattr__, __all__ = lazy_names(
         ".architectures": "check_architecture",
         ".datasets": "check_dataset check_images",
         ".fillers": "check_filler",
+        ".finders": "check_finder",
         ".formats": "check_format",
         ".masks": "check_masks",
         ".metrics": "check_metric",

@@ -1,0 +1,1 @@
+"""What can be found in a photo, one module a family."""
