@@ -28,6 +28,11 @@ def stamped(tmp_path, monkeypatch):
     return photo
 
 
+def pixels(path):
+    with Image.open(path) as picture:
+        return np.asarray(picture)
+
+
 def run(*args, code=0):
     done = CliRunner().invoke(main, list(map(str, args)))
     assert done.exit_code == code, done.output
@@ -37,7 +42,7 @@ def run(*args, code=0):
 def test_it_finds_the_same_in_a_file_an_array_and_a_picture(stamped):
     masks = [
         inpaint.find_mask(photo, "color:value=#ff8c1e", grow=0)
-        for photo in ("photo.png", stamped, Image.open("photo.png"))
+        for photo in ("photo.png", stamped, Image.fromarray(stamped))
     ]
     assert masks[0].sum() == 40
     assert masks[0][8:12, 20:30].all()
@@ -61,9 +66,10 @@ def test_a_mask_file_and_its_preview_are_written(stamped):
     done = run(*args, "--preview", "p.jpg")
     assert done.stdout == "m.png\n"
     assert "'color' found 2.83% of photo.png" in done.stderr
-    mask = Image.open("m.png")
-    assert (mask.mode, mask.size) == ("1", (60, 40))
-    assert Image.open("p.jpg").size == (60, 40)
+    mask = pixels("m.png")
+    assert mask.dtype == bool
+    assert mask.shape == (40, 60)
+    assert pixels("p.jpg").shape == (40, 60, 3)
     assert "exists already" in run(*args, code=1).output
     run(*args, "--overwrite")
 
@@ -71,10 +77,10 @@ def test_a_mask_file_and_its_preview_are_written(stamped):
 def test_finding_nothing_is_said_and_writes_a_black_mask(stamped):
     done = run("masks", "find", "color", "photo.png", "--set", "value=blue", "-o", "m.png")
     assert "'color' found nothing in photo.png" in done.stderr
-    assert not np.asarray(Image.open("m.png")).any()
+    assert not pixels("m.png").any()
     done = run("fill", "photo.png", "--find", "color:value=blue", "--model", "telea")
     assert "found nothing" in done.stderr
-    assert np.array_equal(np.asarray(Image.open("photo.filled.png")), stamped)
+    assert np.array_equal(pixels("photo.filled.png"), stamped)
 
 
 @pytest.mark.parametrize(
