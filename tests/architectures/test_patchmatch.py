@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 from skimage import data
 
 from inpaint_plugins.patchmatch.model import (
@@ -15,6 +16,7 @@ from inpaint_plugins.patchmatch.model import (
     build_pyramid,
     count_sources,
     fill_smoothly,
+    find_sources,
     halve,
     inpaint,
     nearest_rank,
@@ -55,6 +57,26 @@ def box(height: int, width: int, top: int, left: int, bottom: int, right: int) -
     hole = np.zeros((height, width), bool)
     hole[top:bottom, left:right] = True
     return hole
+
+
+def striped_share(source: NDArray[np.intp], hole: Hole, run: int = 24) -> float:
+    """The part of `hole` [H, W] in lines of `run` pixels that all step in the same wrong way.
+
+    `source` [H, W] has of each pixel the place that it is a copy of. A copy steps along as its
+    pixels do, and so does an untouched photo, a copy of itself; a stripe stands still or creeps.
+    """
+    place = np.stack(np.divmod(source, source.shape[1]))  # 2 H W
+    striped = np.zeros_like(hole)
+    for turned in (False, True):
+        if turned:
+            place, hole, striped = place[::-1].swapaxes(1, 2), hole.T, striped.T
+        steps, within = np.diff(place, axis=1), hole[1:] & hole[:-1]
+        for step in np.ndindex(3, 3):
+            if step != (2, 1):  # one down, none across: a copy
+                same = within & (steps == np.reshape(step, (2, 1, 1)) - 1).all(axis=0)
+                kept = cv2.morphologyEx(same.view(np.uint8), cv2.MORPH_OPEN, np.ones((run, 1)))
+                striped[1:] |= kept > 0
+    return float(striped.sum() / hole.sum())
 
 
 def noise(*shape: int, seed: int = 1) -> Floats:
@@ -125,6 +147,27 @@ def test_the_photo_itself_is_not_changed(photo):
     inpaint(image, area, np.random.default_rng(0))
     assert np.array_equal(image, photo)
     assert np.array_equal(area, hole)
+
+
+@pytest.mark.parametrize("name", ["astronaut", "rocket", "coffee"])
+def test_holes_at_the_border_of_a_photo_are_not_filled_with_stripes(name):
+    picture = Image.fromarray(getattr(data, name)()).convert("RGB").resize((160, 160))
+    image = np.array(picture, np.float32) / 255
+    for turns in range(4):
+        for small in (box(160, 160, 40, 0, 120, 45), box(160, 160, 48, 0, 160, 70)):
+            hole = np.ascontiguousarray(np.rot90(small, turns))
+            seen = np.where(hole[..., None], np.float32(0), image)
+            source = find_sources(seen, hole, 7, np.random.default_rng(0))
+            assert striped_share(source.reshape(hole.shape), hole) < 0.01, turns
+
+
+def test_stripes_are_counted_and_copies_are_not():
+    hole, place = box(80, 90, 10, 0, 70, 60), np.arange(80 * 90).reshape(80, 90)
+    y, x = np.divmod(place, 90)
+    assert striped_share(place, hole) == striped_share(place + 30 * hole, hole) == 0
+    assert striped_share(np.where(hole, y * 90 + 65, place), hole) > 0.9
+    assert striped_share(np.where(hole, x + 90 * 75, place), hole) > 0.9
+    assert striped_share(np.where(hole, y * 90 + 70 - x // 8, place), hole) == 0
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (5, 3), (9, 64), (37, 53), (3, 1200)])

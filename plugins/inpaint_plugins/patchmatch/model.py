@@ -4,7 +4,8 @@ The energy is that of Wexler et al. 2007 (every patch that touches the hole shou
 that is wholly visible), lowered by their alternation of matching and voting; matches spread as in
 Barnes et al. 2009, all patches at once instead of in scan order. From Newson et al. 2014 come the
 onion-peel start and the texture channels, without which averaged patches draw in ever smoother
-ones. Ours: patches are compared by their principal components, 20 numbers instead of 245.
+ones, from Kaspar et al. 2015 the price of a source that is used again and again. Ours: patches are
+compared by their principal components, 20 numbers instead of 245.
 
 A patch is named by the flat index of its top left pixel, so that `patch + offset` is a pixel of
 it; H W stand for the size of a scale, C for its channels (RGB and two of texture), P for the side
@@ -31,6 +32,8 @@ TEXTURE = 6.0  # weight of the texture channels beside the colours
 DEPTH = 0.9  # a patch is trusted less by this factor a pixel of distance to what is visible
 EXAMPLES = 2000  # patches from which principal components are computed
 EXACT = 20_000_000  # pairs of patches up to which all are compared
+FREE = 6  # uses of a source that cost nothing, or twice its fair share where that is more
+REUSE = 4.0  # what each further use costs, in medians of the distance that patches keep
 BAND = 256  # patches handled at once, so that they stay in the processor's cache
 
 
@@ -42,6 +45,12 @@ def inpaint(rgb: Floats, hole: Hole, rng: np.random.Generator) -> Floats:
     patch = fitting_patch(hole)
     if patch < 3 or not hole.any():
         return fill_smoothly(rgb, hole)
+    source = find_sources(rgb, hole, patch, rng)
+    return blend_gradients(rgb.reshape(-1, 3), hole, source)
+
+
+def find_sources(rgb: Floats, hole: Hole, patch: int, rng: np.random.Generator) -> Indices:
+    """The pixel [HW] of which each is a copy, for `rgb` [H, W, 3] that is 0 in `hole` [H, W]."""
     picture = np.concatenate([rgb, TEXTURE * measure_texture(rgb, hole)], axis=2)
     scales = build_pyramid(picture, hole, patch)
     scale = Scale(*scales.pop(), patch)
@@ -53,8 +62,7 @@ def inpaint(rgb: Floats, hole: Hole, rng: np.random.Generator) -> Floats:
         scale.vote(match, np.ones(len(scale.queries), np.float32))
         improve_matches(scale, match, rng, rounds=min(2 + len(scales), 4))
     colours = np.ascontiguousarray(scale.rows[:, :3])
-    source = cut_seams(colours, hole, scale.centred(match))
-    return blend_gradients(colours, hole, source)
+    return cut_seams(colours, hole, scale.centred(match))
 
 
 class Scale:
@@ -262,6 +270,8 @@ def improve_matches(scale: Scale, match: Indices, rng: np.random.Generator, *, r
     known = Descriptions(scale, basis)
     for left in reversed(range(rounds)):
         wanted = scale.describe(scale.queries, basis)
+        known.price += price_reuse(scale, match, wanted, known)
+        known.price *= np.float32(0.5)
         if len(wanted) * len(scale.sources) <= EXACT:
             cost = match_exhaustively(scale, match, wanted, known)
         else:
@@ -278,6 +288,7 @@ class Descriptions:
         self.scale = scale
         self.basis = basis
         self.table = np.empty((len(scale.sources), basis.shape[1]), np.float32)
+        self.price = np.zeros(len(scale.sources), np.float32)
         self.done = np.zeros(len(scale.sources), bool)
 
     def of(self, ranks: NDArray[np.integer]) -> Floats:
@@ -287,6 +298,23 @@ class Descriptions:
             self.table[missing] = self.scale.describe(self.scale.sources[missing], self.basis)
             self.done[missing] = True
         return self.table
+
+
+def price_reuse(scale: Scale, match: Indices, wanted: Floats, known: Descriptions) -> Floats:
+    """What each source [S] costs beside its distance, because `match` uses it too often.
+
+    The occurrence map of Kaspar et al. 2015. Without it a hole at the border of the photo, where
+    nothing opposite contradicts, ends in stripes: the mean of the patches of a row that all have
+    the same source is a stripe, and to a stripe that source is nearest again.
+    """
+    uses = np.bincount(match[scale.queries], minlength=len(match)).astype(np.float32)
+    uses = cv2.blur(uses.reshape(scale.hole.shape), (3, 3), borderType=cv2.BORDER_CONSTANT)
+    some = np.arange(0, len(wanted), 1 + len(wanted) // 2000)
+    rank = scale.nearest[match[scale.queries[some]]]
+    middle = np.median(compare_patches(wanted, known.of(rank), some, rank))
+    fair = max(FREE, 2 * len(scale.queries) / len(scale.sources))
+    excess = np.maximum(uses.take(scale.sources) - np.float32(fair), 0)
+    return excess * np.float32(REUSE * middle)
 
 
 def principal_axes(examples: Floats, rng: np.random.Generator) -> Floats:
@@ -320,7 +348,7 @@ def compare_patches(
 def match_exhaustively(scale: Scale, match: Indices, wanted: Floats, known: Descriptions) -> Floats:
     """Set `match` to the best of all sources; returns the distance [Q] that each patch keeps."""
     table = known.of(np.arange(len(scale.sources)))
-    squares = np.square(table).sum(axis=1, keepdims=True)
+    squares = np.square(table).sum(axis=1, keepdims=True) + known.price[:, None]
     columns = np.concatenate([-2 * table, squares], axis=1).T
     rows = np.concatenate([wanted, np.ones_like(wanted[:, :1])], axis=1)
     best = [multiply(rows[some], columns).argmin(axis=1) for some in bands(len(rows), BAND)]
@@ -340,11 +368,12 @@ def propagate_matches(
     place = match[queries]
     rank = scale.nearest[place]
     cost = compare_patches(wanted, known.of(rank), np.arange(len(queries)), rank)
+    cost += known.price[rank]
 
     def attempt(candidate: Indices) -> None:
         tried = np.flatnonzero(candidate != place)
         rank = scale.nearest.take(candidate[tried], mode="clip")
-        its_cost = compare_patches(wanted, known.of(rank), tried, rank)
+        its_cost = compare_patches(wanted, known.of(rank), tried, rank) + known.price[rank]
         better = its_cost < cost[tried]
         chosen = tried[better]
         cost[chosen] = its_cost[better]
@@ -358,4 +387,4 @@ def propagate_matches(
     for radius in (widest, math.isqrt(widest), 3, 1):
         shift = rng.integers(-radius, radius + 1, (2, len(queries)))
         attempt(place + shift[0] * scale.width + shift[1])
-    return cost
+    return cost - known.price[scale.nearest[place]]
