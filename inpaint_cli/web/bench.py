@@ -114,6 +114,7 @@ class Bench:
             "device": filled.model.device,
             "seconds": round(filled.seconds, 3),
             "boxes": [[x, y, w, h] for y, x, h, w in boxes],
+            "hole": bound_area(filled.hole.area),
             "notes": [*filled.notes],
         }
 
@@ -157,3 +158,12 @@ class Bench:
         stream = io.BytesIO()
         filled.save(stream, notify=notes.append)
         return stream.getvalue(), source.format, notes
+
+
+def bound_area(area: Hole) -> list[int]:
+    """Return the box of `area` [H, W]: x, y, width, height."""
+    rows, columns = (np.flatnonzero(area.any(axis)) for axis in (1, 0))
+    if not rows.size:
+        return [0, 0, area.shape[1], area.shape[0]]
+    spans = [(int(at[0]), int(at[-1] - at[0] + 1)) for at in (columns, rows)]
+    return [start for start, _ in spans] + [length for _, length in spans]
