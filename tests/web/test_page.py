@@ -20,6 +20,7 @@ CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium or Chrome is installed here; nothing is downloaded"
 )
+expect.set_options(timeout=60_000)  # the machine may be busy
 SHAPE = (400, 600)
 SPOT = (slice(150, 170), slice(280, 320))  # white, on a ramp
 
@@ -49,7 +50,7 @@ def serve(*arguments):
         yield process.stdout.readline().strip()
     finally:
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
 
 
 @pytest.fixture(scope="module")
