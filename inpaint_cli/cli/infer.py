@@ -79,29 +79,24 @@ def infer_command(photos: Path, mask: str | None, as_json: bool, **options: Any)
 
     Run the same command again to resume: it fills what is new, missing or changed.
     FOLDER/ledger.jsonl says how each photo ended. A photo that fails stops nothing: it is listed
-    at the end, and the exit code is 1.
+    at the end, as are those without a hole, and the exit code is 1.
     """
     from ..filling.folder import fill_folder
 
     report = fill_folder(photos, mask, notify=notify, **options)
     if report is None:  # another process reports
         return
-    for sentence in (*report.unused.values(), *report.failed.values()):
+    for sentence in report.sentences():
         notify(sentence)
     if options["dry_run"]:
         print_json(report.plan_to_dict()) if as_json else click.echo(show_plan(report))
     elif as_json:
         print_json(report.to_dict())
     else:
-        click.echo(
-            f"{report.output}: {report.filled} filled, {report.kept} kept,"
-            f" {len(report.failed)} failed"
-        )
-    if report.noted:
-        notify(f"{report.output / 'ledger.jsonl'} has notes on {report.noted} of the photos")
+        click.echo(f"{report.output}: {report.heading}")
     if report.stopped:
         raise click.ClickException(f"{report.stopped}; run the same command again to resume")
-    if report.failed:
+    if not report.complete:
         raise click.exceptions.Exit(1)
 
 

@@ -145,10 +145,10 @@ HOLE_OPTIONS = add_options(
         "--mask-threshold",
         "threshold",
         type=click.IntRange(1, 255),
-        default=128,
-        show_default=True,
         metavar="N",
-        help="Mask levels of N and above (1 to 255) are the hole.",
+        help="Mask levels of N and above (1 to 255) are the hole; with `alpha`, opacity below N."
+        "  [default: 128, or the upper of two levels, and what looks like no mask is refused; with"
+        " `alpha` 255]",
     ),
     click.option(
         "--mask-resize",
@@ -185,8 +185,11 @@ def hole_options(command: Command) -> Command:
             raise click.UsageError(
                 "say where the hole is: give a mask, --region X,Y,W,H or --find KIND"
             )
-        if options["invert"] and mask in (None, "alpha"):
-            raise click.UsageError("--mask-invert is for a mask file; give one, or leave it out")
+        for name in ("invert", "resize", *(["threshold"] if mask is None else [])):
+            if options[name] and mask in (None, "alpha"):
+                raise click.UsageError(
+                    f"--mask-{name} is for a mask file; give one, or leave it out"
+                )
         return command(*args, mask=mask, **options)
 
     return HOLE_OPTIONS(with_hole)  # pyright: ignore[reportReturnType]

@@ -9,14 +9,16 @@ from typing import Literal
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import crop, horizontal_flip, pad
 from torchvision.transforms.v2.functional import resize as resize_tensor
 
 from ..api.datasets import Dataset
-from ..errors import DataError
+from ..errors import DataError, ImageError
 from ..images import read_photo, to_bytes
+from ..images.photo import Hole
 from ..images.read import open_image, upright_size
 from ..recipe.schema import Resize
 from ..wording import name_some
@@ -84,7 +86,10 @@ class Collection:
         return scale_image(numbers, shape, "labels")
 
     def decode(self, index: int, *, enough: float = math.inf) -> Tensor:
-        """Return an image as uint8 [3, H, W], upright. Raises `ImageError` if it is damaged."""
+        """Return an image as uint8 [3, H, W], upright. Raises `ImageError` if it is damaged.
+
+        Where pixels are fully transparent there is a fourth channel; see `split_hidden`.
+        """
         name = self.names[index]
         return decode_image(self.images.read(self.root, name), name, enough=enough)
 
@@ -110,18 +115,44 @@ def describe_skipped(dataset: Dataset, root: Path) -> str | None:
 def decode_image(data: bytes, name: str, *, enough: float = math.inf) -> Tensor:
     """Return the image in the file `data` as uint8 [3, H, W], upright.
 
+    Where pixels are fully transparent they get the nearest visible colour, and a fourth channel
+    is 0 there and 255 elsewhere.
     A JPEG is decoded at a half, a quarter or an eighth of its size if its shorter side then has at
     least `enough` pixels. Raises `ImageError` if the file is damaged.
     """
     with open_image(data, name) as image:
-        known, side = image.mode in ("RGB", "L") and is_whole_file(data), min(image.size)
+        opaque = image.mode in ("RGB", "L") and "transparency" not in image.info
+        known, side = opaque and is_whole_file(data), min(image.size)
     if known:
         jpeg = data[:2] == JPEG
         flag = next((f for n, f in REDUCED if jpeg and side // n >= enough), cv2.IMREAD_COLOR)
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
         if pixels is not None:
             return torch.from_numpy(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)).permute(2, 0, 1)
-    return torch.from_numpy(to_bytes(read_photo(data, name=name).rgb)).permute(2, 0, 1)
+    photo = read_photo(data, name=name)
+    rgb, hidden = to_bytes(photo.rgb), photo.hidden(slice(None))
+    if hidden.any():
+        rgb = np.dstack([spread_colours(rgb, hidden, name), np.uint8(255) * ~hidden])
+    return torch.from_numpy(rgb).permute(2, 0, 1)
+
+
+def spread_colours(rgb: NDArray[np.uint8], hidden: Hole, name: str) -> NDArray[np.uint8]:
+    """Return `rgb` [H, W, 3] with the nearest visible colour wherever it is `hidden` [H, W]."""
+    if hidden.all():
+        raise ImageError(f"{name} is fully transparent; leave it out")
+    _, found = cv2.distanceTransformWithLabels(
+        hidden.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    labels = np.asarray(found, np.intp)
+    colours = np.zeros((int(labels.max()) + 1, 3), np.uint8)
+    colours[labels[~hidden]] = rgb[~hidden]
+    return colours[labels]
+
+
+def split_hidden(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the colours [3, H, W] of a decoded image, and where they mean nothing, [1, H, W]."""
+    colours, opacity = image[:3], image[3:]
+    return colours, opacity < 128 if len(opacity) else torch.zeros_like(image[:1]).bool()
 
 
 def is_whole_file(data: bytes) -> bool:

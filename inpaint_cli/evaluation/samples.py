@@ -21,7 +21,7 @@ from .. import images
 from ..api.fillers import Filler
 from ..api.masks import MAX_DRAWS, Masks
 from ..api.tensors import to_tensor
-from ..datasets.collection import Collection, place_image
+from ..datasets.collection import Collection, place_image, split_hidden
 from ..errors import DataError, ImageError
 from ..files import pairs
 from ..files.pictures import list_pictures, stem_key
@@ -106,11 +106,23 @@ class FolderResults(EvalSamples):
                     f"{path} is {size[1]}x{size[0]}, but {self.truths[n]} is {width}x{height}; "
                     "resize one of them: `inpaint eval` resizes nothing"
                 )
-        return EvalSample(
+        sample = EvalSample(
             to_tensor(truth.rgb),
             to_tensor(hole[..., None]),
             [to_tensor(f.rgb) for f in fills],
         )
+        return leave_out(sample, to_tensor(truth.hidden(slice(None))[..., None]))
+
+
+def leave_out(sample: EvalSample, hidden: Tensor) -> EvalSample:
+    """Return the sample without what is `hidden` [1, 1, H, W] in the truth.
+
+    Nothing is known there: it is no hole, and black in the truth and in the fills.
+    """
+    if not hidden.any():
+        return sample
+    truth, *fills = (image.masked_fill(hidden, 0) for image in (sample.truth, *sample.fills))
+    return EvalSample(truth, sample.mask & ~hidden, fills)
 
 
 def pair_results(
@@ -227,6 +239,7 @@ class ModelResults(EvalSamples):
             image = place_image(
                 image, (side, side), protocol.fit, zoom=protocol.zoom, resize=protocol.resize
             )
+        image, hidden = split_hidden(image)
         height, width = image.shape[-2:]
         if given.file is not None:
             hole = images.resize_mask(images.read_mask(given.file).hole, (height, width))
@@ -234,11 +247,12 @@ class ModelResults(EvalSamples):
             assert self.generator is not None
             rng = np.random.default_rng([self.seed, given.photo])
             hole = draw_in_bin(self.generator, given.interval, (height, width), rng)
-        truth, mask = image[None] / 255, to_tensor(hole[..., None])
+        truth, unknown = image[None] / 255, hole | hidden[0].numpy()
         fills = [
-            to_tensor(self.fill(truth, hole, n, sample)) for sample in range(self.protocol.samples)
+            to_tensor(self.fill(truth, unknown, n, sample))
+            for sample in range(self.protocol.samples)
         ]
-        return EvalSample(truth, mask, fills)
+        return leave_out(EvalSample(truth, to_tensor(hole[..., None]), fills), hidden[None])
 
     def fill(self, truth: Tensor, hole: Hole, n: int, sample: int) -> Rgb:
         """Return `truth` [1, 3, H, W] with `hole` filled; mid-gray where nothing is visible."""

@@ -47,7 +47,8 @@ def explain_fill(
     if not windows:
         raise InpaintError(f"there is no hole in {photo}, so there is nothing to explain")
     box = max(windows, key=lambda window: window.height * window.width)
-    rgb, hole = source.crop(box.top, box.left, box.height, box.width), area[box.slices]
+    rgb = source.crop(box.top, box.left, box.height, box.width)
+    hole = area[box.slices] | source.hidden(*box.slices)
     limit = run.window or sizes.window
     if not sizes.tiles and max(hole.shape) > limit:
         rgb, hole = shrink_visible(rgb, hole, limit)

@@ -17,13 +17,15 @@ from PIL import Image
 
 from .. import images
 from ..api.fillers import Fallback, Filler
+from ..api.sizes import Sizes
 from ..errors import ImageError, InpaintError
 from ..images.photo import STRIP, Hole
 from ..models.choose import LoadedModel
 from .hole import PhotoHole
 from .options import RunOptions, options_to_dict
-from .windows import Box, Region, plan_windows
+from .windows import Box, Region, plan_whole, plan_windows
 
+BLACK_HOLE = "if black marks the hole, use --mask-invert"
 SMALLEST = 32  # pixels a side, below which a window is not halved any more
 
 Rgb = NDArray[np.float32]  # [H, W, 3] in 0..1
@@ -169,16 +171,16 @@ def fill_photo(
         note = f"there is no hole in {photo.name}: it stays as it is"
         notify(note)
         return Filled(photo, photo, hole, (), model, run, notes=(note,))
-    if hole.area.all():
+    if all((hole.area[rows] | photo.hidden(rows)).all() for rows in photo.strips()):
         raise ImageError(
-            f"the hole is all of {photo.name}: nothing is left to fill it from;"
-            " if black marks the hole, use --mask-invert"
+            f"the hole is all of {photo.name} that is visible: nothing is left to fill it from;"
+            f" {'see --mask-threshold' if hole.options.alpha else BLACK_HOLE}"
         )
     limit = run.window or model.filler.sizes.window
     notes: list[str] = []
     start = perf_counter()
     while True:
-        regions = plan_windows(hole.area, model.filler.sizes, limit)
+        regions = plan_regions(photo, hole.area, model.filler.sizes, limit)
         windows = [window for region in regions for window in region.windows]
         steps = Steps(len(windows), progress)
         attempt = Attempt(model, photo, hole, run.seed, sample, limit, steps)
@@ -193,6 +195,20 @@ def fill_photo(
             limit = halve_limit(model.filler, windows, limit, error)
             notes.append(f"a window of {2 * limit} pixels does not fit into memory; using {limit}")
         notify(notes[-1])
+
+
+def plan_regions(photo: images.Photo, area: Hole, sizes: Sizes, limit: int) -> list[Region]:
+    """Return the regions to fill: the whole photo where one of them would see nothing."""
+    regions = plan_windows(area, sizes, limit)
+    if photo.channel and any(unknown_pixels(photo, area, each.box).all() for each in regions):
+        return [plan_whole(area, sizes, limit)]
+    return regions
+
+
+def unknown_pixels(photo: images.Photo, area: Hole, box: Box) -> Hole:
+    """Return what no model may see of a window: the hole, and what is fully transparent."""
+    part = area[box.slices]
+    return part | photo.hidden(*box.slices) if photo.channel else part
 
 
 def halve_limit(filler: Filler, windows: Sequence[Box], limit: int, error: MemoryError) -> int:
@@ -255,7 +271,7 @@ class Attempt:
         the hole is first filled at a reduced scale, in one window, so that each tile sees
         something all around what it owns, and its neighbours where they are done already.
         """
-        box, hole = region.box, self.hole.area[region.box.slices]
+        box, hole = region.box, unknown_pixels(self.photo, self.hole.area, region.box)
         rgb = self.crop(box)
         if not self.model.filler.sizes.tiles and max(hole.shape) > self.limit:
             return self.fill_reduced(rgb, hole, self.limit)

@@ -32,8 +32,9 @@ from ..files.write import find_leftovers, write_error
 from ..models.choose import LoadedModel, ModelRef, load_model
 from ..runtime.process import limit_threads
 from ..runtime.workers import run_in_workers
+from ..wording import count_text, name_some
 from . import ledger
-from .fill import Notify, describe_run, fill_photo, ignore
+from .fill import FillResult, Notify, describe_run, fill_photo, ignore
 from .hole import find_hole
 from .ledger import LedgerEntry
 from .options import (
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)  # of a disk, of what a user may have of it
+SHOWN = 3  # masks without a photo that get a sentence each
 ItemState = Literal["new", "changed", "missing", "again", "done", "failed"]
 
 
@@ -86,6 +88,7 @@ class JobItem:
     state: ItemState
     made: FileStamp | None = None
     error: str = ""
+    untouched: bool = False  # when it was done, there was no hole
 
     @property
     def open(self) -> bool:
@@ -108,23 +111,53 @@ class Tally:
     filled: int = 0
     kept: int = 0
     failed: dict[str, str] = field(default_factory=dict)
+    untouched: list[str] = field(default_factory=list)
     noted: int = 0  # photos about which the ledger has notes
     stopped: str = ""  # why not everything was tried
 
 
 @dataclass(frozen=True)
 class FolderReport:
-    """The outcome of a job; `failed` photos and `unused` masks are sentences by name."""
+    """The outcome of a job; `failed` photos and `unused` masks are sentences by name.
+
+    `untouched` photos have no hole and came back as they were, now or in an earlier run: they
+    count neither as filled nor as kept.
+    """
 
     output: Path
     filled: int
     kept: int
     failed: Mapping[str, str]
+    untouched: Sequence[str]
     unused: Mapping[str, str]
     noted: int  # photos about which the ledger has notes
     stopped: str  # why not everything was tried
     seconds: float
     plan: Sequence[JobItem] = ()  # all photos, and how each stood before
+
+    @property
+    def complete(self) -> bool:
+        """True if every photo has been filled."""
+        return not (self.failed or self.untouched or self.stopped)
+
+    @property
+    def heading(self) -> str:
+        """How many photos ended in which way."""
+        counts = f"{self.filled} filled, {self.kept} kept, {len(self.failed)} failed"
+        return counts + (f", {len(self.untouched)} untouched" if self.untouched else "")
+
+    def sentences(self) -> Iterator[str]:
+        """Yield what the user should know: on masks without photo, failures, empty holes."""
+        if len(self.unused) > SHOWN:
+            yield f"{len(self.unused)} masks belong to no photo: {name_some([*self.unused])}"
+        else:
+            yield from self.unused.values()
+        yield from self.failed.values()
+        if self.untouched:
+            names = name_some(self.untouched)
+            yield f"{count_text(len(self.untouched), 'photo')} without a hole came back: {names}"
+        if self.noted:
+            yield f"{self.output / ledger.LEDGER} has notes on {self.noted} of the photos"
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as values of JSON, without the plan."""
@@ -173,7 +206,8 @@ def survey_job(job: FolderJob, pairing: Pairing, *, retry_failed: bool = False) 
                     "done" if made and (not job.card or card_path(output).exists()) else "missing"
                 )
         error = entry.error if entry and state == "failed" else ""
-        items.append(JobItem(each, output, state, made, error))
+        untouched = state == "done" and entry is not None and entry.untouched
+        items.append(JobItem(each, output, state, made, error, untouched))
     return items
 
 
@@ -309,6 +343,7 @@ def make_report(
         sum(tally.filled for tally in tallies),
         sum(tally.kept for tally in tallies),
         dict(sorted(failed.items())),
+        sorted(name for tally in tallies for name in tally.untouched),
         pairing.unused,
         sum(tally.noted for tally in tallies),
         next((tally.stopped for tally in tallies if tally.stopped), ""),
@@ -369,7 +404,8 @@ def fill_items(
     """Fill those `items` that are open, and record each in the ledger as it ends."""
     todo = [item for item in items if item.open]
     tally = Tally(
-        kept=sum(item.state == "done" for item in items),
+        kept=sum(item.state == "done" and not item.untouched for item in items),
+        untouched=[item.pair.name for item in items if item.untouched],
         failed={item.pair.name: item.error for item in items if item.state == "failed"},
     )
     if not todo:
@@ -403,6 +439,8 @@ def fill_items(
             if entry.error:
                 tally.failed[entry.name] = entry.error
                 bar.set_postfix(failed=len(tally.failed), refresh=False)
+            elif entry.untouched:
+                tally.untouched.append(entry.name)
             else:
                 tally.filled += 1
                 tally.noted += bool(entry.notes)
@@ -437,10 +475,15 @@ def attempt_item(
         entry = replace(
             entry, photo=FileStamp.of(pair.photo), mask=pair.mask and FileStamp.of(pair.mask)
         )
-        notes, found = fill_item(job, model, item)
-        seconds = round(perf_counter() - start, 4)
-        made = FileStamp.of(item.output)
-        entry = replace(entry, made=made, seconds=seconds, notes=tuple(notes), found=found)
+        result, notes, found = fill_item(job, model, item)
+        entry = replace(
+            entry,
+            made=FileStamp.of(item.output),
+            seconds=round(perf_counter() - start, 4),
+            notes=tuple(notes),
+            found=found,
+            untouched=not result.hole,
+        )
         return ItemOutcome(entry, how)
     except (InpaintError, OSError) as error:
         cause = error if isinstance(error, OSError) else error.__cause__
@@ -454,8 +497,10 @@ def attempt_item(
 
 def fill_item(
     job: FolderJob, model: LoadedModel, item: JobItem
-) -> tuple[Sequence[str], Mapping[str, float]]:
-    """Fill one photo into its file, and write its card; return notes, and what finders found.
+) -> tuple[FillResult, Sequence[str], Mapping[str, float]]:
+    """Fill one photo into its file, and write its card.
+
+    Return the outcome, all notes, and what finders found.
 
     A file that exists already and that the ledger does not know may be what a killed job has
     finished last: it stays if it is what would be written, and otherwise it is an error.
@@ -475,4 +520,4 @@ def fill_item(
             )
     if job.card:
         write_card(filled, result, item.pair.photo, item.pair.mask, output=item.output)
-    return [*photo.notes, *hole.notes, *result.notes], hole.found
+    return result, [*photo.notes, *hole.notes, *result.notes], hole.found

@@ -43,7 +43,7 @@ def find_hole(
             mask = images.read_mask(mask, threshold=options.threshold, invert=options.invert)
         core, notes = fit_hole(mask.hole, photo, name, options.resize), mask.notes
     if options.alpha:
-        core = core | photo.hole_from_alpha()
+        core = core | photo.hole_from_alpha(options.threshold or 255)
     if options.regions:
         core = core | images.hole_of_regions(photo.size, options.regions)
     found = {}

@@ -30,6 +30,7 @@ class LedgerEntry:
     made: FileStamp | None = None
     error: str = ""
     lasting: bool = False  # the error is the files' own: it stays until they change
+    untouched: bool = False  # there was no hole, so the photo came back as it was
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
     found: Mapping[str, float] = field(default_factory=dict)  # share of the photo, by finder

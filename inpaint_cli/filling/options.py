@@ -15,7 +15,7 @@ class FillSettings(TypedDict, total=False):
     regions: Sequence[tuple[int, int, int, int]]
     find: Sequence[str]
     find_limit: float | None
-    threshold: int
+    threshold: int | None
     invert: bool
     resize: bool
     grow: int
@@ -30,24 +30,27 @@ class FillSettings(TypedDict, total=False):
 class HoleOptions:
     """The pixels of the hole besides those of a mask, and the treatment of its edge."""
 
-    alpha: bool = False  # transparent pixels are hole too, and opaque when filled
+    alpha: bool = False  # pixels that are not opaque are hole too, and opaque when filled
     regions: Sequence[tuple[int, int, int, int]] = ()  # x, y, width, height, added to the mask
     find: Sequence[str] = ()  # finders whose masks are added: "text", "color:value=#ff8c1e"
     find_limit: float | None = None  # share of a photo above which a finder's mask is refused
-    threshold: int = 128  # levels of the mask, 1 to 255, from which it is hole
+    threshold: int | None = None  # 1 to 255: levels of the mask from it on, opacity below it
     invert: bool = False  # black marks the hole
     resize: bool = False  # a mask of another size is resized to the photo
     grow: int = 0  # pixels; negative: smaller
     feather: int = 0  # pixels over which the fill fades in, inside the band that `grow` adds
 
     def __post_init__(self) -> None:
-        check_integer("threshold", self.threshold, 1, 255)
+        if self.threshold is not None:
+            check_integer("threshold", self.threshold, 1, 255)
         check_integer("grow", self.grow, -LARGEST, LARGEST)
         check_integer("feather", self.feather, 0, LARGEST)
         if isinstance(self.find, str):
             raise InpaintError(f"find is {self.find!r}; give a list of finders")
         if self.find_limit is not None and not 0 < self.find_limit <= 1:
             raise InpaintError(f"find_limit is {self.find_limit}; give a share from 0 to 1")
+        if self.alpha and (self.invert or self.resize):
+            raise InpaintError("invert and resize are for a mask, not for the photo's own alpha")
         for region in self.regions:
             if len(region) != 4 or not all(isinstance(n, Integral) for n in region):
                 raise InpaintError(f"region {region} is not x, y, width, height in whole pixels")

@@ -33,7 +33,7 @@ def fill(
     find_limit: float | None = None,
     grow: int = 0,
     feather: int = 0,
-    threshold: int = 128,
+    threshold: int | None = None,
     invert: bool = False,
     resize: bool = False,
     seed: int = 0,
@@ -62,7 +62,9 @@ def fill(
         grow: pixels by which the hole grows on all sides; negative shrinks it.
         feather: pixels over which the fill fades in, inside the band that `grow` adds (by
             default as many).
-        threshold: level of the mask, 1 to 255, from which it is hole.
+        threshold: level of the mask, 1 to 255, from which it is hole. Default: 128, or the upper
+            one of two levels; what cannot be a mask is refused then. With "alpha" the opacity
+            below which it is hole; default: 255, all that is not opaque.
         invert: black marks the hole.
         resize: resize a mask of the same proportions to the photo.
         seed: the same seed gives the same picture.

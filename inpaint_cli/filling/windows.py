@@ -88,6 +88,12 @@ def plan_windows(hole: NDArray[np.bool_], sizes: Sizes, limit: int | None = None
     return [make_region(box, hole, sizes, side) for box in again.tolist()]
 
 
+def plan_whole(hole: NDArray[np.bool_], sizes: Sizes, limit: int) -> Region:
+    """Return the region that is all of the photo, in windows of at most `limit` pixels a side."""
+    side = round_limit(limit, sizes) if sizes.tiles else max(hole.shape)
+    return make_region([0, 0, *hole.shape], hole, sizes, side)
+
+
 def round_limit(limit: int, sizes: Sizes) -> int:
     """The largest side up to `limit` that the network takes, or else its smallest."""
     return max(limit // sizes.multiple * sizes.multiple, sizes.fit(1, 1)[0])

@@ -1,21 +1,20 @@
 """Masks: which pixels of a photo are the hole. White is the hole, cut at half."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import ImageError
-from .photo import GRAY, LUMA, STRIP, FloatArray, Hole, Photo
+from .levels import HALF, Levels, MaskChannel, level_strips, measure_levels
+from .photo import FloatArray, Hole, Photo
 from .read import read_photo
 
-MaskChannel = Literal["auto", "gray", "alpha"]
-NEAR = 16  # levels of 255 from black or white that still count as black or white
 BETWEEN, COVERAGE = 0.01, 0.6  # larger shares are worth a note
+CUT_MARGIN = 4e-6  # a thousandth of a level, for float rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,9 +23,7 @@ class ReadMask:
 
     hole: Hole
     notes: tuple[str, ...] = ()
-    between: float = 0.0  # the share of the file that is neither black nor white, or nearly so
-    impure: float = 0.0  # the share that is not exactly black or white
-    peak: float = 255.0  # its brightest level, 0 to 255
+    levels: Levels | None = None  # of its file
     in_alpha: bool = False  # whether the shape was found in its transparency
 
 
@@ -34,91 +31,88 @@ def read_mask(
     source: Path | bytes,
     *,
     name: str = "",
-    threshold: int = 128,
+    threshold: int | None = None,
     invert: bool = False,
     channel: MaskChannel = "auto",
 ) -> ReadMask:
     """Read a mask of any kind that photos may have, turned by its EXIF orientation.
 
     The hole is where the level, 0 to 255, is at least `threshold`, or below it with `invert`.
-    "gray" looks at brightness only, "alpha" at opacity only; "auto" lets transparent count as
-    black, and takes the opacity alone where the colours are all on one side of the threshold.
+    Without a threshold that is the upper one of two levels, or else 128, and what cannot be a
+    mask, such as a photo or a map of classes, is an `ImageError`. "gray" looks at brightness
+    only, "alpha" at opacity only; "auto" lets transparent count as black, and takes the opacity
+    alone where the colours are all on one side of the threshold.
     """
+    mask, name = open_mask(source, name, threshold, invert, channel)
+    if mask.levels and mask.levels.fault and threshold is None:
+        raise ImageError(
+            f"{name} is {mask.levels.fault}: give the mask, find marks on a copy of the photo with"
+            " `inpaint masks find markup`, or say with --mask-threshold from which level it is hole"
+        )
+    return mask
+
+
+def open_mask(
+    source: Path | bytes,
+    name: str = "",
+    threshold: int | None = None,
+    invert: bool = False,
+    channel: MaskChannel = "auto",
+) -> tuple[ReadMask, str]:
+    """Read a mask as `read_mask` does, whatever its levels say of it; return it and its name."""
     photo = read_photo(
         source, name=name or (str(source) if isinstance(source, Path) else "the mask")
     )
+    if photo.mode in ("I", "I;16") and photo.pixels.max(initial=0) <= 255:
+        photo = replace(photo, white=255.0)  # eight bits, or class numbers, stored in more
     notes = list(photo.notes)
-    cut = np.float32((threshold - 0.001) / 255)  # a thousandth of a level for float rounding
     if channel == "alpha" and photo.channel is None:
         raise ImageError(f"{photo.name} has no alpha; leave out the channel or give another mask")
+    cut = HALF if threshold is None else threshold / 255
     if channel == "auto" and shape_in_alpha(photo, cut):
         notes.append(f"{photo.name} has its shape in alpha only: opaque is taken as white")
         channel = "alpha"
-    mask = cut_levels(photo, channel, cut)
-    if not mask.hole.any() and mask.peak != 0:
-        notes.append(
-            f"{photo.name} has no pixel of {threshold} or more; its brightest is {mask.peak:.0f}"
-        )
-    if invert:
-        np.logical_not(mask.hole, out=mask.hole)
-    if mask.between > BETWEEN:
-        notes.append(
-            f"{mask.between:.1%} of {photo.name} is neither black nor white (JPEG or soft edges?);"
-            f" it was cut at {threshold}"
-        )
-    if (share := mask.hole.mean()) > COVERAGE:
-        notes.append(f"the hole covers {share:.0%} of {photo.name}; if black is meant, invert it")
-    return replace(mask, notes=tuple(notes))
-
-
-def cut_levels(photo: Photo, channel: MaskChannel, cut: np.float32) -> ReadMask:
-    """Return the mask of all levels of at least `cut` in 0..1, strip by strip."""
+    levels = measure_levels(photo, channel)
+    if threshold is None:
+        cut = levels.cut
     hole = np.empty(photo.size, np.bool_)
-    between = impure = 0
-    peaks = []
-    for rows, levels in level_strips(photo, channel):
-        hole[rows] = levels >= cut
-        between += np.count_nonzero((levels > NEAR / 255) & (levels < 1 - NEAR / 255))
-        impure += np.count_nonzero((levels > 0) & (levels < 1))
-        peaks.append(levels.max())
-    return ReadMask(
-        hole,
-        between=float(between / hole.size),
-        impure=float(impure / hole.size),
-        peak=float(np.max(peaks) * 255),
-        in_alpha=channel == "alpha",
-    )
+    for rows, part in level_strips(photo, channel):
+        np.greater_equal(part, np.float32(cut - CUT_MARGIN), out=hole[rows])
+    notes += describe_cut(photo.name, levels, cut, threshold, empty=not hole.any())
+    if invert:
+        np.logical_not(hole, out=hole)
+    if (share := hole.mean()) > COVERAGE:
+        notes.append(f"the hole covers {share:.0%} of {photo.name}; if black is meant, invert it")
+    return ReadMask(hole, tuple(notes), levels, channel == "alpha"), photo.name
 
 
-def shape_in_alpha(photo: Photo, cut: np.float32) -> bool:
+def describe_cut(
+    name: str, levels: Levels, cut: float, threshold: int | None, *, empty: bool
+) -> list[str]:
+    """Return notes on where a mask was cut, where that is not as clear as black and white."""
+    notes = []
+    if empty and levels.high > 0:
+        notes.append(
+            f"{name} has no pixel of {cut * 255:.0f} or more; its brightest is"
+            f" {levels.high * 255:.3g}"
+        )
+    if threshold is None and levels.two and not levels.low < HALF <= levels.high and not empty:
+        low, high = (f"{level * 255:.3g}" for level in (levels.low, levels.high))
+        notes.append(f"{name} has the levels {low} and {high} alone: {high} is taken as the hole")
+    elif levels.between > BETWEEN and not levels.two:
+        notes.append(
+            f"{levels.between:.1%} of {name} is neither black nor white (JPEG or soft edges?);"
+            f" it was cut at {cut * 255:.0f}"
+        )
+    return notes
+
+
+def shape_in_alpha(photo: Photo, cut: float) -> bool:
     """Whether some pixels are not opaque, and all colours are on one side of `cut`."""
     if photo.channel is None or all(a.min() >= 1 for _, a in level_strips(photo, "alpha")):
         return False
-    white = [levels >= cut for _, levels in level_strips(photo, "gray")]
+    white = [levels >= cut - CUT_MARGIN for _, levels in level_strips(photo, "gray")]
     return all(part.all() for part in white) or not any(part.any() for part in white)
-
-
-def level_strips(photo: Photo, channel: MaskChannel) -> Iterator[tuple[slice, FloatArray]]:
-    """Yield rows and their levels [h, W] in 0..1: brightness, opacity, or their product."""
-    for top in range(0, photo.size[0], STRIP):
-        rows = slice(top, top + STRIP)
-        pixels = photo.pixels[rows]
-        if channel == "alpha":
-            yield rows, photo.opacity(pixels)
-        elif channel == "auto" and photo.channel:
-            yield rows, brightness(photo, pixels) * photo.opacity(pixels)
-        else:
-            yield rows, brightness(photo, pixels)
-
-
-def brightness(photo: Photo, pixels: NDArray[Any]) -> FloatArray:
-    """Brightness [...] in 0..1 of the file's numbers."""
-    if photo.mode in GRAY and photo.mode != "F":
-        channel = pixels if pixels.ndim == 2 else pixels[..., 0]
-        return (channel - np.float32(photo.black)) / np.float32(photo.white - photo.black)
-    if photo.palette is not None:
-        return (photo.palette[:, :3].astype(np.float32) / 255 @ LUMA)[pixels]
-    return photo.colours(pixels) @ LUMA
 
 
 def grow(hole: Hole, pixels: float) -> Hole:

@@ -123,13 +123,13 @@ def to_image(photo: Photo) -> Image.Image:
 
 
 def to_mask(
-    source: Any, *, threshold: int = 128, invert: bool = False, name: str = "the mask"
+    source: Any, *, threshold: int | None = None, invert: bool = False, name: str = "the mask"
 ) -> ReadMask:
     """Return the mask in a file, in the bytes of one, in a Pillow picture or in an array [H, W].
 
     The hole is where a bool array is True, or where levels (uint8 and uint16 up to their largest
-    number, floats up to 1) reach `threshold` of 255; below it with `invert`. Raises `ImageError`
-    for everything else.
+    number, floats up to 1) reach `threshold` of 255; below it with `invert`. Without a threshold
+    levels are judged as `read_mask` does. Raises `ImageError` for everything else.
 
     >>> to_mask(np.eye(3, dtype=bool)).hole.sum().item()
     3

@@ -5,7 +5,7 @@ stays the integers that were read.
 """
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -89,12 +89,30 @@ class Photo:
             return "palette"
         return "key" if self.key is not None else None
 
-    def hole_from_alpha(self) -> Hole:
-        """True where the photo is less than half opaque; `ImageError` where it has no alpha."""
-        alpha = self.alpha
-        if alpha is None:
+    def hole_from_alpha(self, threshold: int = 255) -> Hole:
+        """True where the opacity, 0 to 255, is below `threshold`.
+
+        Raises `ImageError` where the photo has no alpha.
+        """
+        if self.channel is None:
             raise ImageError(f"{self.name} has no transparency to take the hole from; give a mask")
-        return alpha < 0.5
+        hole = np.empty(self.size, np.bool_)
+        for rows in self.strips():
+            opacity = self.opacity(self.pixels[rows])
+            np.less(opacity, np.float32((threshold - 0.001) / 255), out=hole[rows])
+        return hole
+
+    def hidden(self, rows: slice, columns: slice = slice(None)) -> Hole:
+        """True in a window where the photo is fully transparent: its colours there mean nothing."""
+        part = self.pixels[rows, columns]
+        if self.channel is None:
+            return np.zeros(part.shape[:2], np.bool_)
+        return self.opacity(part) == 0
+
+    def strips(self) -> Iterator[slice]:
+        """Yield slices of `STRIP` rows."""
+        for top in range(0, len(self.pixels), STRIP):
+            yield slice(top, top + STRIP)
 
     def fill(self, filled: FloatArray, hole: Hole, *, opaque: bool = False) -> "Photo":
         """This photo with `filled` [H, W, 3] in 0..1 pasted where `hole` [H, W] is True."""

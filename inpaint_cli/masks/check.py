@@ -19,7 +19,9 @@ from ..errors import DataError, ImageError
 from ..files.pairs import pair_files
 from ..files.pictures import picture_format
 from ..files.write import check_free
-from ..images import read_mask, read_photo, resize_mask, same_shape, to_bytes
+from ..images import read_photo, resize_mask, same_shape, to_bytes
+from ..images.levels import HALF
+from ..images.masks import open_mask
 from ..images.read import image_size
 from ..reports.contact_sheet import overlay_hole
 from ..wording import count_text, name_some
@@ -28,7 +30,6 @@ from .manifest import MANIFEST, read_manifest
 from .sheet import SHEET_MASKS, spread_evenly, write_sheet
 
 HoleColour = Literal["white", "black", "unclear"]
-GRAY_SHARE = 0.2  # with more than this between black and white it is a photo, not a mask
 NOISE_SHARE = 0.001  # with less than this it is as good as black and white
 
 
@@ -42,9 +43,9 @@ class MaskStats:
     ratio: float  # hole area / image area
     edge: float  # share of the image's edge that is hole
     border: bool  # whether the hole touches the edge
-    between: float  # share that is neither black nor white, or nearly so
+    fault: str  # why it is no mask, as what follows "it is"
     impure: float  # share that is not exactly black or white
-    peak: float  # brightest level, 0 to 255
+    levels: tuple[float, float] | None  # the two that it has alone, if they are not black and white
     in_alpha: bool
 
     @property
@@ -53,11 +54,6 @@ class MaskStats:
         if self.ratio > 0.5 and self.edge > 0.75:
             return "black"
         return "white" if self.ratio < 0.5 or self.edge < 0.25 else "unclear"
-
-    @property
-    def gray(self) -> bool:
-        """True if it is more like a photo than a mask."""
-        return self.between > GRAY_SHARE
 
 
 @dataclass(frozen=True)
@@ -226,8 +222,10 @@ def measure_masks(root: Path, names: Sequence[str]) -> tuple[list[MaskStats], li
 
 def measure_mask(path: Path, name: str) -> MaskStats:
     """Return the statistics of a mask."""
-    mask = read_mask(path)
-    hole = mask.hole
+    mask, _ = open_mask(path)
+    hole, levels = mask.hole, mask.levels
+    assert levels is not None  # of a file
+    unclear = levels.two and not levels.empty and not levels.low < HALF <= levels.high
     edges = np.concatenate([hole[0], hole[-1], hole[1:-1, 0], hole[1:-1, -1]])
     return MaskStats(
         name=name,
@@ -236,9 +234,9 @@ def measure_mask(path: Path, name: str) -> MaskStats:
         ratio=float(hole.mean()),
         edge=float(edges.mean()),
         border=on_border(hole),
-        between=mask.between,
-        impure=mask.impure,
-        peak=mask.peak,
+        fault=levels.fault,
+        impure=0.0 if levels.two or levels.empty else levels.impure,
+        levels=(levels.low * 255, levels.high * 255) if unclear else None,
         in_alpha=mask.in_alpha,
     )
 
@@ -265,19 +263,19 @@ class Rule:
 
 
 RULES = (
-    Rule(True, lambda m: m.gray, lambda _: "mostly gray, so not masks; are these the photos?"),
     Rule(
         True,
-        lambda m: not m.ratio and m.peak > 0.5 and not m.gray,
-        lambda masks: (
-            "nothing is brighter than half: use fill --mask-threshold "
-            f"{round(min(m.peak for m in masks))}"
-        ),
+        lambda m: not m.ratio and not m.fault,
+        lambda _: "all black, so there is no hole: remove these masks",
     ),
     Rule(
-        True,
-        lambda m: not m.ratio and m.peak <= 0.5,
-        lambda _: "all black, so there is no hole: remove these masks",
+        False,
+        lambda m: m.levels is not None and m.ratio < 1,
+        lambda masks: (
+            "two levels that are not black and white, such as"
+            f" {' and '.join(f'{level:.3g}' for level in masks[0].levels or ())}: fill takes the"
+            " upper one as the hole"
+        ),
     ),
     Rule(
         True,
@@ -287,7 +285,7 @@ RULES = (
     ),
     Rule(
         True,
-        lambda m: m.hole == "black" and m.ratio < 1 and not m.gray,
+        lambda m: m.hole == "black" and m.ratio < 1 and not m.fault,
         lambda _: (
             "white at the edges and over most of the image, so black is probably the hole: if it "
             "is, use fill --mask-invert"
@@ -296,7 +294,7 @@ RULES = (
     ),
     Rule(
         False,
-        lambda m: m.peak > 1.5 and m.impure > NOISE_SHARE and not m.gray,
+        lambda m: m.impure > NOISE_SHARE and not m.fault,
         lambda masks: (
             f"up to {max(m.impure for m in masks):.1%} of the pixels are not exactly black or white"
             " (JPEG noise, soft edges): fill cuts at half brightness, or at --mask-threshold; PNG"
@@ -316,6 +314,10 @@ RULES = (
 
 def judge_masks(masks: Sequence[MaskStats], intact: set[str]) -> Iterator[Finding]:
     """Yield what the masks themselves show; `intact` ones are as their manifest describes them."""
+    for fault in dict.fromkeys(m.fault for m in masks if m.fault):
+        names = tuple(m.name for m in masks if m.fault == fault)
+        text = f"{fault}; are these the photos? For masks, use fill --mask-threshold N"
+        yield Finding(True, text, names)
     for rule in RULES:
         chosen = [m for m in masks if rule.applies(m) and not (rule.guess and m.name in intact)]
         if chosen:
@@ -366,7 +368,7 @@ def write_check_sheet(report: MaskReport, path: Path) -> None:
 
 def mask_view(mask: Path, photo: Path | None) -> NDArray[np.uint8]:
     """Return a mask over its photo, resized to it, or by itself."""
-    hole = read_mask(mask).hole
+    hole = open_mask(mask)[0].hole
     if photo is not None:
         try:
             rgb = to_bytes(read_photo(photo).rgb)

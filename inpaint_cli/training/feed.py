@@ -28,7 +28,7 @@ from torch.utils.data import DataLoader, Dataset
 from ..api.architectures import Batch, Sizes
 from ..api.masks import Masks
 from ..api.stages import Stage
-from ..datasets.collection import Collection, Shape, place_image
+from ..datasets.collection import Collection, Shape, place_image, split_hidden
 from ..errors import DataError, ImageError, InpaintError
 from ..recipe.schema import Data, Recipe
 
@@ -120,10 +120,9 @@ class TrainingSamples(Dataset[dict[str, Tensor] | str]):
         try:
             which = sample.n // self.data.per_mask
             hole = self.masks.draw(*sample.shape, np.random.default_rng([*self.key, which, 1]))
-            parts = {
-                "image": place(image, shape=sample.shape, resize=self.data.resize),
-                "mask": torch.from_numpy(hole.astype(np.uint8))[None],
-            }
+            placed = place(image, shape=sample.shape, resize=self.data.resize)
+            colours, hidden = split_hidden(placed)  # what is not visible is not known
+            parts = {"image": colours, "mask": (torch.from_numpy(hole)[None] | hidden).byte()}
             if self.labelled:
                 labels = self.collection.labels(sample.index, (image.shape[1], image.shape[2]))
                 labels = place(labels, shape=sample.shape, resize="labels")
@@ -131,7 +130,7 @@ class TrainingSamples(Dataset[dict[str, Tensor] | str]):
         except InpaintError as error:
             return str(error)
         if self.detail > 1:
-            parts["large"] = place(image, shape=large, resize=self.data.resize)
+            parts["large"] = place(image, shape=large, resize=self.data.resize)[:3]
         return parts
 
 
@@ -326,8 +325,9 @@ def validation_batches(
         else:
             shape = nearest_bucket(collection.shape(n), size) if fit == "buckets" else (size, size)
         image = place_image(collection.decode(n), shape, fit, resize=recipe.data.resize)
+        image, hidden = split_hidden(image)
         hole = masks.draw(*shape, np.random.default_rng([recipe.seed, 2**32, n]))
-        yield n, Batch(image[None] / 255, torch.from_numpy(hole)[None, None].float())
+        yield n, Batch(image[None] / 255, (torch.from_numpy(hole) | hidden)[None].float())
 
 
 def find_unreadable(collection: Collection, workers: int = 0) -> Iterator[tuple[str, str | None]]:

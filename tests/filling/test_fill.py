@@ -366,6 +366,20 @@ def test_transparent_pixels_are_the_hole_and_become_opaque():
     assert json.loads(result.stdout)["results"][0]["hole"] == 6 * 8 + 5 * 4
 
 
+def test_a_soft_eraser_leaves_no_ring_unless_a_threshold_says_so():
+    photo = noise(40, 40, 4)
+    away = np.hypot(*np.ogrid[-20:20, -20:20])
+    photo[..., 3] = np.clip((away - 5) * 25, 0, 255)
+    save("p.png", photo)
+    assert INVOKE(main, ["fill", "p.png", "--mask", "alpha"]).exit_code == 0
+    assert (read("p.filled.png")[..., 3] == 255).all()
+    cut = ["--mask", "alpha", "--mask-threshold", "100", "--overwrite"]
+    assert INVOKE(main, ["fill", "p.png", *cut]).exit_code == 0
+    filled, seen = read("p.filled.png"), photo[..., 3] >= 100
+    assert np.array_equal(filled[seen], photo[seen])
+    assert (filled[~seen][:, 3] == 255).all()
+
+
 def test_a_name_that_ends_in_a_slash_is_a_folder(pair):
     args = ["fill", "p.png", "--mask", "m.png", "-o", "new/"]
     assert INVOKE(main, args).stdout == "new/p.filled.png\n"
@@ -397,7 +411,7 @@ def test_an_empty_mask_gives_the_photo_back(pair):
     photo, _ = pair
     save("m.png", np.zeros((37, 53), np.bool_))
     result = INVOKE(main, ["fill", "p.png", "--mask", "m.png"])
-    assert result.exit_code == 0
+    assert result.exit_code == 1
     assert "there is no hole in p.png" in result.stderr
     assert (read("p.filled.png") == photo).all()
 
@@ -428,6 +442,8 @@ def test_a_hole_that_is_everything_is_refused(pair, extra):
         (["p.png", "--mask", "m.png", "-o", "m.png/x.png"], 1, "m.png/x.png cannot be written"),
         (["p.png", "--mask", "m.png", "-o", "x.xyz"], 1, "x.xyz has no suffix of a picture"),
         (["p.png", "--mask", "alpha", "--mask-invert"], 2, "--mask-invert is for a mask file"),
+        (["p.png", "--mask", "alpha", "--mask-resize"], 2, "--mask-resize is for a mask file"),
+        (["p.png", "--region", "1,1,2,2", "--mask-threshold", "9"], 2, "threshold is for a mask"),
         (["p.png", "--mask", "m.png", "-n", "2"], 2, "fills a hole in one way only"),
         (["p.png", "--mask", "m.png", "-n", "2", "-o", "-"], 2, "stdout takes one photo"),
         (["p.png", "--mask", "m.png", "--json", "-o", "-"], 2, "stdout is taken"),

@@ -111,7 +111,8 @@ def test_only_what_changed_is_filled_again(files, whole):
     (out / NAMES[0]).unlink()
     with (files / "photos" / NAMES[1]).open("ab") as file:
         file.write(b"\0")
-    Image.new("L", (56, 48)).save((files / "masks" / NAMES[2]).with_suffix(".png"))
+    changed = Image.fromarray(np.eye(48, 56, dtype=np.uint8) * 255)
+    changed.save((files / "masks" / NAMES[2]).with_suffix(".png"))
     os.utime(files / "photos" / NAMES[3], ns=(1, 1))  # touched, but the same
     report = json.loads(infer("--json", output="whole").stdout)
     assert (report["filled"], report["kept"]) == (3, COUNT - 3)
@@ -452,3 +453,48 @@ def test_a_name_that_is_not_utf_8_is_filled_and_remembered(files):
     assert infer("--card").exit_code == 0
     assert len(ledger.read_entries(files / "out")) == COUNT
     assert "12 kept" in infer("--card").stdout
+
+
+def rewrite_masks(root: Path, change) -> None:
+    for path in sorted((root / "masks").rglob("*.png")):
+        hole = np.array(Image.open(path).convert("L")) > 0
+        Image.fromarray(change(hole).astype(np.uint8)).save(path)
+
+
+def test_masks_of_0_and_1_or_one_colour_are_filled_as_if_white(files, whole):
+    for change in (lambda hole: hole, lambda hole: np.dstack([255 * hole, 0 * hole, 0 * hole])):
+        rewrite_masks(files, change)
+        result = infer()
+        assert (result.exit_code, tree(files / "out")) == (0, whole)
+        assert f"ledger.jsonl has notes on {COUNT} of the photos" in result.stderr
+
+
+def test_photos_given_as_masks_fail(files):
+    result = infer(masks="photos/a/00.png")
+    assert result.exit_code == 1
+    assert result.stdout == f"out: 0 filled, 0 kept, {COUNT - 1} failed\n"
+    (files / "masks").rename(files / "aside")
+    (files / "photos").rename(files / "masks")
+    (files / "aside").rename(files / "photos")
+    swapped = infer("--only", "*.png")
+    assert swapped.exit_code == 1
+    assert swapped.stdout == f"out: 0 filled, 0 kept, {COUNT} failed\n"
+    assert "so no mask" in swapped.stderr
+    assert not tree(files / "out")
+
+
+def test_photos_without_a_hole_are_counted_apart_again_and_again(files):
+    rewrite_masks(files, lambda hole: hole * hole[10, 11] * 255)
+    empty = COUNT - 2
+    for counts in (f"2 filled, 0 kept, 0 failed, {empty}", f"0 filled, 2 kept, 0 failed, {empty}"):
+        result = infer()
+        assert (result.exit_code, result.stdout) == (1, f"out: {counts} untouched\n")
+        assert f"{empty} photos without a hole came back: a/02.jpg, " in result.stderr
+
+
+def test_many_masks_without_a_photo_are_one_line(files):
+    (files / "photos" / "b").rename(files / "aside")
+    result = infer()
+    assert result.exit_code == 0
+    assert f"{COUNT // 2} masks belong to no photo: b/01.png, " in result.stderr
+    assert len(result.stderr.splitlines()) == 2

@@ -57,7 +57,8 @@ def with_alpha() -> np.ndarray:
     ("pixels", "problem", "says"),
     [
         (255 - SOUND, True, "use fill --mask-invert"),
-        (SOUND // 255, True, "use fill --mask-threshold 1"),
+        (SOUND // 255, False, "such as 0 and 1: fill takes the upper one as the hole"),
+        (SOUND // 255 + np.eye(40, 60, dtype=np.uint8), True, "use fill --mask-threshold"),
         (np.zeros_like(SOUND), True, "no hole"),
         (np.full_like(SOUND, 255), True, "nothing is visible"),
         (np.tile(np.arange(60, dtype=np.uint8) * 4, (40, 1)), True, "are these the photos?"),

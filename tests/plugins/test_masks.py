@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from inpaint_cli.api.masks import on_border
-from inpaint_cli.errors import DataError, RecipeError
+from inpaint_cli.errors import DataError, ImageError, RecipeError
 from inpaint_cli.masks.generate import generate_masks, list_mask_kinds
 from inpaint_cli.recipe.plugins import make_generator
 
@@ -199,6 +200,14 @@ def test_no_masks_to_draw_from(tmp_path):
     ):
         with pytest.raises(DataError, match=says):
             draw_many("files", path=tmp_path / name)
+
+
+def test_photos_are_no_masks_to_draw_from_unless_a_threshold_is_set(tmp_path):
+    photo = np.random.default_rng(0).integers(0, 256, (30, 30), np.uint8)
+    Image.fromarray(photo).save(tmp_path / "a.png")
+    with pytest.raises(ImageError, match=r"a\.png is mostly gray.*, so no mask"):
+        draw_many("files", path=tmp_path)
+    assert draw_many("files", path=tmp_path, threshold=128).any()
 
 
 @pytest.mark.parametrize("row", list_mask_kinds(), ids=lambda row: row["kind"])

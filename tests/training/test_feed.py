@@ -104,6 +104,23 @@ def test_batches_start_anywhere_with_or_without_workers(folder, plan):
     assert set(mask.unique().tolist()) == {0.0, 1.0}
 
 
+@pytest.mark.parametrize("key", [False, True])
+def test_what_a_photo_hides_is_hole_and_its_colours_are_not_learned_from(tmp_path, plan, key):
+    batches = []
+    for colour in ((255, 0, 255), (1, 2, 3)):
+        pixels = np.full((32, 32, 4), 255, np.uint8)
+        pixels[..., :3] = np.indices((32, 32)).sum(0)[..., None] * 4
+        pixels[8:20, 24:] = (*colour, 0)
+        rgb, how = Image.fromarray(pixels[..., :3]), {"transparency": colour} if key else {}
+        (rgb if key else Image.fromarray(pixels)).save(tmp_path / "a.png", **how)
+        held = next(validation_batches(Collection.at(FILES(), tmp_path), BOXES, plan, 1))[1]
+        batches += [*take(feed(tmp_path, plan, flip=False)("one", 0), 1), (held.image, held.mask)]
+    assert equal(batches[:2], batches[2:])
+    for image, mask in batches:
+        assert mask[..., 8:20, 24:].all()
+        assert image[..., 8:20, 24:].std(1).max() == 0  # gray, as what is visible
+
+
 @pytest.mark.parametrize(("world", "parts"), [(2, 1), (1, 2), (2, 2)])
 def test_processes_and_parts_share_out_the_same_samples(folder, plan, world, parts):
     whole = take(feed(folder, plan)("one", 1), 2)

@@ -20,8 +20,12 @@ class FileMasks(Masks):
         description="Flip horizontally and vertically with a probability of 1/2 each.",
     )
     invert: bool = Field(default=False, description="Black is the hole.")
-    threshold: int = Field(
-        default=128, ge=1, le=255, description="Levels of this and above are the hole."
+    threshold: int | None = Field(
+        default=None,
+        ge=1,
+        le=255,
+        description="Levels of this and above are the hole; null: 128, or the upper of two levels,"
+        " and what is no mask is refused.",
     )
 
     def sketch(self, height: int, width: int, rng: np.random.Generator) -> Mask:
