@@ -23,6 +23,7 @@ __getattr__, __all__ = lazy_names(
         ".metrics": "Features ImageMetric Metric SetMetric unit",
         ".datasets": "Dataset",
         ".formats": "Foreign Format",
+        ".catalogues": "Catalogue",
         ".tensors": "to_uint8",
         "..files.pictures": "is_picture",
         "..files.zips": "read_zip_member zip_names",

@@ -53,6 +53,7 @@ from ..settings import Settings as Settings
 from .architectures import Architecture as Architecture
 from .architectures import Converted as Converted
 from .architectures import Precision as Precision
+from .catalogues import Catalogue as Catalogue
 from .datasets import Dataset as Dataset
 from .fillers import Fallback as Fallback
 from .fillers import Filler as Filler
