@@ -31,7 +31,8 @@ RADIUS = 8  # pixels from the border to the middle of a hole, at most, at the co
 TEXTURE = 6.0  # weight of the texture channels beside the colours
 DEPTH = 0.9  # a patch is trusted less by this factor a pixel of distance to what is visible
 EXAMPLES = 2000  # patches from which principal components are computed
-EXACT = 20_000_000  # pairs of patches up to which all are compared
+EXACT = 5_000_000  # pairs of patches up to which all are compared
+MANY = 200_000  # patches from which on one round has to do, at scales that began from a coarser one
 FREE = 6  # uses of a source that cost nothing, or twice its fair share where that is more
 REUSE = 4.0  # what each further use costs, in medians of the distance that patches keep
 BAND = 256  # patches handled at once, so that they stay in the processor's cache
@@ -55,12 +56,13 @@ def find_sources(rgb: Floats, hole: Hole, patch: int, rng: np.random.Generator) 
     scales = build_pyramid(picture, hole, patch)
     scale = Scale(*scales.pop(), patch)
     match = peel_onion(scale, rng)
-    improve_matches(scale, match, rng, rounds=6)
+    improve_matches(scale, match, rng, rounds=4)
     while scales:
         coarse, scale = scale, Scale(*scales.pop(), patch)
         match = refine_matches(match, coarse, scale)
         scale.vote(match, np.ones(len(scale.queries), np.float32))
-        improve_matches(scale, match, rng, rounds=min(2 + len(scales), 4))
+        rounds = 1 if len(scale.queries) > MANY else min(2 + len(scales), 4)
+        improve_matches(scale, match, rng, rounds=rounds)
     colours = np.ascontiguousarray(scale.rows[:, :3])
     return cut_seams(colours, hole, scale.centred(match))
 
@@ -328,7 +330,7 @@ def principal_axes(examples: Floats, rng: np.random.Generator) -> Floats:
     for some in bands(len(examples), BAND):
         spread += multiply(examples[some].T, examples[some])
     axes = rng.standard_normal((width, min(COMPONENTS, width)), np.float32)
-    for _ in range(16):
+    for _ in range(8):
         axes = np.linalg.qr(multiply(spread, axes))[0]
     return axes
 
