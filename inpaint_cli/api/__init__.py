@@ -23,12 +23,11 @@ __getattr__, __all__ = lazy_names(
         ".metrics": "Features ImageMetric Metric SetMetric unit",
         ".datasets": "Dataset",
         ".formats": "Foreign Format",
-        ".catalogues": "Catalogue",
         ".tensors": "to_uint8",
         "..files.pictures": "is_picture",
         "..files.zips": "read_zip_member zip_names",
         "..images": "grow read_mask resize_mask",
-        "..layers.backbones": "load_backbone weights_stand_in",
+        "..layers.backbones": "load_backbone",
         "..layers.discriminators": "PatchDiscriminator edgeconnect_critic pix2pixhd_critic "
         "sn_patchgan_critic",
         "..layers.fourier": "FFC FFCBlock at_least_float32",

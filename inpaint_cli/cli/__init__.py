@@ -23,7 +23,7 @@ COMMANDS = {
     "recipes": "List, show, check and compare recipes.",
     "masks": "Find masks in photos; draw, check and rebuild sets of masks.",
     "mask-gen": "Draw a set of masks that can be rebuilt.",
-    "models": "List, fetch and remove the models that fill can use.",
+    "models": "List the models that fill can use.",
     "weights": "Inspect weights files, and choose what `fill` uses.",
     "plugins": "List the plugins that are installed.",
     "demo": "Fill a bundled sample photo.",

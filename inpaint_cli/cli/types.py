@@ -95,15 +95,13 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 
 
 def model_options(command: Command) -> Command:
-    """Add --model, --weights, --download; the command is given one `model`, a `ModelRef`."""
+    """Add --model and --weights; the command is given one `model`, a `ModelRef`."""
 
     @wraps(command)
-    def with_model(
-        *args: Any, model: str | None, weights: str | None, download: bool, **options: Any
-    ) -> object:
+    def with_model(*args: Any, model: str | None, weights: str | None, **options: Any) -> object:
         from ..models.choose import ModelRef
 
-        return command(*args, model=ModelRef(model, weights, download), **options)
+        return command(*args, model=ModelRef(model, weights), **options)
 
     return add_options(
         click.option(
@@ -111,9 +109,6 @@ def model_options(command: Command) -> Command:
         ),
         click.option(
             "--weights", metavar="FILE", help="Fill with this weights file (ours, LaMa's, MAT's)."
-        ),
-        click.option(
-            "--download", is_flag=True, help="Fetch the model first where it is not here."
         ),
     )(with_model)  # pyright: ignore[reportReturnType]
 

@@ -12,12 +12,11 @@ from ..api.architectures import Batch
 from ..api.stages import Optimizer, Stage
 from ..arguments import AnyPath, check_arguments
 from ..datasets.collection import Collection
-from ..files.pretrained import BACKBONES, find_backbone
+from ..files.pretrained import MEGABYTES, find_backbone
 from ..layers.backbones import stand_in_backbones
 from ..recipe.plugins import draw_trial_masks
 from ..recipe.read import dump_recipe, open_recipe
 from .build import Built, build_training
-from .run import paper_notes
 
 FLOAT = 4  # bytes
 
@@ -46,7 +45,6 @@ def outline_training(
     draw_trial_masks(built.recipe, built.inputs, source)
     images = count_images(built, Path(data)) if data else None
     lines = (
-        *paper_notes(built, source),
         *backbone_lines(backbones),
         *network_lines(built),
         *step_lines(built, images),
@@ -70,8 +68,7 @@ def backbone_lines(names: Sequence[str]) -> Iterator[str]:
     """List the published backbones that are missing."""
     for name in dict.fromkeys(names):
         if not find_backbone(name):
-            size = f"{BACKBONES[name].bytes / 1e6:.0f} MB"
-            yield f"needs {name} ({size}), which is not on this machine"
+            yield f"needs {name} ({MEGABYTES[name]} MB), which is not on this machine"
 
 
 def network_lines(built: Built) -> Iterator[str]:
