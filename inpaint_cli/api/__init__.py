@@ -27,7 +27,7 @@ __getattr__, __all__ = lazy_names(
         "..files.pictures": "is_picture",
         "..files.zips": "read_zip_member zip_names",
         "..images": "grow read_mask resize_mask",
-        "..layers.backbones": "load_backbone",
+        "..layers.backbones": "load_backbone weights_stand_in",
         "..layers.discriminators": "PatchDiscriminator edgeconnect_critic pix2pixhd_critic "
         "sn_patchgan_critic",
         "..layers.fourier": "FFC FFCBlock at_least_float32",

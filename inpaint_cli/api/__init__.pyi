@@ -13,6 +13,7 @@ from ..images import grow as grow
 from ..images import read_mask as read_mask
 from ..images import resize_mask as resize_mask
 from ..layers.backbones import load_backbone as load_backbone
+from ..layers.backbones import weights_stand_in as weights_stand_in
 from ..layers.discriminators import PatchDiscriminator as PatchDiscriminator
 from ..layers.discriminators import edgeconnect_critic as edgeconnect_critic
 from ..layers.discriminators import pix2pixhd_critic as pix2pixhd_critic

@@ -25,7 +25,7 @@ def recipes_command(ctx: click.Context, as_json: bool) -> None:
         return
     for row in rows:
         tuned = f" ({', '.join(row['architectures'])})" if row["architectures"] else ""
-        click.echo(f"{row['name']:18}{row['summary']}{tuned}")
+        click.echo(f"{row['name']:21}{row['summary']}{tuned}")
 
 
 @recipes_command.command()

@@ -26,6 +26,11 @@ def load_backbone(name: str, stand_in: Callable[[], Weights] | None = None) -> W
     return torch.load(pretrained.backbone_path(name), "cpu", weights_only=True)
 
 
+def weights_stand_in() -> bool:
+    """Whether networks are being built only to count and to plan, so that weights do not matter."""
+    return stand_ins.get() is not None
+
+
 @contextmanager
 def stand_in_backbones() -> Iterator[list[str]]:
     """Let networks be built without published weights, to count and to plan.

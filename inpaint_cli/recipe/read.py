@@ -17,6 +17,11 @@ def recipes_dir() -> Path:
     return next(d for d in (package / "recipes", package.parent / "recipes") if d.is_dir())
 
 
+def recipe_files() -> dict[str, Path]:
+    """Return the built-in recipes by name: those of `recipes` and of the papers' ablations."""
+    return {path.stem: path for path in sorted(recipes_dir().rglob("*.yaml"))}
+
+
 def list_recipes() -> list[dict[str, Any]]:
     """Return name, summary and tuned architectures of each built-in recipe.
 
@@ -24,7 +29,7 @@ def list_recipes() -> list[dict[str, Any]]:
     ['celeba', 'celebahq']
     """
     rows = []
-    for path in sorted(recipes_dir().glob("*.yaml")):
+    for _, path in sorted(recipe_files().items()):
         recipe, _ = read_recipe(path)
         architectures = [*recipe.architectures]
         rows.append({"name": path.stem, "summary": recipe.summary, "architectures": architectures})
@@ -39,7 +44,7 @@ def find_recipe(name: str) -> Path:
     path = Path(name)
     if path.is_file():
         return path
-    known = {p.stem: p for p in sorted(recipes_dir().glob("*.yaml"))}
+    known = recipe_files()
     if path.suffix or path.stem not in known or path.parent != Path():
         raise RecipeError(unknown_name("recipe", name, known) + ", or give the path of a file")
     return known[name]
@@ -53,12 +58,47 @@ def read_recipe(
     Raises `RecipeError`, which names the line or the change at fault.
     """
     source = RecipeSource(path)
-    settings = read_yaml(path, source)
+    settings = read_settings(path, source)
     if masks is not None:
         source.replace_masks(settings, masks)
     for change in changes:
         source.override(settings, change)
     return source.check(Recipe, settings), source
+
+
+def read_settings(path: Path, source: RecipeSource, above: Sequence[Path] = ()) -> dict[str, Any]:
+    """Return the plain values of a recipe, laid over those of its base. Raises `RecipeError`."""
+    settings = read_yaml(path, source)
+    base = settings.pop("base", None)
+    if base is None:
+        return settings
+    beside = path.parent / str(base)
+    try:
+        file = beside if beside.is_file() else find_recipe(str(base))
+    except RecipeError as error:
+        raise source.error(("base",), str(error)) from error
+    if file.resolve() in above:
+        raise source.error(("base",), f"{file} is based on this recipe; break the circle")
+    below = RecipeSource(file)
+    values = read_settings(file, below, [*above, path.resolve()])
+    source.add_base(below)
+    return lay_over(values, settings)
+
+
+def lay_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Return `below` with every setting of `above`, at any depth.
+
+    A plugin of another kind takes over nothing, and null leaves out a section.
+    """
+    values = below | above
+    for key, over in above.items():
+        under = below.get(key)
+        if isinstance(under, dict) and over is None:
+            del values[key]
+        elif isinstance(under, dict) and isinstance(over, dict):
+            same = under.get("kind") == over.get("kind", under.get("kind"))
+            values[key] = lay_over(under, over) if same else over
+    return values
 
 
 def open_recipe(

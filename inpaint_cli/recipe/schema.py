@@ -138,6 +138,16 @@ class Recipe(Settings):
     """Data and schedule of a training, for one or several architectures."""
 
     summary: str = Field(description="One line about the recipe, for lists and reports.")
+    base: None = Field(
+        default=None,
+        description="Recipe, by name or path, whose settings hold where this one has none; null in "
+        "place of a section leaves it out.",
+    )
+    papers: dict[str, str] = Field(
+        default_factory=dict,
+        description="Architectures that this recipe does not train as their papers do, each with "
+        "the recipe that does; named in runs.",
+    )
     data: Data = Field(default=Data(), description="The images.")
     masks: Named = Field(description="Mask generator of the training.")
     val_masks: Named | None = Field(

@@ -23,6 +23,7 @@ class RecipeSource:
 
     path: Path
     lines: dict[KeyPath, int] = field(default_factory=dict)
+    files: dict[KeyPath, Path] = field(default_factory=dict)  # where it is not `path`
     overrides: dict[KeyPath, str] = field(default_factory=dict)  # "--set batch=4", "--masks m.zip"
 
     def error(self, where: KeyPath, text: str) -> RecipeError:
@@ -32,12 +33,20 @@ class RecipeSource:
             if option := self.overrides.get(where[:n]):
                 return RecipeError(": ".join([option, *([name] if where[n:] else []), text]))
             if where[:n] in self.lines:
-                return self.error_at(self.lines[where[:n]], f"{name}: {text}")
+                file = self.files.get(where[:n])
+                return self.error_at(self.lines[where[:n]], f"{name}: {text}", file)
         return self.error_at(1, f"{name}: {text}")
 
-    def error_at(self, line: int, text: str) -> RecipeError:
+    def error_at(self, line: int, text: str, file: Path | None = None) -> RecipeError:
         """Return the error `text` about a line of the file."""
-        return RecipeError(f"{self.path}:{line}: {text}", path=self.path, line=line)
+        path = file or self.path
+        return RecipeError(f"{path}:{line}: {text}", path=path, line=line)
+
+    def add_base(self, base: "RecipeSource") -> None:
+        """Note the origin of the settings that come from the recipe `base`."""
+        for key in base.lines.keys() - self.lines.keys():
+            self.lines[key] = base.lines[key]
+            self.files[key] = base.files.get(key, base.path)
 
     def check(self, schema: type[Schema], settings: Any, at: KeyPath = ()) -> Schema:
         """Return `settings` as a `schema`.
@@ -84,9 +93,17 @@ class RecipeSource:
         self.note_option(tuple(key.split(".")), option)
 
     def replace_masks(self, settings: dict[str, Any], masks: Path) -> None:
-        """Let the masks at `masks` be used, a folder or zip file (--masks)."""
-        settings["masks"] = {"kind": "files", "path": str(masks.resolve())}
-        self.note_option(("masks",), f"--masks {masks}")
+        """Let the masks at `masks` be used, a folder or zip file (--masks).
+
+        The holes keep the ratio and the border that the recipe asks for.
+        """
+        for key in ("masks", "val_masks"):
+            old = settings.get(key)
+            if old is None and key == "val_masks":
+                continue
+            rules = {rule: old[rule] for rule in ("ratio", "border") if rule in old} if old else {}
+            settings[key] = {"kind": "files", "path": str(masks.resolve()), **rules}
+            self.note_option((key,), f"--masks {masks}")
 
     def note_option(self, at: KeyPath, option: str) -> None:
         """Note that the setting `at`, with all that is in it, came from `option`."""

@@ -17,6 +17,7 @@ from ..layers.backbones import stand_in_backbones
 from ..recipe.plugins import draw_trial_masks
 from ..recipe.read import dump_recipe, open_recipe
 from .build import Built, build_training
+from .run import paper_notes
 
 FLOAT = 4  # bytes
 
@@ -45,6 +46,7 @@ def outline_training(
     draw_trial_masks(built.recipe, built.inputs, source)
     images = count_images(built, Path(data)) if data else None
     lines = (
+        *paper_notes(built, source),
         *backbone_lines(backbones),
         *network_lines(built),
         *step_lines(built, images),

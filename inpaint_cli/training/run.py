@@ -29,6 +29,8 @@ from .loop import Step, train_stages
 from .saving import LossMeter, Saver
 from .stopping import StopAgreement, catch_signals
 
+UNLIKE_PAPER = "not-as-published"  # in the names of runs
+
 
 @dataclass(frozen=True)
 class TrainOptions:
@@ -84,7 +86,7 @@ def run_training(
     """
     built = build_training(name, recipe, source, steps=options.steps)
     draw_trial_masks(built.recipe, built.inputs, source)
-    for note in skipped_notes(built.inputs, options):
+    for note in (*paper_notes(built, source), *skipped_notes(built.inputs, options)):
         print_message(note)
     accelerator = make_accelerator(built.recipe)
     folder = RunFolder(options.folder or Path("runs") / run_name(built, source))
@@ -191,6 +193,13 @@ def skipped_notes(inputs: Inputs, options: TrainOptions) -> list[str]:
     return list(dict.fromkeys(filter(None, notes)))
 
 
+def paper_notes(built: Built, source: RecipeSource) -> list[str]:
+    """Return a sentence if the recipe does not train an architecture as its paper does."""
+    own = built.recipe.papers.get(built.name)
+    return [f"{source.path.stem} does not train {built.name} as its paper does; the recipe {own} "
+            "does"] if own else []  # fmt: skip
+
+
 def leave_process_group() -> None:
     """Destroy the process group of a training in several processes, if any."""
     if torch.distributed.is_initialized():
@@ -210,7 +219,8 @@ def make_accelerator(recipe: Recipe) -> Accelerator:
 
 def run_name(built: Built, source: RecipeSource) -> str:
     """Return the default name of a run folder, such as "pconv-faces-no-vgg"."""
-    return "-".join([built.name, source.path.stem, *built.task.without()])
+    paper = [UNLIKE_PAPER] if built.name in built.recipe.papers else []
+    return "-".join([built.name, source.path.stem, *built.task.without(), *paper])
 
 
 def latest_state(folder: RunFolder, options: TrainOptions) -> dict[str, Any] | None:

@@ -30,13 +30,14 @@ def train(
     """Train `architecture` by `recipe`, a file or a name that `inpaint recipes` lists.
 
     `data` and `val_data` are folders, zip files or lists of images; `masks`, a folder or zip file,
-    replaces the recipe's masks; `set` has changes of the recipe such as "batch=4". The folder `run`
-    (by default runs/ARCHITECTURE-RECIPE) holds the weights, the log, sheets of samples, and states
-    from which `resume` continues with the same bits; with `allow_changes` also after a change of
-    recipe or data. `init` has weights files to start from, for the whole network or as "PART=FILE".
-    `workers` processes load images. The first SIGINT (Ctrl-C) or SIGTERM saves a state and stops.
-    `command` is noted in the run's recipe. Progress is printed on stderr. Raises `ArgumentError`,
-    `RecipeError`, `DataError`, `WeightsError` or `TrainingError`.
+    replaces the recipe's masks but keeps their ratio and border; `set` has changes of the recipe
+    such as "batch=4". The folder `run` (by default runs/ARCHITECTURE-RECIPE) holds the weights, the
+    log, sheets of samples, and states from which `resume` continues with the same bits; with
+    `allow_changes` also after a change of recipe or data. `init` has weights files to start from,
+    for the whole network or as "PART=FILE". `workers` processes load images. The first SIGINT
+    (Ctrl-C) or SIGTERM saves a state and stops. `command` is noted in the run's recipe. Progress is
+    printed on stderr. Raises `ArgumentError`, `RecipeError`, `DataError`, `WeightsError` or
+    `TrainingError`.
 
     >>> from tempfile import mkdtemp
     >>> from PIL import Image

@@ -626,12 +626,12 @@ def test_finish_goes_without_the_priors():
 
 
 @pytest.mark.parametrize("kind", [SPN, SPNP])
-@pytest.mark.parametrize("model", [{"pyramid": False}, {"spade": False}])
+@pytest.mark.parametrize("model", [{"pyramid": False}, {"pyramid": 2}, {"spade": False}])
 def test_without_pyramid_or_spade_it_fills_and_learns(kind: type[SPN], model: dict[str, Any]):
     extra = {"vgg": "none"} if kind is SPNP else {}
     learner, example = task(kind, model=model, pretext="random", **extra), batch()
     out = learner.predict(example)
-    assert len(out.net.priors) == (3 if model.get("pyramid", True) else 1)
+    assert len(out.net.priors) == {True: 3, 2: 2, False: 1}[model.get("pyramid", True)]
     has_spade = any(isinstance(m, Spade) for m in learner.net.modules())
     assert has_spade == model.get("spade", True)
     sum(learner.losses(example, out).values()).backward()
@@ -698,3 +698,35 @@ def test_explain_shows_the_pyramid(tmp_path: Path):
     refused = CliRunner().invoke(main, [*args, "--model", "telea", "--overwrite"])
     assert refused.exit_code == 1
     assert "has no pictures of how it fills" in refused.stderr
+
+
+# Teachers of the paper's studies
+
+
+def test_edges_may_be_what_the_priors_learn():
+    learner, example = task(pretext="edges"), batch()
+    assert learner.without() == ["edges-pretext"]
+    white = torch.zeros(1, 3, 64, 64)
+    white[..., 32:] = 1
+    fine, middle, coarse = learner.pretext(white)
+    assert [m.shape[-1] for m in (fine, middle, coarse)] == [32, 16, 8]
+    assert fine[..., :12].max() == 0 < fine[..., 14:18].max()
+    assert "prior" in learner.losses(example, learner.predict(example))
+
+
+def test_the_priors_of_a_trained_network_may_be_what_the_priors_learn(tmp_path):
+    known, example = net(SPN), batch()
+    file = tmp_path / "w.safetensors"
+    weights.write_weights(file, "spn", known.settings, known)
+    learner = task(SPL, pretext="spn", pretext_file=file)
+    large = torch.nn.functional.interpolate(example.image, scale_factor=2)
+    expected, _, _ = known.prior(example.image, torch.zeros_like(example.mask))
+    for a, b in zip(learner.pretext(large), expected, strict=True):
+        torch.testing.assert_close(a, b)
+    assert "prior" in learner.losses(example, learner.predict(example))
+    with pytest.raises(WeightsError, match=r"task\.pretext_file"):
+        task(pretext="spn")
+    other = tmp_path / "x.safetensors"
+    weights.write_weights(other, "spl", net(SPL).settings, net(SPL))
+    with pytest.raises(WeightsError, match="has no weights of an SPN with three levels"):
+        task(pretext="spn", pretext_file=other)

@@ -13,6 +13,7 @@ from inpaint_cli.api.masks import on_border
 from inpaint_cli.errors import DataError, ImageError, RecipeError
 from inpaint_cli.masks.generate import generate_masks, list_mask_kinds
 from inpaint_cli.recipe.plugins import make_generator
+from inpaint_plugins.masks.files import rotate_mask
 
 BUILT_IN = [row["kind"] for row in list_mask_kinds() if row["kind"] != "files"]
 
@@ -214,3 +215,48 @@ def test_photos_are_no_masks_to_draw_from_unless_a_threshold_is_set(tmp_path):
 def test_every_setting_of_a_generator_has_a_description(row):
     assert row["summary"].endswith(".")
     assert all(row["descriptions"].values())
+
+
+@pytest.mark.parametrize("kind", ["deepfill", "mat", "comodgan"])
+def test_flips_as_published_cover_less(kind):
+    """Strokes that are not flipped between meet more often."""
+    changes = ["box=false"] if kind == "deepfill" else []
+    ours, published = (
+        make_generator(kind, [*changes, f"published={how}"]) for how in ("false", "true")
+    )
+    shares = [
+        np.mean([m.draw(256, 256, np.random.default_rng([3, n])).mean() for n in range(500)])
+        for m in (ours, published)
+    ]
+    assert shares[1] < shares[0]
+
+
+def test_lama_covers_as_much_of_a_large_image():
+    small, large = (draw_many("lama", (size, size), 150).mean() for size in (256, 512))
+    assert abs(small - large) < 0.04
+
+
+@pytest.fixture
+def corner(tmp_path):
+    """A mask with a hole in its upper left quarter."""
+    hole = np.zeros((40, 40), np.bool_)
+    hole[:20, :20] = True
+    Image.fromarray(hole).save(tmp_path / "m.png")
+    return {"path": tmp_path, "flip": False}
+
+
+def test_masks_from_files_can_be_varied(corner):
+    plain = draw_many("files", (40, 40), 1, **corner)[0]
+    grown = draw_many("files", (40, 40), 30, dilate=(1, 3), **corner)
+    assert {int(mask[0].sum()) for mask in grown} == {21, 22, 23}
+    assert all(mask[plain].all() for mask in grown)
+    cut = draw_many("files", (40, 40), 30, crop=(0.5, 0.8), **corner)
+    assert len({mask.sum() for mask in cut}) > 10
+    turned = draw_many("files", (40, 40), 30, rotate=20, **corner)
+    assert all(300 < mask.sum() <= 420 for mask in turned)
+    assert len({mask.tobytes() for mask in turned}) > 20
+    half = rotate_mask(plain, 180)
+    np.testing.assert_array_equal(half, plain[::-1, ::-1])
+    assert draw_many("files", (40, 40), 1, invert=True, **corner).mean() == 0.75
+    with pytest.raises(RecipeError, match="`crop` and `dilate` are two numbers, the smaller first"):
+        make_generator("files", ["dilate=[3, 1]"], **corner)

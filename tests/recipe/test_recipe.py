@@ -18,8 +18,10 @@ from inpaint_cli.cli import main
 from inpaint_cli.errors import ArgumentError, RecipeError
 from inpaint_cli.recipe import read as recipe
 from inpaint_cli.training.build import build_training, check_recipe, check_section
+from inpaint_cli.training.estimate import outline_training
+from inpaint_cli.training.run import run_name
 
-SHELF = sorted(recipe.recipes_dir().glob("*.yaml"))
+SHELF = [path for _, path in sorted(recipe.recipe_files().items())]
 
 
 def inpaint(*args):
@@ -283,6 +285,7 @@ def test_every_architecture_fits_every_shipped_recipe(path):
 def test_spn_is_trained_as_its_authors_did():
     plan, source = recipe.read_recipe(recipe.find_recipe("spn"))
     assert (plan.data.fit, plan.precision, plan.ema.decay) == ("stretch", "full", 0)
+    assert plan.data.resize == "opencv"
     stages = {name: check_section(name, plan, source)[-1].values() for name in plan.architectures}
     assert {name: [stage.steps for stage in stages[name]] for name in stages} == {
         "spn": [111_720, 27_930],
@@ -352,3 +355,79 @@ def test_the_validation_has_what_the_training_set_says_of_its_data(toy_recipe):
     data = recipe.read_recipe(toy_recipe, [label, "data.val.kind=celebahq"])[0].data
     assert data.val is not None
     assert "labels" not in (data.val.model_extra or {})
+
+
+def test_masks_from_a_folder_keep_the_ratio_and_the_border_of_the_recipe(tmp_path):
+    (tmp_path / "m").mkdir()
+    masks = recipe.open_recipe("celebahq-512", masks=tmp_path / "m")[0].masks
+    assert masks.model_extra == {"path": str(tmp_path / "m"), "ratio": [0.2, 0.3]}
+    own = tmp_path / "own.yaml"
+    own.write_text(
+        "summary: s\nmasks: {kind: boxes, border: false}\nval_masks: {kind: boxes, ratio: [0, 0.5]}"
+    )
+    read, source = recipe.read_recipe(own, ["masks.invert=true"], masks=tmp_path / "m")
+    assert (read.masks.model_extra or {})["border"] is False
+    assert (read.masks.model_extra or {})["invert"] is True
+    assert read.val_masks is not None
+    assert (read.val_masks.model_extra or {})["ratio"] == [0, 0.5]
+    assert str(source.error(("val_masks", "path"), "x")).startswith("--masks ")
+
+
+def test_a_recipe_may_be_laid_over_another(toy_recipe):
+    """A plugin of another kind takes over nothing, and null leaves a section out."""
+    over = toy_recipe.with_name("over.yaml")
+    over.write_text(
+        "summary: over\nbase: toy.yaml\ndata: {size: 24}\nmasks: {kind: irregular}\n"
+        "architectures: {toy: {task: {l1: 3}, stages: {prior: null}}}\n"
+    )
+    toy_recipe.write_text(RECIPE.replace("{kind: boxes}", "{kind: boxes, count: [2, 3]}"))
+    read, source = recipe.read_recipe(over, ["batch=2"])
+    assert (read.summary, read.data.size, read.data.train.kind) == ("over", 24, "files")
+    assert read.masks.model_dump() == {"kind": "irregular"}
+    assert read.architectures["toy"].task == {"l1": 3, "adversarial": "1e-2"}
+    assert [*read.architectures["toy"].stages] == ["fill"]
+    assert str(source.error(("data", "size"), "x")).startswith(f"{over}:3: ")
+    where = ("architectures", "toy", "stages", "fill", "clip")
+    assert str(source.error(where, "x")).startswith(f"{toy_recipe}:20: ")
+    toy_recipe.write_text(RECIPE.replace("clip: 1.0", "clip: -1"))
+    with pytest.raises(RecipeError, match=rf"{toy_recipe.name}:20: architectures\.toy") as error:
+        recipe.read_recipe(over)
+    assert (error.value.path, error.value.line) == (toy_recipe, 20)
+
+
+def test_a_base_that_is_none_is_refused(toy_recipe):
+    for base, says in (("toi", "base: no recipe named 'toi'"), ("toy.yaml", "break the circle")):
+        toy_recipe.write_text(f"base: {base}\n{RECIPE}")
+        with pytest.raises(RecipeError, match=says):
+            recipe.read_recipe(toy_recipe)
+
+
+def test_a_recipe_that_is_not_a_papers_says_so(toy_recipe, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    photos(tmp_path / "photos", 6)
+    papers = "papers={toy: other}"
+    plan, source = recipe.read_recipe(toy_recipe, [papers])
+    assert run_name(build_training("toy", plan, source), source) == "toy-toy-not-as-published"
+    told = outline_training("toy", toy_recipe, set=[papers]).splitlines()[0]
+    assert told == "# toy does not train toy as its paper does; the recipe other does"
+
+
+@pytest.mark.parametrize("path", SHELF, ids=lambda path: path.stem)
+def test_the_papers_systems_are_sent_to_the_recipes_that_follow_their_papers(path):
+    """Those recipes exist, train them, and send to no other; nothing is averaged or halved."""
+    plan, _ = recipe.read_recipe(path)
+    for name, other in plan.papers.items():
+        own, _ = recipe.open_recipe(other)
+        assert name not in own.papers
+        assert name in own.architectures
+        assert own.precision == "full" or other == "celebahq-512"  # whose paper does not say
+    systems = {"spn", "spn-p", "spl", "gmsrm", "mdrnets"} & plan.architectures.keys()
+    if plan.precision == "bf16":
+        assert systems <= plan.papers.keys()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", SHELF, ids=lambda path: path.stem)
+def test_every_recipe_can_be_planned(path):
+    for name in recipe.read_recipe(path)[0].architectures:
+        assert "stage " in outline_training(name, path)

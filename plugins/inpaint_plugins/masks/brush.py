@@ -33,8 +33,11 @@ def draw_freeform(
     strokes: int,
     turns: tuple[int, int],
     brush: tuple[int, int],
+    flips: bool = True,
 ) -> Mask:
     """Draw strokes as DeepFill v2 does (Yu et al. 2019, appendix), with its flips fixed.
+
+    Without `flips` all is as published: the code flips after each stroke, but throws that away.
 
     Each stroke has `turns` corners with angles around 2/5 pi, every second one mirrored, segments
     of about an eighth of the diagonal, and a width of `brush` pixels; both ranges exclude their
@@ -59,5 +62,6 @@ def draw_freeform(
             x, y = int(min(max(x + dx, 0), width - 1)), int(min(max(y + dy, 0), height - 1))
             corners.append((x, y))
         cv2.polylines(canvas, [np.array(corners, np.int32)], False, 1, thickness)
-        canvas = flip_at_random(canvas.view(np.bool_), rng).view(np.uint8)
+        if flips:
+            canvas = flip_at_random(canvas.view(np.bool_), rng).view(np.uint8)
     return canvas.view(np.bool_)

@@ -1,18 +1,24 @@
 """Masks from image files in a folder or a zip archive, which is not unpacked."""
 
+import math
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, NonNegativeInt, model_validator
+from typing_extensions import Self
 
-from inpaint_cli.api import DataError, Mask, Masks, is_picture, read_zip_member, zip_names
+from inpaint_cli.api import DataError, Mask, Masks, Share, is_picture, read_zip_member, zip_names
 
-from .brush import flip_at_random
+from .brush import flip_at_random, rounded_cos_sin
 
 
 class FileMasks(Masks):
-    """A random file of a folder or zip archive, resized to the image; white is the hole."""
+    """A random file of a folder or zip archive, resized to the image; white is the hole.
+
+    Rotation, crop and dilation, in this order, make more of a set, as in the training of partial
+    convolutions (Liu et al. 2018), whose training masks are black in the hole.
+    """
 
     path: Path = Field(description="Folder or zip archive of masks.")
     flip: bool = Field(
@@ -27,6 +33,23 @@ class FileMasks(Masks):
         description="Levels of this and above are the hole; null: 128, or the upper of two levels,"
         " and what is no mask is refused.",
     )
+    rotate: float = Field(
+        default=0, ge=0, le=180, description="Largest rotation either way, in degrees."
+    )
+    crop: tuple[Share, Share] = Field(
+        default=(1, 1),
+        description="Least and greatest side of a random crop / side of the mask.",
+    )
+    dilate: tuple[NonNegativeInt, NonNegativeInt] = Field(
+        default=(0, 0),
+        description="Least and greatest number of pixels of the image by which the hole grows.",
+    )
+
+    @model_validator(mode="after")
+    def check_ranges(self) -> Self:
+        if not 0 < self.crop[0] <= self.crop[1] or self.dilate[0] > self.dilate[1]:
+            raise ValueError("`crop` and `dilate` are two numbers, the smaller first")
+        return self
 
     def sketch(self, height: int, width: int, rng: np.random.Generator) -> Mask:
         from inpaint_cli.api import read_mask, resize_mask
@@ -39,8 +62,44 @@ class FileMasks(Masks):
             threshold=self.threshold,
             invert=self.invert,
         ).hole
+        if self.rotate:
+            hole = rotate_mask(hole, float(rng.uniform(-self.rotate, self.rotate)))
+        if self.crop != (1, 1):
+            hole = crop_mask(hole, float(rng.uniform(*self.crop)), rng)
         sized = resize_mask(hole, (height, width))
+        if self.dilate[1]:
+            low, high = self.dilate
+            sized = dilate_mask(sized, int(rng.integers(low, high + 1)))
         return flip_at_random(sized, rng) if self.flip else sized
+
+
+def rotate_mask(mask: Mask, degrees: float) -> Mask:
+    """Return `mask` turned about its centre; what comes in at the corners is no hole."""
+    import cv2
+
+    height, width = mask.shape
+    cosine, sine = (v.item() for v in rounded_cos_sin(np.array(math.radians(degrees))))
+    x, y = (width - 1) / 2, (height - 1) / 2
+    turn = np.array(
+        [[cosine, -sine, x - cosine * x + sine * y], [sine, cosine, y - sine * x - cosine * y]]
+    )
+    turned = cv2.warpAffine(mask.view(np.uint8), turn, (width, height), flags=cv2.INTER_NEAREST)
+    return turned.view(np.bool_)
+
+
+def crop_mask(mask: Mask, share: float, rng: np.random.Generator) -> Mask:
+    """Return a random part of `mask` whose sides are `share` of its sides."""
+    sides = [max(1, round(side * share)) for side in mask.shape]
+    top, left = (int(rng.integers(s - t + 1)) for s, t in zip(mask.shape, sides, strict=True))
+    return np.ascontiguousarray(mask[top : top + sides[0], left : left + sides[1]])
+
+
+def dilate_mask(mask: Mask, pixels: int) -> Mask:
+    """Return `mask` with its hole grown by a disc of radius `pixels`."""
+    import cv2
+
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * pixels + 1, 2 * pixels + 1))
+    return cv2.dilate(mask.view(np.uint8), disc).view(np.bool_)
 
 
 @lru_cache(maxsize=16)

@@ -19,10 +19,23 @@ class DeepFillMasks(Masks):
     box: bool = Field(
         default=True, description="Add the box of its training, up to half of each side."
     )
+    published: bool = Field(
+        default=False,
+        description="Do not flip between strokes: the published code throws these flips away, so "
+        "that its strokes meet more often and cover less.",
+    )
 
     def sketch(self, height: int, width: int, rng: np.random.Generator) -> Mask:
         strokes = int(rng.integers(1, 4))
-        mask = draw_freeform(height, width, rng, strokes=strokes, turns=(4, 12), brush=(12, 40))
+        mask = draw_freeform(
+            height,
+            width,
+            rng,
+            strokes=strokes,
+            turns=(4, 12),
+            brush=(12, 40),
+            flips=not self.published,
+        )
         if self.box:
             h, w = height // 2, width // 2
             top, left = int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1))
@@ -44,13 +57,26 @@ class CoModGANMasks(Masks):
 
     small: ClassVar[MaxCounts] = MaxCounts(10, 5, 20)  # for images with a short side of up to 384
     large: ClassVar[MaxCounts] = MaxCounts(10, 5, 20)
+    published: bool = Field(
+        default=False,
+        description="Do not flip between strokes: the published code throws these flips away, so "
+        "that its strokes meet more often and cover less.",
+    )
 
     def sketch(self, height: int, width: int, rng: np.random.Generator) -> Mask:
         most = self.small if min(height, width) <= 384 else self.large
         # fewer for a low ratio, as published
         share = min(sum(self.ratio), 1.0) if self.ratio else 1.0
         halves, wholes, strokes = (int(rng.integers(max(1, int(n * share)))) for n in most)
-        mask = draw_freeform(height, width, rng, strokes=strokes, turns=(4, 18), brush=(12, 48))
+        mask = draw_freeform(
+            height,
+            width,
+            rng,
+            strokes=strokes,
+            turns=(4, 18),
+            brush=(12, 48),
+            flips=not self.published,
+        )
         for count, part in ((halves, 2), (wholes, 1)):
             for _ in range(count):
                 w, h = (int(rng.integers(max(1, side // part))) for side in (width, height))

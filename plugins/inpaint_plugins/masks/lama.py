@@ -23,12 +23,16 @@ class StrokesOrBoxes(NamedTuple):
 
 
 class LaMaMasks(Masks):
-    """Strokes or boxes, as in the training of LaMa at 256 pixels (Suvorov et al. 2022)."""
+    """Strokes or boxes, as in the training of LaMa at 256 pixels (Suvorov et al. 2022).
+
+    For images with a short side of over 384 pixels all lengths are twice as large, so that holes
+    cover as much of them.
+    """
 
     small: ClassVar[StrokesOrBoxes] = StrokesOrBoxes(
         (1, 6), 100, 200, 1 / 2, (1, 4), (30, 150), 10
     )  # up to 384 pixels
-    large: ClassVar[StrokesOrBoxes] = small
+    large: ClassVar[StrokesOrBoxes] = StrokesOrBoxes((1, 6), 200, 400, 1 / 2, (1, 4), (60, 300), 20)
 
     def sketch(self, height: int, width: int, rng: np.random.Generator) -> Mask:
         law = self.small if min(height, width) <= 384 else self.large

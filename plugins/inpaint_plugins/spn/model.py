@@ -102,8 +102,8 @@ class Generator(nn.Module):
             )
         )
         self.up = nn.ModuleList()
-        for a, b in ((4 * w, 2 * w), (2 * w, w)):
-            self.up.append(fuse(a, b, b) if settings.pyramid else ShuffleUp(a, b))
+        for level, (a, b) in enumerate([(4 * w, 2 * w), (2 * w, w)], 2):
+            self.up.append(fuse(a, b, b) if level <= settings.levels else ShuffleUp(a, b))
         self.last = nn.Conv2d(w, 3, 7, padding=3, padding_mode="reflect")
 
     def forward(self, white: Tensor, mask: Tensor, priors: list[Tensor]) -> Tensor:
@@ -114,12 +114,11 @@ class Generator(nn.Module):
             x = block(x, coarse)
         x = self.plain(x)
         if finer:  # N 128 H/2 W/2, N 64 H W
-            for block, prior in zip(self.up, reversed(finer), strict=True):
+            for block, prior in zip(self.up, reversed(finer), strict=False):
                 x = block(F.interpolate(x, scale_factor=2), prior)
             x = F.leaky_relu(x, 0.2)
-        else:
-            for block in self.up:
-                x = block(x)
+        for block in self.up[len(finer) :]:
+            x = block(x)
         return (torch.tanh(self.last(x)) + 1) / 2
 
     def encode_image(self, white: Tensor, mask: Tensor) -> Tensor:

@@ -10,14 +10,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from safetensors import safe_open
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision import models
 
-from inpaint_cli.api import WeightsError, load_backbone
+from inpaint_cli.api import WeightsError, load_backbone, weights_stand_in
 
-from .settings import PretextName
+from .prior import PriorLearner
+from .settings import PretextName, SPNSettings
 
 
 def conv_norm(
@@ -118,8 +123,65 @@ class PretextFeatures(nn.Module):
         return super().train(False)
 
 
+class EdgeMaps(PretextFeatures):
+    """EdgeConnect's edge maps (Canny, sigma 2) at the sizes of the priors ("SPN w/ edge")."""
+
+    def __init__(self) -> None:
+        super().__init__("edges", [], (1, 1, 1))
+
+    @torch.no_grad()
+    def forward(self, image: Tensor) -> list[Tensor]:
+        edges = [canny_edges(one) for one in image.float().mean(1).cpu().numpy()]
+        maps = torch.from_numpy(np.stack(edges))[:, None].to(image)
+        return [F.avg_pool2d(maps, factor) for factor in (2, 4, 8)]
+
+
+def canny_edges(gray: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the edges, 0 or 1, of `gray` [H, W] in 0..1, by the thresholds 0.1 and 0.2."""
+    smooth = cv2.GaussianBlur(np.rint(gray * 255).astype(np.uint8), (0, 0), 2)
+    return (cv2.Canny(smooth, 25.5, 51, L2gradient=True) > 0).astype(np.float32)
+
+
+class LearnedPriors(PretextFeatures):
+    """The priors of a trained SPN, which sees the whole image (table 5)."""
+
+    def __init__(self, file: Path | None) -> None:
+        prior, width = load_prior(file)
+        super().__init__("spn", [prior], (width, 2 * width, 4 * width))
+
+    @torch.no_grad()
+    def forward(self, image: Tensor) -> list[Tensor]:
+        image = F.avg_pool2d(image, 2)  # the learner enlarges it again
+        priors, _, _ = self.stages[0](image, torch.zeros_like(image[:, :1]))
+        return priors
+
+
+def load_prior(file: Path | None) -> tuple[PriorLearner, int]:
+    """Return the prior learner in a weights file of spn, and its width. Raises `WeightsError`."""
+    if file is None and weights_stand_in():
+        settings = SPNSettings.model_validate({})
+        return PriorLearner(settings), settings.width
+    if file is None:
+        raise WeightsError("pretext spn needs the weights of an SPN: set task.pretext_file")
+    try:
+        with safe_open(file, "pt") as weights:
+            header = weights.metadata() or {}
+            settings = SPNSettings.model_validate_json(header["settings"])
+            tensors = {key: weights.get_tensor(key) for key in weights.keys()}  # noqa: SIM118
+        if header["architecture"] != "spn" or settings.levels != 3:
+            raise ValueError(f"'{header['architecture']}'")
+    except Exception as error:  # of the file, its header, or its settings
+        raise WeightsError(
+            f"{file} has no weights of an SPN with three levels ({error}); correct "
+            "task.pretext_file"
+        ) from error
+    prior, part = PriorLearner(settings), "prior."
+    prior.load_state_dict({k.removeprefix(part): t for k, t in tensors.items() if part in k[:6]})
+    return prior, settings.width
+
+
 def make_pretext(name: PretextName, file: Path | None = None) -> PretextFeatures | None:
-    """Make the model `name`; None for "none". `file` has the weights of tresnet_l.
+    """Make the model `name`; None for "none". `file` has the weights of tresnet_l or spn.
 
     "random" is TResNet-L with random weights from a fixed seed. Raises `WeightsError` if published
     weights are missing or incomplete.
@@ -128,6 +190,10 @@ def make_pretext(name: PretextName, file: Path | None = None) -> PretextFeatures
         return None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
+        if name == "edges":
+            return EdgeMaps()
+        if name == "spn":
+            return LearnedPriors(file)
         return make_tresnet(name, file) if name in ("tresnet_l", "random") else make_resnet(name)
 
 
@@ -158,7 +224,7 @@ def make_tresnet(name: str, file: Path | None) -> PretextFeatures:
             TResBlock(76, 152, stride=2), *(TResBlock(152, 152) for _ in range(4))
         ),
     }
-    if name == "tresnet_l":
+    if name == "tresnet_l" and not (file is None and weights_stand_in()):
         if file is None:
             raise WeightsError(
                 "pretext tresnet_l needs its weights: set task.pretext_file to the file of"

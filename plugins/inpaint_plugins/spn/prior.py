@@ -100,7 +100,7 @@ class LatentPrior(nn.Module):
 
 
 class PriorLearner(nn.Module):
-    """The whole learner; priors are [S1, S2, S3], fine to coarse, or [S3] without the pyramid."""
+    """The whole learner; priors are [S1, S2, S3], fine to coarse, or the last of these."""
 
     def __init__(self, settings: SPNSettings) -> None:
         super().__init__()
@@ -126,11 +126,10 @@ class PriorLearner(nn.Module):
             else WideningResidual(8 * w, 4 * w)
         )
         self.coarse = nn.Sequential(begin, *(ReflectResidual(4 * w, 4 * w) for _ in range(3)))
-        if settings.pyramid:
-            self.up = nn.ModuleList([shuffle_up(4 * w, 2 * w), shuffle_up(2 * w, w)])
-            self.join = nn.ModuleList([WideningResidual(6 * w, 2 * w), WideningResidual(3 * w, w)])
-        else:
-            self.up, self.join = nn.ModuleList(), nn.ModuleList()
+        self.up, self.join = nn.ModuleList(), nn.ModuleList()
+        for inputs, outputs in ((4 * w, 2 * w), (2 * w, w))[: settings.levels - 1]:
+            self.up.append(shuffle_up(inputs, outputs))
+            self.join.append(WideningResidual(inputs + outputs, outputs))
 
     def forward(
         self, white: Tensor, mask: Tensor, *, samples: int = 1

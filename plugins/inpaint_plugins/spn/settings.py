@@ -7,7 +7,7 @@ from pydantic import Field, NonNegativeFloat
 
 from inpaint_cli.api import Settings, VGGSource
 
-PretextName = Literal["tresnet_l", "resnet34", "resnet50", "random", "none"]
+PretextName = Literal["tresnet_l", "resnet34", "resnet50", "edges", "spn", "random", "none"]
 LossForm = Literal["code", "paper"]
 
 
@@ -29,8 +29,10 @@ class SPNSettings(Settings):
     dense_blocks: int = Field(
         16, ge=1, le=256, description="Dense blocks in the trunk of the prior learner."
     )
-    pyramid: bool = Field(
-        True, description="Use priors at three sizes; otherwise at a quarter only (table 3)."
+    pyramid: bool | Literal[2] = Field(
+        True,
+        description="Use priors at three sizes (true), at a quarter and a half (2), or only at a "
+        "quarter (false; table 3).",
     )
     spade: bool = Field(
         True,
@@ -40,12 +42,19 @@ class SPNSettings(Settings):
         0.0, description="Negative slope of the prior encoder's leaky ReLUs."
     )
 
+    @property
+    def levels(self) -> int:
+        """The number of sizes at which there are priors."""
+        return {True: 3, 2: 2, False: 1}[self.pyramid]
+
 
 class SPLSettings(SPNSettings):
     """The predecessor with priors at one scale: 45.6 M parameters."""
 
-    pyramid: bool = Field(
-        False, description="Use priors at three sizes; otherwise at a quarter only (table 3)."
+    pyramid: bool | Literal[2] = Field(
+        False,
+        description="Use priors at three sizes (true), at a quarter and a half (2), or only at a "
+        "quarter (false; table 3).",
     )
     slope: NonNegativeFloat = Field(
         0.1, description="Negative slope of the prior encoder's leaky ReLUs."
@@ -65,10 +74,11 @@ class SPNTaskSettings(Settings):
 
     pretext: PretextName = Field(
         "resnet34",
-        description="Classifier whose features the priors learn; random is for tests, none leaves "
-        "them out.",
+        description="Classifier whose features the priors learn; or edges, the edge maps of "
+        "EdgeConnect; spn, the priors of a trained SPN; random, a classifier that was not trained; "
+        "none leaves them out.",
     )
-    pretext_file: Path | None = Field(None, description="Weights file of tresnet_l.")
+    pretext_file: Path | None = Field(None, description="Weights file of tresnet_l or spn.")
     target_norm: Literal["auto", "channel", "none"] = Field(
         "auto", description="Normalisation of target features; auto: none for tresnet_l."
     )

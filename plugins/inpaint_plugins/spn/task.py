@@ -151,7 +151,7 @@ class SPNTask(Task):
         if self.pretext is not None:
             width, known = net.settings.width, self.pretext.channels
             levels = list(zip((width, 2 * width, 4 * width), known, strict=True))
-            self.heads = Heads(levels if net.settings.pyramid else levels[-1:])
+            self.heads = Heads(levels[-net.settings.levels :])
             norm_of = {"auto": settings.pretext != "tresnet_l", "channel": True, "none": False}
             if norm_of[settings.target_norm]:
                 self.scales = nn.ModuleList(TargetScale(c) for c in known[-len(self.heads) :])
