@@ -41,6 +41,7 @@ def make_app(session: Session) -> Starlette:
     api = [
         Route("/state", show_state),
         Route("/models", list_choices),
+        Route("/finders", list_finder_kinds),
         Route("/fill", fill_form, methods=["POST"]),
         Route("/photos", upload_photo, methods=["POST"]),
         Route("/photos/{photo}", open_photo),
@@ -50,6 +51,7 @@ def make_app(session: Session) -> Starlette:
         Route("/photos/{photo}/masks/{tab}/grown", show_grown),
         Route("/photos/{photo}/masks/{tab}/picture", download_mask),
         Route("/photos/{photo}/load-mask", load_mask, methods=["POST"]),
+        Route("/photos/{photo}/find", find_in_photo, methods=["POST"]),
         Route("/photos/{photo}/fill", start_fill, methods=["POST"]),
         Route("/photos/{photo}/results/{result}/mask", read_result_mask),
         Route("/photos/{photo}/results/{result}/picture", download_result),
@@ -99,8 +101,13 @@ def photo_of(request: Request) -> OpenPhoto:
 
 async def json_of(request: Request) -> dict[str, Any]:
     """Return the object of JSON that was sent."""
+    return parse_json(await request.body() or b"{}")
+
+
+def parse_json(text: str | bytes) -> dict[str, Any]:
+    """Return an object of JSON."""
     try:
-        values = json.loads(await request.body() or b"{}")
+        values = json.loads(text)
     except ValueError as error:
         raise InpaintError(f"the request is not JSON: {error}") from error
     if not isinstance(values, dict):
@@ -149,6 +156,10 @@ def show_state(request: Request) -> JSONResponse:
 
 def list_choices(request: Request) -> JSONResponse:
     return JSONResponse(session_of(request).worker.call("models"))
+
+
+def list_finder_kinds(request: Request) -> JSONResponse:
+    return JSONResponse(session_of(request).worker.call("finders"))
 
 
 # photos ----------------------------------------------------------------------------------
@@ -233,6 +244,25 @@ async def load_mask(request: Request) -> Response:
         finally:
             path.unlink()
     return Response(data, media_type=BINARY, headers=note_header(notes))
+
+
+async def find_in_photo(request: Request) -> Response:
+    """Answer with the squares of what a finder finds; the body is the file it compares with."""
+    session, photo, query = session_of(request), photo_of(request), request.query_params
+    settings = parse_json(query.get("settings", "{}"))
+    path, _ = await receive_file(request)
+    try:
+        data, sentence = await run_in_threadpool(
+            session.find,
+            photo,
+            query.get("version"),
+            query.get("kind", ""),
+            settings,
+            path if path.stat().st_size else None,
+        )
+    finally:
+        path.unlink()
+    return Response(data, media_type=BINARY, headers=note_header([sentence]))
 
 
 def read_result_mask(request: Request) -> Response:

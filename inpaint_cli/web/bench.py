@@ -6,21 +6,27 @@ Only the server names files here: those of the command line, and those in its ow
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from PIL import Image
 
 from .. import images
-from ..errors import ImageError
+from ..errors import ArgumentError, ImageError
 from ..files.write import atomic_path
 from ..filling.fill import write_filled
 from ..filling.photo import fill
 from ..images.photo import Hole
 from ..images.read import file_contents
+from ..masks.find import find_mask, list_finders, make_finder
 from ..models.choose import LoadedModel, ModelRef, list_models, load_model
+from ..registry import load_plugin
+from ..wording import describe_found
 from .exchange import PhotoFile, Report, stamp_file
 from .patches import read_result, write_result, write_view
+
+if TYPE_CHECKING:
+    from ..api.finders import Finder
 
 
 class Bench:
@@ -84,6 +90,29 @@ class Bench:
             )
         self.report(note=f"the mask was {w}x{h} and is resized to {width}x{height}")
         return images.resize_mask(found.hole, source.size)
+
+    def finders(self) -> list[dict[str, Any]]:
+        """Return the finders with their settings, and which of these are files."""
+        return [row | {"files": file_fields(row["kind"])} for row in list_finders()]
+
+    def find(
+        self,
+        file: PhotoFile,
+        base: Path | None,
+        kind: str,
+        settings: Mapping[str, Any],
+        upload: Path | None,
+    ) -> tuple[Hole, str]:
+        """Return what a finder finds in a photo, or in the result in `base`, and a sentence.
+
+        `upload` is a file of the session, for the one setting of the finder that is a file.
+        """
+        photo, _ = read_result(base, self.read(file))
+        if upload is not None:
+            settings = {**settings, **dict.fromkeys(file_fields(kind)[:1], upload)}
+        refuse_paths(make_finder(kind, settings), upload)
+        hole = find_mask(photo, kind, limit=1.0, **settings)  # it is seen before it is filled
+        return hole, describe_found(kind, float(hole.mean()), file.name)
 
     def fill(
         self,
@@ -152,12 +181,32 @@ class Bench:
     ) -> tuple[bytes, str, list[str]]:
         """Fill one photo as `inpaint fill` does: its bytes, its format, and notes."""
         notes: list[str] = []
+        for kind in settings["find"]:
+            refuse_paths(make_finder(kind))
         source = self.read(file)
         loaded = self.load(model, settings)
         filled = fill(source, mask, model=loaded, notify=notes.append, **settings)
         stream = io.BytesIO()
         filled.save(stream, notify=notes.append)
         return stream.getvalue(), source.format, notes
+
+
+def is_path(annotation: Any) -> bool:
+    """Whether a setting of this type is a file."""
+    return annotation is Path or any(map(is_path, get_args(annotation)))
+
+
+def file_fields(kind: str) -> list[str]:
+    """Return the settings of a finder that are files."""
+    fields = load_plugin("finders", kind).model_fields
+    return [name for name, field in fields.items() if is_path(field.annotation)]
+
+
+def refuse_paths(finder: "Finder", upload: Path | None = None) -> None:
+    """Raise where a setting names another file than `upload`: a client names none of ours."""
+    for name, value in finder:
+        if isinstance(value, Path) and value != upload:
+            raise ArgumentError(name, "files of this machine are not opened for a page")
 
 
 def bound_area(area: Hole) -> list[int]:

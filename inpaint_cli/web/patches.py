@@ -88,6 +88,8 @@ def read_result(folder: Path | None, source: Photo) -> tuple[Photo, Hole]:
 
 def show_pixels(photo: Photo, pixels: NDArray[Any]) -> NDArray[np.uint8]:
     """Return the file's numbers as a screen shows them: uint8 [h, w, 3], gray behind alpha."""
+    if photo.mode == "RGB" and not photo.channel:
+        return pixels
     rgb: FloatArray = photo.colours(pixels)
     if photo.channel:
         rgb = BACKDROP + photo.opacity(pixels)[..., None] * (rgb - BACKDROP)

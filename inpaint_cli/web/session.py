@@ -67,6 +67,7 @@ class FormOptions(FillOptions):
     regions: list[tuple[int, int, int, int]] = Field(
         default=[], description="Rectangles: x,y,width,height in pixels; repeatable."
     )
+    find: list[str] = Field(default=[], description="Finders: KIND:KEY=VALUE; repeatable.")
     threshold: int = Field(default=128, description="Mask levels from which it is hole.")
     invert: bool = Field(default=False, description="Black marks the hole.")
     resize: bool = Field(default=False, description="Resize the mask to the photo.")
@@ -235,6 +236,23 @@ class Session:
             name=name,
         )
         return pack_mask(hole), notes
+
+    def find(
+        self,
+        photo: OpenPhoto,
+        version: str | None,
+        kind: str,
+        settings: Mapping[str, Any],
+        upload: Path | None = None,
+    ) -> tuple[bytes, str]:
+        """Return what a finder finds in a photo or a result of it, as squares, and a sentence."""
+        base = photo.result(version).folder if version else None
+        if not re.fullmatch(r"[\w-]+", kind):
+            raise InpaintError("a finder is named by its kind, with settings apart")
+        hole, sentence = self.worker.call(
+            "find", file=photo.file, base=base, kind=kind, settings=settings, upload=upload
+        )
+        return pack_mask(hole), sentence
 
     def grown(self, photo: OpenPhoto, tab: str, grow: int, feather: int) -> bytes:
         """Return all that would be filled of a tab's mask, as squares."""
@@ -435,4 +453,4 @@ def unpack_field(name: str, texts: Sequence[str]) -> Any:
     """Return the value of a field of a form: a list where it may be repeated."""
     if name == "regions":
         return [text.split(",") for text in texts]
-    return texts[-1]
+    return texts if name == "find" else texts[-1]

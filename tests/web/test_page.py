@@ -294,6 +294,17 @@ def test_growing_is_shown_while_it_is_set(user):
     assert 26 * 26 - 40 < user.page.evaluate(f"() => {grown}") <= 26 * 26
 
 
+def test_a_click_finds_a_colour_and_undo_forgets_it(user):
+    user.press("k")
+    user.page.mouse.click(*user.place(300, 160))
+    user.until("inpaint.editor.mask.count && !inpaint.busy")
+    assert user.mask[SPOT].all()
+    assert user.count < 24 * 44, "the spot, and a pixel around it"
+    expect(user.page.locator("#messages")).to_contain_text("'color' found")
+    user.press("Control+z")
+    assert user.count == 0
+
+
 def test_photos_of_a_folder_have_masks_of_their_own(user):
     user.press("r")
     user.drag((10, 10), (20, 20))

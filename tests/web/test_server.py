@@ -9,16 +9,20 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from pydantic import Field
 
 import inpaint_cli
+from inpaint_cli.api import Finder
 from inpaint_cli.cli import main
 from inpaint_cli.errors import InpaintError
 from inpaint_cli.web.app import make_app
+from inpaint_cli.web.bench import file_fields, refuse_paths
 from inpaint_cli.web.guard import Guard, is_own_host
 from inpaint_cli.web.session import Session, check_name, find_photos
 from inpaint_cli.web.squares import RECORD, SIDE, pack_mask, unpack_squares
@@ -334,6 +338,63 @@ def test_the_photo_itself_is_never_replaced(page, place):
         f"api/photos/0/results/{result['id']}/save", json={"name": "a.png", "overwrite": True}
     )
     assert "is the photo itself" in answer.json()["error"]
+
+
+def test_a_finder_looks_at_what_is_shown(page, place):
+    draw(page)
+    kinds = {row["kind"]: row for row in page.get("api/finders").json()}
+    assert kinds["color"]["settings"]["value"] == "required"
+    query = {"kind": "color", "settings": json.dumps({"value": "white", "grow": 0})}
+    found = page.post("api/photos/0/find", params=query)
+    mask = np.zeros(SHAPE, np.bool_)
+    unpack_squares(found.content, mask)
+    assert mask.sum() == 10 * 20
+    assert "'color' found" in json.loads(found.headers["inpaint-notes"])[0]
+    filled = page.post("api/photos/0/find", params=query | {"version": fill(page)["result"]["id"]})
+    assert filled.content == b"", "what was filled is not found again"
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ({"kind": "colour"}, "did you mean 'color'"),
+        ({"kind": "color:value=white"}, "settings apart"),
+        ({"kind": "color", "settings": "[1]"}, "not an object"),
+        ({"kind": "color", "settings": '{"value": "no colour"}'}, "value"),
+        ({"kind": "color", "settings": '{"value": "white", "other": 1}'}, "other"),
+    ],
+)
+def test_a_finder_that_is_asked_wrongly_says_so(page, query, sentence):
+    page.get("api/photos/0")
+    answer = page.post("api/photos/0/find", params=query)
+    assert answer.status_code == 422
+    assert sentence in answer.json()["error"]
+
+
+def test_a_finder_opens_no_file_that_a_client_names(page, place, tmp_path, monkeypatch):
+    class Beside(Finder):
+        """What is unlike another picture."""
+
+        other: Path | None = Field(default=None, description="The other picture.")
+
+        def find(self, rgb, name):
+            raise AssertionError("a file was opened")
+
+    for path in ("inpaint_cli.registry.load_plugin", "inpaint_cli.web.bench.load_plugin"):
+        monkeypatch.setattr(path, lambda kind, name: Beside)
+    assert file_fields("beside") == ["other"]
+    upload = tmp_path / "upload"
+    refuse_paths(Beside(other=upload), upload)
+    with pytest.raises(InpaintError, match="not opened"):
+        refuse_paths(Beside(other=Path("/etc/passwd")), upload)
+
+
+def test_a_script_fills_what_a_finder_finds(page, place):
+    files = {"photo": ("a.png", (place / "a.png").read_bytes())}
+    fields = {"model": "telea", "find": "color:value=white,grow=0"}
+    answer = page.post("api/fill", files=files, data=fields)
+    assert answer.status_code == 200, answer.text
+    assert read_png(answer.content)[105, 510].max() < 255
 
 
 def test_a_script_fills_in_one_request(page, place, tmp_path):

@@ -52,6 +52,16 @@ export async function loadMask(photo, file) {
   return { squares: new Uint8Array(await answer.arrayBuffer()), notes: notesOf(answer) };
 }
 
+export const listFinders = () => asJson(ask("finders"));
+
+/** Let a finder look at the photo, or at the result `version`: its squares, and a sentence. */
+export async function find(photo, version, kind, settings, file) {
+  const query = new URLSearchParams({ kind, settings: JSON.stringify(settings) });
+  if (version) query.set("version", version);
+  const answer = await ask(`photos/${photo}/find?${query}`, { method: "POST", body: file });
+  return { squares: new Uint8Array(await answer.arrayBuffer()), notes: notesOf(answer) };
+}
+
 export const startFill = (photo, values) => asJson(post(`photos/${photo}/fill`, values));
 export const cancelJob = (job) => asJson(ask(`jobs/${job}`, { method: "DELETE" }));
 export const readResultMask = (photo, result) =>

@@ -1,6 +1,6 @@
 // The panel: what the tools paint with, how the mask grows and looks, the model and its options.
 
-import { listModels } from "./api.js";
+import { listFinders, listModels } from "./api.js";
 import { $, check, make, radios, settings } from "./dom.js";
 
 const COLORS = { red: "#f0354b", green: "#1fc16b", blue: "#2f7df6", yellow: "#f5c518" };
@@ -13,6 +13,7 @@ const HINTS = {
   lasso: "Draw around what should go: the inside is filled.",
   line: "Drag from end to end: for wires and scratches.",
   object: "Drag a box around a thing, or click on it; Alt+click on what is not part of it.",
+  color: "Click on a colour: all that is like it is found.",
   hand: "Drag the photo. The wheel zooms, also with any other tool.",
 };
 
@@ -20,7 +21,6 @@ export class Controls {
   constructor(page) {
     this.page = page;
     this.sizes = settings.read("sizes", {});
-    this.mode = "add";
     this.look = settings.read("look", { color: "red", opacity: 0.55 });
     radios($("tools"), (button) => page.useTool(button.dataset.tool));
     radios($("mode"), (button) => this.setMode(button.dataset.mode));
@@ -29,6 +29,7 @@ export class Controls {
     for (const name of ["seed", "window"]) $(name).addEventListener("input", () => page.changed());
     $("model").addEventListener("change", () => this.modelChanged());
     this.makeColors();
+    this.setMode("add");
   }
 
   // tools ----------------------------------------------------------------------------------
@@ -38,7 +39,7 @@ export class Controls {
     $("tool-name").textContent = $("tools").querySelector(`[data-tool=${tool.name}]`).innerText.trim();
     $("tool-hint").textContent = HINTS[tool.name];
     $("size-row").hidden = !tool.sized;
-    $("mode").hidden = ["brush", "eraser", "hand", "object"].includes(tool.name);
+    $("mode").hidden = ["brush", "eraser", "color", "hand"].includes(tool.name);
     this.showSize();
   }
 
@@ -117,6 +118,36 @@ export class Controls {
     $("opacity-text").textContent = `${Math.round(100 * this.look.opacity)} %`;
     this.page.scene.look = { color: COLORS[this.look.color], opacity: this.look.opacity };
     this.page.scene.redraw("mask");
+  }
+
+  // finders --------------------------------------------------------------------------------
+
+  /** Offer the finders that need no settings, or a file alone; others are tools of their own. */
+  async loadFinders() {
+    this.finders = await listFinders();
+    const known = new Set(this.finders.map((finder) => finder.kind));
+    for (const tool of ["object", "color"]) {
+      $("tools").querySelector(`[data-tool=${tool}]`).hidden = !known.has(tool);
+    }
+    for (const finder of this.finders) {
+      const required = Object.keys(finder.settings).filter((key) => finder.settings[key] === "required");
+      if (finder.kind === "object" || required.some((key) => !finder.files.includes(key))) continue;
+      const name = finder.kind.charAt(0).toUpperCase() + finder.kind.slice(1);
+      const button = make("button", { title: finder.summary }, required.length ? `${name}…` : name);
+      button.addEventListener("click", () => this.useFinder(finder, required.length > 0));
+      $("finders").append(button);
+    }
+    $("find-panel").hidden = !$("finders").children.length;
+  }
+
+  useFinder(finder, needsFile) {
+    if (!needsFile) return this.page.find(finder.kind, {});
+    $("finder-file").onchange = () => {
+      const [file] = $("finder-file").files;
+      $("finder-file").value = "";
+      if (file) this.page.find(finder.kind, {}, file);
+    };
+    $("finder-file").click();
   }
 
   // model ----------------------------------------------------------------------------------

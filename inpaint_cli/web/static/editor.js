@@ -7,7 +7,7 @@
 import { readGrown, readMask, readResultMask } from "./api.js";
 import { History } from "./history.js";
 import { Mask } from "./mask.js";
-import { decode } from "./squares.js";
+import { decode, unite } from "./squares.js";
 import { Sync } from "./sync.js";
 import { Tiles } from "./tiles.js";
 import { View } from "./view.js";
@@ -111,9 +111,9 @@ export class Editor {
     this.push({ base: this.state.base });
   }
 
-  /** Unite the mask with squares that were loaded or found, or put them in its place. */
-  take(squares, { unite }) {
-    this.push({ squares: unite && !this.reviews ? this.mask.unite(squares) : squares });
+  /** Add squares that were loaded or found to the mask; on a result they are a new one. */
+  take(squares) {
+    this.push({ squares: this.reviews ? squares : unite(this.state.squares, squares) });
   }
 
   apply() {

@@ -2,11 +2,11 @@
 
 import { $, make } from "./dom.js";
 
-const TOOLS = { b: "brush", e: "eraser", r: "box", l: "lasso", i: "line", o: "object", h: "hand" };
+const TOOLS = { b: "brush", e: "eraser", r: "box", l: "lasso", i: "line", o: "object", k: "color", h: "hand" };
 
 /** Each line of the help: keys, and what they do. */
 const HELP = [
-  ["B E R L I O H", "brush, eraser, box, lasso, line, object, move"],
+  ["B E R L I O K H", "brush, eraser, box, lasso, line, object, colour, move"],
   ["X", "between brush and eraser; shapes: add or take away"],
   ["[ ]", "smaller, larger; with Shift in large steps; or Shift and the wheel"],
   ["Ctrl+Enter", "fill"],

@@ -1,6 +1,6 @@
 // The mask of one photo: painted on in its own pixels, however far the view is zoomed.
 
-import { SIDE, Sketch, Square, keyOf, placeOf } from "./squares.js";
+import { SIDE, Sketch, keyOf, placeOf } from "./squares.js";
 
 export class Mask {
   constructor(width, height, squares = new Map()) {
@@ -59,16 +59,6 @@ export class Mask {
     for (const [key, square] of this.squares) if (squares.get(key) !== square) square.rest();
     this.squares = squares;
     this.abort();
-  }
-
-  /** Return the squares united with `others`. */
-  unite(others) {
-    const squares = new Map(this.squares);
-    for (const [key, square] of others) {
-      const own = squares.get(key);
-      squares.set(key, own ? new Square(own.bits.map((byte, n) => byte | square.bits[n])) : square);
-    }
-    return squares;
   }
 
   /** Yield what is to be shown: place and picture of each square that is not empty. */

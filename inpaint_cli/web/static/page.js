@@ -8,7 +8,7 @@ import { listenToKeys, makeActions } from "./keys.js";
 import { Pointer } from "./pointer.js";
 import { Results } from "./results.js";
 import { Scene } from "./scene.js";
-import { decode } from "./squares.js";
+import { decode, unite } from "./squares.js";
 import { makeTools } from "./tools.js";
 
 class Page {
@@ -33,6 +33,7 @@ class Page {
     this.photos = state.photos;
     this.showPhotos();
     this.attempt(this.controls.loadModels(state.model));
+    this.attempt(this.controls.loadFinders());
     const last = sessionStorage.getItem("photo");
     const first = this.photos.find((photo) => photo.id === last) ?? this.photos[0];
     if (first) await this.open(first.id);
@@ -388,7 +389,44 @@ class Page {
     loaded.notes.forEach((note) => this.say(note));
     const squares = decode(loaded.squares);
     if (!squares.size) return this.say("There is no hole in that mask: it is black everywhere.");
-    editor.take(squares, { unite: true });
+    editor.take(squares);
+  }
+
+  /** Let a finder look at what is shown; `use` gets the squares that it found. */
+  async lookFor(kind, settings, file, use) {
+    const { editor } = this;
+    if (!editor || this.locked) return;
+    this.busy = { state: "finding", kind };
+    this.showProgress(performance.now());
+    $("progress").hidden = false;
+    $("progress-bar").removeAttribute("value");
+    this.changed();
+    const looks = api.find(this.photo.id, editor.state.shown, kind, settings, file);
+    const found = await this.attempt(looks);
+    this.rest();
+    if (!found) return;
+    this.messages.calm();
+    found.notes.forEach((note) => this.say(note));
+    const squares = decode(found.squares);
+    if (squares.size) use(squares);
+  }
+
+  find(kind, settings, file) {
+    return this.lookFor(kind, settings, file, (squares) => this.editor.take(squares));
+  }
+
+  /** Put what the object tool found in the place of what its last click had found. */
+  findObject(query) {
+    return this.lookFor("object", query.settings, undefined, (squares) => {
+      const united = unite(query.before, squares);
+      query.after = united;
+      this.editor.push({ squares: united });
+    });
+  }
+
+  findColor(point) {
+    const color = this.scene.colorAt(point);
+    if (color) this.find("color", { value: color });
   }
 
   async saveMask(event) {
@@ -448,7 +486,8 @@ class Page {
 
   showProgress(began) {
     if (!this.busy) return;
-    const { state, done, total } = this.busy;
+    const { state, done, total, kind } = this.busy;
+    if (state === "finding") return ($("progress-text").textContent = `finding: ${kind}…`);
     const seconds = ((performance.now() - began) / 1000).toFixed(1);
     const windows = total > 1 ? `window ${done} of ${total} · ` : "";
     $("progress-text").textContent = state === "waiting" ? "waiting…" : `${windows}${seconds} s`;

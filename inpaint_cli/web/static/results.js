@@ -71,17 +71,17 @@ export class Results {
   }
 
   *cards(hole, side) {
-    yield this.card("", "Photo", hole, side);
-    for (const result of this.editor.results.values()) {
-      yield this.card(result.id, `${result.model} · ${result.seconds.toFixed(1)} s`, hole, side);
+    yield this.card("", "Photo", "", hole, side);
+    for (const { id, model, seconds } of this.editor.results.values()) {
+      yield this.card(id, model, ` · ${seconds.toFixed(1)} s`, hole, side);
     }
   }
 
-  card(id, caption, hole, side) {
+  card(id, model, time, hole, side) {
     const picture = make("img", { alt: "" });
     this.picture(id || "photo", hole, side).then((url) => (picture.src = url), () => {});
-    const text = make("span", { textContent: caption });
-    return make("button", { className: "result", title: caption, dataset: { result: id } }, picture, text);
+    const text = make("span", { textContent: side === LARGE ? model + time : model });
+    return make("button", { className: "result", title: model + time, dataset: { result: id } }, picture, text);
   }
 
   picture(version, hole, side) {

@@ -99,3 +99,13 @@ export function decode(bytes) {
   }
   return squares;
 }
+
+/** Return two masks as one. */
+export function unite(one, other) {
+  const squares = new Map(one);
+  for (const [key, square] of other) {
+    const own = squares.get(key);
+    squares.set(key, own ? new Square(own.bits.map((byte, n) => byte | square.bits[n])) : square);
+  }
+  return squares;
+}

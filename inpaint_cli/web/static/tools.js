@@ -273,6 +273,63 @@ function tracePath(context, [first, ...others]) {
   context.closePath();
 }
 
+/** Asks a finder for the thing in a box, or under clicks; each further click makes it better. */
+class ObjectTool extends Drag {
+  name = "object";
+  query = null; // {settings, before, after}: what was asked, and the masks before and after
+
+  apply([a, b = a]) {
+    const { left, top, right, bottom } = wholeBox([a, b]);
+    const { state } = this.editor;
+    if (this.query?.after !== state.squares) {
+      this.query = { settings: { at: [], avoid: [] }, before: this.editor.reviews ? new Map() : state.squares };
+    }
+    const { settings } = this.query;
+    if (right - left > 3 && bottom - top > 3) settings.box = this.clip(left, top, right, bottom);
+    else settings[this.erases ? "avoid" : "at"].push([Math.floor(a.x), Math.floor(a.y)]);
+    this.editor.mask.abort();
+    this.editor.page.findObject(this.query);
+  }
+
+  clip(left, top, right, bottom) {
+    const { width, height } = this.editor.photo;
+    const [x, y] = [Math.max(0, left), Math.max(0, top)];
+    return [x, y, Math.min(width, right) - x, Math.min(height, bottom) - y];
+  }
+
+  drawShape(context, points, view) {
+    Box.prototype.drawShape.call(this, context, points, view);
+  }
+
+  draw(context, view) {
+    super.draw(context, view);
+    if (this.query?.after !== this.editor.state.squares) return;
+    const { at, avoid } = this.query.settings;
+    for (const [color, points] of [["#1fc16b", at], [RED, avoid]]) {
+      for (const [px, py] of points) {
+        const { x, y } = view.toStage({ x: px + 0.5, y: py + 0.5 });
+        context.beginPath();
+        context.arc(x, y, 5, 0, 2 * Math.PI);
+        context.fillStyle = color;
+        context.fill();
+        outline(context, (c) => c.arc(x, y, 5, 0, 2 * Math.PI));
+      }
+    }
+  }
+}
+
+/** Asks a finder for what has the colour under a click. */
+class ColorTool extends Drag {
+  name = "color";
+
+  apply([point]) {
+    this.editor.mask.abort();
+    this.editor.page.findColor(point);
+  }
+
+  drawShape() {}
+}
+
 /** Moves the view instead; see pointer.js. */
 class Hand extends Tool {
   name = "hand";
@@ -283,6 +340,6 @@ class Hand extends Tool {
 }
 
 export function makeTools(editor) {
-  const kinds = [Paintbrush, Eraser, Box, Lasso, Line, Hand];
+  const kinds = [Paintbrush, Eraser, Box, Lasso, Line, ObjectTool, ColorTool, Hand];
   return Object.fromEntries(kinds.map((Kind) => new Kind(editor)).map((tool) => [tool.name, tool]));
 }
