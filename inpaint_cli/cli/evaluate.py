@@ -45,6 +45,9 @@ def moved_option(name: str) -> Any:
     "--count", type=click.IntRange(1), metavar="N", help="Use only the first N photos of --data."
 )
 @click.option(
+    "--set", multiple=True, metavar="KEY=VALUE", help="Change a setting of RECIPE; repeatable."
+)
+@click.option(
     "--resize",
     type=click.IntRange(1),
     metavar="SIDE",

@@ -41,6 +41,11 @@ def is_archive(path: Path) -> bool:
     return path.suffix.lower() == ".zip" and path.is_file()
 
 
+def holds_files(path: Path) -> bool:
+    """Whether `path` is a folder, or a zip archive that stands for one."""
+    return path.is_dir() or is_archive(path)
+
+
 @lru_cache(maxsize=16)
 def open_zip(path: Path, process: int) -> ZipFile:
     """The opened archive; one for each process, for a file's position is shared across a fork."""
