@@ -7,7 +7,7 @@ can be read again for the report. No metrics in this module.
 import hashlib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -139,9 +139,11 @@ def pair_results(
     groups = group_results(results, [truth, *([masks] if masks else [])], protocol.samples)
     pairing = pairs.pair_files(truth, masks, skip=results)
     notes = [*pairing.alone.values(), *pairing.unused.values()]
-    chosen = []
+    chosen, used = [], set()
+    rivals = {pair.name for pair in pairing.pairs}
     for pair in pairing.pairs:
-        fills = groups.pop(stem_key(pair.name), {})
+        fills = pick_fills(results, pair.name, groups.get(stem_key(pair.name), {}), rivals)
+        used.update(fills.values())
         if len(fills) == protocol.samples:
             chosen.append((pair, [results / fills[number] for number in sorted(fills)]))
         elif fills:
@@ -151,7 +153,9 @@ def pair_results(
     notes += [
         f"{results / name} is not the result of a photo"
         for fills in groups.values()
-        for name in fills.values()
+        for names in fills.values()
+        for name in names
+        if name not in used
     ]
     if not chosen:
         reason = f" ({notes[0]})" if notes else ""
@@ -169,20 +173,41 @@ def pair_results(
 
 def group_results(
     results: Path, skip: Sequence[Path], samples: int
-) -> dict[tuple[str, str], dict[int, str]]:
+) -> dict[tuple[str, str], dict[int, list[str]]]:
     """Return the files in `results` by the photo they are named after and their sample number."""
-    groups: dict[tuple[str, str], dict[int, str]] = {}
+    groups: dict[tuple[str, str], dict[int, list[str]]] = {}
     for name in list_pictures(results, skip):
         folder, stem = stem_key(name)
         suffix = re.search(r"\.(\d+)$", stem) if samples > 1 else None
         stem = stem[: suffix.start()] if suffix else stem
         fills = groups.setdefault((folder, stem.removesuffix(".filled")), {})
-        number = int(suffix[1]) if suffix else 0
-        if number in fills:
-            other = results / fills[number]
-            raise DataError(f"{results / name} and {other} are of one photo; remove one of them")
-        fills[number] = name
+        fills.setdefault(int(suffix[1]) if suffix else 0, []).append(name)
     return groups
+
+
+def pick_fills(
+    results: Path, photo: str, fills: Mapping[int, Sequence[str]], rivals: Iterable[str]
+) -> dict[int, str]:
+    """Return by its number the one file of each sample that is of `photo`.
+
+    Of several that with the suffix of the photo counts; `rivals` are the names of all photos,
+    which own those with theirs. Raises `DataError` where two may be meant.
+    """
+    picked, suffix = {}, Path(photo).suffix
+    stem = stem_key(photo)
+    others = {Path(name).suffix for name in rivals if stem_key(name) == stem} - {suffix}
+    for number, names in fills.items():
+        same = [name for name in names if Path(name).suffix == suffix]
+        left = same or [name for name in names if Path(name).suffix not in others]
+        if len(left) > 1:
+            pair = " and ".join(str(results / name) for name in left)
+            raise DataError(f"{pair} are of one photo, {photo}; remove one of them")
+        if left and not same and others:
+            doubles = " and ".join([photo, *(Path(photo).stem + other for other in sorted(others))])
+            raise DataError(f"{results / left[0]} could be of {doubles}; give it the suffix of one")
+        if left:
+            picked[number] = left[0]
+    return picked
 
 
 @dataclass(frozen=True)
@@ -442,10 +467,16 @@ def match_mask_files(
     if len(fitting) < len(files):
         other = count_text(len(files) - len(fitting), "mask")
         notes.append(f"{other} left out: a hole of {' or '.join(protocol.only)} % is needed")
-    by_name = {
-        stem_key(path.relative_to(masks).as_posix()): path for path in files if path != masks
-    }
-    matched = [by_name.get(stem_key(name)) for name in names]
+    by_name: dict[tuple[str, str], list[str]] = {}
+    for path in files if several else ():
+        name = path.relative_to(masks).as_posix()
+        by_name.setdefault(stem_key(name), []).append(name)
+    own_masks = [pairs.prefer_same_name(n, by_name.get(stem_key(n), []), {*names}) for n in names]
+    for name, found in zip(names, own_masks, strict=True):
+        if len(found) > 1:
+            doubles = " and ".join(str(masks / other) for other in found)
+            raise DataError(f"{doubles} are masks of one photo, {name}; remove one of them")
+    matched = [masks / found[0] if found else None for found in own_masks]
     if all(matched):
         own = enumerate(matched)
         return [PhotoMask(photo, path) for photo, path in own if path in fitting], notes

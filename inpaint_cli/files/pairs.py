@@ -45,6 +45,7 @@ def pair_files(
     `masks` is one file for all photos, a folder or zip archive, or None where none is needed. In
     the same subfolder, `cat.jpg` is paired with the mask `cat`, `cat_mask`, `cat-mask`,
     `cat_mask001`, `mask_cat` or `mask-cat` of any format, or else with the one called `mask`.
+    The very same name, `cat.jpg`, goes before all others; who is in doubt then stays alone.
     Where `masks` is `photos`, masks are what is named so. `only` are patterns, one of which a
     photo's name must match; `skip` is a folder not to be read. Raises `DataError` where there
     is no photo.
@@ -77,7 +78,7 @@ def pair_files(
 
 def match_masks(photos: Path, names: Sequence[str], masks: Path, shapes: Sequence[str]) -> Pairing:
     """Pair photos `names` with masks `shapes`; who is in doubt stays alone."""
-    namesakes = Counter(map(stem_key, names))
+    namesakes, rivals = Counter(map(stem_key, names)), {*names}
     meant = defaultdict(list)  # masks by the photo they are named after
     for shape in shapes:
         folder, stem = stem_key(shape)
@@ -88,14 +89,15 @@ def match_masks(photos: Path, names: Sequence[str], masks: Path, shapes: Sequenc
     pairs, alone, used = [], {}, set()
     for name in names:
         folder, stem = place = stem_key(name)
-        own = meant.get(place, [])
+        own = prefer_same_name(name, meant.get(place, []), rivals)
         shared = meant.get((folder, None), [])
         found = own or shared
         used.update(found)
-        if own and namesakes[place] > 1:
+        if own and own != [name] and namesakes[place] > 1:
+            doubles = " and ".join(other for other in names if stem_key(other) == place)
             alone[name] = (
-                f"{photos / name} is one of {namesakes[place]} photos called {stem} there, and"
-                f" {masks / own[0]} could belong to any; rename them"
+                f"{photos / name} is one of {namesakes[place]} photos called {stem} there"
+                f" ({doubles}), and {masks / own[0]} could belong to any; rename them"
             )
         elif len(found) > 1:
             alone[name] = (
@@ -114,6 +116,11 @@ def match_masks(photos: Path, names: Sequence[str], masks: Path, shapes: Sequenc
         if shape not in used
     }
     return Pairing(pairs, alone, unused)
+
+
+def prefer_same_name(name: str, found: Sequence[str], rivals: Collection[str]) -> list[str]:
+    """Return of files `found` the one called as `name`, or else those called as no rival."""
+    return [name] if name in found else [other for other in found if other not in rivals]
 
 
 def select_pairs(found: Pairing, only: Collection[str]) -> Pairing:

@@ -58,20 +58,30 @@ def test_a_mask_called_as_a_photo_is_that_photos_alone(touch):
     }
 
 
-def test_several_masks_for_a_photo_are_refused(touch):
-    folder = touch("p/cat.png", "m/cat.png", "m/cat_mask.jpg")
+def test_several_masks_for_a_photo_are_refused_unless_one_has_its_very_name(touch):
+    folder = touch("p/cat.jpg", "m/cat.png", "m/cat_mask.jpg")
     found = pair_files(folder / "p", folder / "m")
     assert not found.pairs
     assert not found.unused
-    assert "2 masks" in found.alone["cat.png"]
+    assert "2 masks: cat.png, cat_mask.jpg" in found.alone["cat.jpg"]
+    found = pair_files(touch("m/cat.jpg") / "p", folder / "m")
+    assert pairs(found) == {"cat.jpg": "cat.jpg"}
+    assert [*found.unused] == ["cat.png", "cat_mask.jpg"]
 
 
-def test_colliding_stems_are_refused(touch):
+def test_of_colliding_stems_only_the_very_same_names_are_pairs(touch):
     folder = touch("p/cat.png", "p/cat.jpg", "p/dog.jpg", "m/cat.png", "m/dog.png")
     found = pair_files(folder / "p", folder / "m")
-    assert pairs(found) == {"dog.jpg": "dog.png"}
+    assert pairs(found) == {"cat.png": "cat.png", "dog.jpg": "dog.png"}
+    assert [*found.alone] == ["cat.jpg"]
+    folder = touch("q/cat.png", "q/cat.jpg", "n/cat.bmp")
+    found = pair_files(folder / "q", folder / "n")
     assert [*found.alone] == ["cat.jpg", "cat.png"]
-    assert all("2 photos called cat" in why for why in found.alone.values())
+    assert all("photos called cat there (cat.jpg and cat.png)" in w for w in found.alone.values())
+    assert pairs(pair_files(touch("n/cat.png", "n/cat.jpg") / "q", folder / "n")) == {
+        "cat.jpg": "cat.jpg",
+        "cat.png": "cat.png",
+    }
 
 
 def test_own_masks_go_before_the_common_one_of_the_folder(touch):
