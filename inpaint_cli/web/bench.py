@@ -49,7 +49,8 @@ class Bench:
         photo = self.read(file)
         write_view(folder / "view.npy", photo)
         height, width = photo.size
-        drawn = self.read_mask(file, mask) if mask else np.zeros(photo.size, np.bool_)
+        marked = mask and (str(mask) != "alpha" or photo.channel)
+        drawn = self.read_mask(file, mask) if mask and marked else np.zeros(photo.size, np.bool_)
         np.save(folder / "mask.npy", drawn)
         return {
             "width": width,
@@ -126,10 +127,11 @@ class Bench:
         """Fill the hole of a photo, or of the result in `base`, into the folder `output`."""
         source = self.read(file)
         photo, before = read_result(base, source)
-        hole = images.ReadMask(np.load(mask))
+        drawn = np.load(mask)
+        alpha = photo.channel is not None and np.array_equal(drawn, photo.hole_from_alpha())
         filled = fill(
             photo,
-            hole,
+            "alpha" if alpha else images.ReadMask(drawn),
             model=self.load(model, settings),
             notify=lambda note: self.report(note=note),
             progress=lambda done, total: self.report(done=done, total=total),
@@ -138,6 +140,7 @@ class Bench:
         area = before | filled.hole.area
         boxes = write_result(output, filled.photo, area)
         return {
+            "alpha": alpha,  # the photo's own transparency was the hole, and is opaque now
             "model": filled.model.name,
             "stochastic": filled.model.filler.stochastic,
             "device": filled.model.device,

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import count
 from pathlib import Path, PurePosixPath
 from threading import RLock
 from typing import Any, Literal, TypeVar
@@ -154,13 +155,14 @@ class Session:
         self.folder, self.model = folder, model or ModelRef()
         self.worker, self.jobs, self.lock = Worker(), Jobs(), RLock()
         self.photos: dict[str, OpenPhoto] = {}
+        self.keys = count()
         for pair in find_photos(photo, mask):
             self.add(pair.photo, str(pair.photo), given=True, mask=pair.mask)
 
     def add(self, path: Path, name: str, *, given: bool, mask: Path | None = None) -> OpenPhoto:
         """Add a photo that is not read yet."""
         with self.lock:
-            key = str(len(self.photos))
+            key = str(next(self.keys))
             photo = OpenPhoto(key, path, name, self.folder / key, given, mask)
             self.photos[key] = photo
             return photo
@@ -351,10 +353,10 @@ class Session:
         if not photo.given:
             raise InpaintError(f"{photo.name} came through the page; download the result instead")
         chain, output = photo.chain(result), photo.path.with_name(check_name(name))
-        masks = name_masks(photo.path, len(chain)) if with_mask else []
+        masks = self.mask_files(photo, chain) if with_mask else {}
         if output == photo.path or (output.exists() and output.samefile(photo.path)):
             raise InpaintError(f"{output} is the photo itself; give another name")
-        taken = [path.name for path in (output, *masks) if path.exists()]
+        taken = [path.name for path in (output, *masks.values()) if path.exists()]
         if taken and not overwrite:
             raise NameTaken(f"{name_some(taken)} exists already; give another name, or replace it")
         saved = self.worker.call(
@@ -364,19 +366,26 @@ class Session:
             output=output,
             overwrite=overwrite,
         )
-        for step, path in zip(chain, masks, strict=False):
-            self.worker.call(
-                "save_mask", mask=step.folder / "mask.npy", output=path, overwrite=overwrite
-            )
-        commands = self.commands(photo, chain, output)
-        return saved | {"output": str(output), "masks": [*map(str, masks)], "commands": commands}
+        for step, path in masks.items():
+            drawn = self.folder / photo.id / step / "mask.npy"
+            self.worker.call("save_mask", mask=drawn, output=path, overwrite=overwrite)
+        return saved | {
+            "output": str(output),
+            "masks": [*map(str, masks.values())],
+            "commands": self.commands(photo, chain, output) if with_mask else [],
+        }
+
+    def mask_files(self, photo: OpenPhoto, chain: Sequence[Result]) -> dict[str, Path]:
+        """Return where the masks of results are saved; the photo's own transparency is not."""
+        drawn = [result.id for result in chain if not result.facts["alpha"]]
+        return dict(zip(drawn, name_masks(photo.path, len(drawn)), strict=True))
 
     def commands(self, photo: OpenPhoto, chain: Sequence[Result], output: Path) -> list[str]:
         """Return the command lines that make `output` again from the photo and saved masks."""
-        lines, source = [], photo.path
-        masks = name_masks(photo.path, len(chain))
-        for n, (result, mask) in enumerate(zip(chain, masks, strict=True), 1):
+        lines, source, masks = [], photo.path, self.mask_files(photo, chain)
+        for n, result in enumerate(chain, 1):
             target = output if n == len(chain) else output.with_stem(f"{output.stem}.{n}")
+            mask = masks.get(result.id, "alpha")
             words = ["inpaint", "fill", str(source), "--mask", str(mask)]
             words += self.option_words(result.options)
             lines.append(shlex.join([*words, "-o", str(target), "--verify"]))
@@ -401,9 +410,9 @@ def find_photos(photo: Path | None, mask: Path | None) -> Sequence[Pair]:
         return []
     if not photo.is_dir():
         return [Pair(photo.name, photo, mask)]
-    if mask is not None:
+    if mask is not None and str(mask) != "alpha":
         return match_all(photo, mask)
-    pairs = pair_files(photo, None).pairs
+    pairs = [Pair(pair.name, pair.photo, mask) for pair in pair_files(photo, None).pairs]
     kept = [pair for pair in pairs if not is_made(pair.photo.stem)]
     return kept or pairs
 
@@ -437,7 +446,7 @@ def check_name(name: str) -> str:
 
 def name_masks(photo: Path, count: int) -> list[Path]:
     """Return where the masks of `count` steps are saved; `infer` pairs the first with its photo."""
-    numbers = ["", *(str(n) for n in range(2, count + 1))]
+    numbers = ["", *(str(n) for n in range(2, count + 1))][:count]
     return [photo.with_name(f"{photo.stem}_mask{n}.png") for n in numbers]
 
 

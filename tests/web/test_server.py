@@ -508,6 +508,28 @@ def test_the_command_prints_its_address_and_leaves_nothing_behind(place, tmp_pat
     assert [*tmp_path.iterdir()] == []
 
 
+def test_transparency_is_filled_opaque_and_needs_no_mask_file(tmp_path):
+    pixels = np.full((30, 40, 4), 90, np.uint8)
+    pixels[..., 3] = 255
+    pixels[10:20, 10:20, 3] = 0
+    Image.fromarray(pixels).save(tmp_path / "p.png")
+    (tmp_path / "session").mkdir()
+    session = Session(tmp_path / "session", tmp_path / "p.png", Path("alpha"))
+    app = Guard(make_app(session), token="token", host="127.0.0.1", limit=2**22)
+    with testclient.TestClient(app, base_url=f"{HOME}/token") as page:
+        assert page.get("api/photos/0").json()["transparent"]
+        job = fill(page)
+        assert job["state"] == "done", job["error"]
+        result = job["result"]
+        saved = page.post(
+            f"api/photos/0/results/{result['id']}/save", json={"name": "q.png", "mask": True}
+        ).json()
+    assert "--mask alpha" in saved["commands"][0]
+    assert saved["masks"] == []
+    with Image.open(tmp_path / "q.png") as filled:
+        assert np.asarray(filled)[..., 3].min() == 255
+
+
 def test_a_folder_shows_its_photos_and_not_what_was_made_of_them(tmp_path):
     for name in ("a.png", "a.filled.png", "a_mask.png", "sub/b.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

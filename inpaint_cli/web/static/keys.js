@@ -19,7 +19,7 @@ const HELP = [
   ["Ctrl+S", "save the result"],
   ["Space", "hold to move the photo; or the middle button"],
   ["+ - 0 1", "zoom in, out, fit, one pixel each; the wheel zooms at the pointer"],
-  ["Page Up Page Down", "previous, next photo"],
+  ["Page_Up Page_Down", "previous, next photo"],
   ["Arrows Enter", "on the photo: move a point, put the tool down and lift it"],
 ];
 
@@ -38,7 +38,7 @@ export function listenToKeys(page) {
   window.addEventListener("keyup", (event) => event.key === " " && page.holdSpace(false));
   window.addEventListener("blur", () => page.holdSpace(false)); // its keyup goes elsewhere
   const lines = HELP.flatMap(([keys, text]) => {
-    const shown = keys.split(" ").map((key) => make("kbd", {}, key));
+    const shown = keys.split(" ").map((key) => make("kbd", {}, key.replace("_", " ")));
     const spaced = shown.flatMap((key) => [key, " "]);
     return [make("dt", {}, ...spaced), make("dd", {}, text)];
   });

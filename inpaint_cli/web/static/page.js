@@ -240,8 +240,9 @@ class Page {
     this.scene.redraw("mask");
   }
 
+  /** Say to screen readers where the point is that the arrow keys move. */
   sayPoint({ x, y }, down) {
-    $("mask-layer").ariaLabel = `Photo and mask, at ${Math.round(x)}, ${Math.round(y)}${down ? ", tool down" : ""}`;
+    $("spoken").textContent = `${Math.round(x)}, ${Math.round(y)}${down ? ", tool down" : ""}`;
   }
 
   // tools ----------------------------------------------------------------------------------

@@ -151,7 +151,7 @@ export class Results {
     $("saved").hidden = false;
     $("saved-name").textContent = `Saved as ${[output, ...masks].join(" and ")}.`;
     $("saved-notes").replaceChildren(...notes.map((note) => make("li", { textContent: note })));
-    $("saved-command").hidden = $("copy").hidden = !masks.length;
+    $("saved-command").hidden = $("copy").hidden = !commands.length;
     $("command").textContent = commands.join("\n");
   }
 
