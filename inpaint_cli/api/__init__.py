@@ -35,6 +35,7 @@ __getattr__, __all__ = lazy_names(
         "..layers.gated": "GatedConv2d",
         "..layers.partial": "FreezableBatchNorm2d PartialConv2d",
         "..layers.partial_unet": "PartialUNet",
+        "..layers.pickles": "check_archive load_pickle",
         "..layers.spade": "Spade SpadeBlock",
         "..layers.spreading": "spread_colours",
         "..losses.adversarial": "feature_matching hinge_critic hinge_generator logistic_critic "

@@ -2,7 +2,7 @@ import os
 
 import click
 
-from .types import json_option, notify, print_json
+from .types import echo, json_option, notify, print_json
 
 
 @click.group(invoke_without_command=True)
@@ -24,12 +24,12 @@ def models_command(ctx: click.Context, as_json: bool) -> None:
         print_json([model.to_dict() for model in models])
     else:
         for model in models:
-            click.echo(
+            echo(
                 f"{model.name:20} {model.status:47} {model.licence:12} {model.source}".rstrip()
             )
-        click.echo(f"named weights files are in {weights_folders()[0]}", err=True)
+        echo(f"named weights files are in {weights_folders()[0]}", err=True)
     for reason in broken:
-        click.echo(f"left out: {reason}", err=True)
+        echo(f"left out: {reason}", err=True)
 
 
 @models_command.command()
@@ -62,7 +62,7 @@ def get_command(name: str, source: str | None, offline: bool) -> None:
     notify(f"{name}: {model.terms}")
     if model.needs:
         notify(f"{name} needs a package of its own: pip install {model.needs}")
-    click.echo(path)
+    echo(path)
 
 
 @models_command.command()
@@ -75,4 +75,4 @@ def rm_command(name: str) -> None:
     from ..models.catalogue import remove_model
 
     for path in remove_model(name):
-        click.echo(f"deleted {path}", err=True)
+        echo(f"deleted {path}", err=True)

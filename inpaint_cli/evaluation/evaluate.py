@@ -100,6 +100,7 @@ def evaluate(
     pad: Literal["constant", "edge"] | None = None,
     device: str = "auto",
     output: AnyPath | None = None,
+    overwrite: bool = False,
     worst: NonNegativeInt = 8,
     title: str | None = None,
 ) -> EvalResult:
@@ -114,14 +115,18 @@ def evaluate(
     `masks` is a folder, a zip file or one mask for all photos; without it no holes are scored, or
     with a model they are drawn as `recipe` says. `protocol` is a name or a YAML file. `features`
     are the weights of networks inside metrics; "none" skips such metrics. The report goes into the
-    folder `output`, with the `worst` images. Under `accelerate launch` processes share the work.
+    folder `output`, with the `worst` images; `overwrite` replaces an earlier one. Under `accelerate
+    launch` processes share the work.
 
     Raises `ArgumentError`, or another `InpaintError` where files do not fit together.
 
     >>> print(evaluate("filled", "truth", features="none").table)  # doctest: +SKIP
     """
     from .measure import evaluation_device, is_main_process, measure_samples
+    from .results import check_results_free
 
+    if output:
+        check_results_free(Path(output), overwrite=overwrite)
     source = EvalSource(
         results, truth, masks, model, data, recipe, split, count, set, size, resize, pad
     )

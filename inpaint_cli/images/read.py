@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
-from ..errors import ImageError
+from ..errors import ImageError, blame_path
 from ..files.zips import archive_of, read_zip_member
 from .deep import decode_deep, deep_mode, png_chunks, refuse_cut
 from .exif import ORIENTATION, turned, upright, upright_xmp
@@ -36,6 +36,7 @@ READ_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "TGA", "JPEG
 PNG_CHUNKS = (b"cHRM", b"cICP", b"gAMA", b"sBIT", b"sRGB", b"sPLT", b"tEXt", b"zTXt", b"iTXt")
 LATE_CHUNKS = (b"mDCV", b"cLLI", b"bKGD", b"oFFs", b"tIME", b"caBX")  # which Pillow cannot write
 XMP_TAG, PHOTOSHOP_TAG = 700, 34377  # of TIFF
+LEAST_LIMIT = 2**28  # bytes that a file of any picture may have
 LOSSY = {"JPEG", "AVIF"}
 TIFF_LOSSY = {"jpeg", "tiff_jpeg", "webp"}
 TIFF_LAYOUT = {  # tags that say how pixels lie in the file, or that are written by name
@@ -45,6 +46,7 @@ TIFF_LAYOUT = {  # tags that say how pixels lie in the file, or that are written
 lock = threading.RLock()
 
 
+@blame_path
 def read_photo(source: Path | bytes, *, name: str = "") -> Photo:
     """Read a photo, turned as its EXIF orientation says, from a file or from its bytes.
 
@@ -69,6 +71,7 @@ def read_photo(source: Path | bytes, *, name: str = "") -> Photo:
             raise ImageError(f"{name} cannot be read: {read_error_reason(error)}") from error
 
 
+@blame_path
 def file_contents(path: Path) -> bytes:
     """The bytes of a file, a pipe, or a member of a zip archive."""
     if archive := archive_of(path):
@@ -78,6 +81,7 @@ def file_contents(path: Path) -> bytes:
             raise ImageError(f"{path} is a folder; give the name of a photo")
         with path.open("rb") as file:
             if path.is_file():
+                check_length(path)
                 return file.read()
             data = file.read(4 * max_pixels())  # a device may have no end
             if len(data) == 4 * max_pixels():
@@ -89,6 +93,20 @@ def file_contents(path: Path) -> bytes:
         raise ImageError(f"{path} may not be read; change its permissions") from error
     except (OSError, ValueError) as error:
         raise ImageError(f"{path} cannot be read: {error}") from error
+
+
+def check_length(path: Path) -> None:
+    """Raise `ImageError` where a file is far longer than its picture needs, before it is read."""
+    length = path.stat().st_size
+    if length <= LEAST_LIMIT:
+        return
+    try:
+        with without_warnings(), Image.open(path, formats=READ_FORMATS) as image:
+            limit = LEAST_LIMIT + 16 * image.width * image.height
+    except Exception:  # whatever is wrong, decoding its bytes says
+        limit = LEAST_LIMIT
+    if length > limit:
+        raise ImageError(f"{path} has {length:,} bytes, far more than its picture needs")
 
 
 @contextmanager

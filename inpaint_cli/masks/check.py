@@ -27,7 +27,7 @@ from ..images.read import image_size
 from ..reports.contact_sheet import overlay_hole
 from ..wording import count_text, name_some
 from .generate import photo_names
-from .manifest import MANIFEST, read_manifest
+from .manifest import MANIFEST, UNFINISHED, read_manifest
 from .sheet import SHEET_MASKS, spread_evenly, write_sheet
 
 HoleColour = Literal["white", "black", "unclear"]
@@ -177,6 +177,9 @@ def inspect_masks(
     names, photos, partners = pair_with_photos(path, images)
     root = path if holds_files(path) else path.parent
     masks, findings = measure_masks(root, names)
+    if (path / UNFINISHED).is_file():
+        text = "the set is unfinished: run the command that draws it again"
+        findings.append(Finding(True, text, (UNFINISHED,)))
     intact = unchanged_masks(root, masks) if holds_files(path) else set()
     findings += [*judge_masks(masks, intact), *partners, *find_mismatches(masks, photos)]
     report = MaskReport(path, tuple(masks), tuple(findings), photos)

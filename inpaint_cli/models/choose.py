@@ -20,7 +20,7 @@ from .. import registry
 from ..api.fillers import Filler
 from ..errors import InpaintError, PluginError, WeightsError, unknown_name
 from ..files.pretrained import BACKBONES
-from ..files.stamps import file_hash
+from ..files.stamps import FileStamp
 from ..files.write import atomic_path
 from .catalogue import PublishedModel, first_terms, get_model, own_folders, read_catalogues
 from .weights import inspect_weights, make_network, read_weights
@@ -108,7 +108,7 @@ class ModelRef:
             return self.name or self.chosen[0]
         if not self.path.is_file():
             return str(self.path)
-        return file_hash(self.path, self.path.stat().st_mtime_ns)
+        return FileStamp.of(self.path).sha256
 
 
 @dataclass(frozen=True)
