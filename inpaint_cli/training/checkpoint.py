@@ -18,7 +18,7 @@ from ..recipe.read import dump_recipe, settings_differences
 from ..recipe.schema import Recipe
 from ..wording import name_some
 
-RECIPE_NOTE = "# inpaint "  # how the recipe of a run begins: with the command
+RECIPE_NOTE = "# inpaint"  # how the recipe of a run begins: with the command or the version
 STATE = re.compile(r"state-\d{8}\.pt")
 KEPT_WEIGHTS = re.compile(r"weights-\d{8}\.safetensors")
 
