@@ -24,9 +24,7 @@ def models_command(ctx: click.Context, as_json: bool) -> None:
         print_json([model.to_dict() for model in models])
     else:
         for model in models:
-            echo(
-                f"{model.name:20} {model.status:47} {model.licence:12} {model.source}".rstrip()
-            )
+            echo(f"{model.name:20} {model.status:47} {model.licence:12} {model.source}".rstrip())
         echo(f"named weights files are in {weights_folders()[0]}", err=True)
     for reason in broken:
         echo(f"left out: {reason}", err=True)
