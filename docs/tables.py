@@ -1,6 +1,7 @@
 """Tables of the README that are made from the program."""
 
 from inpaint_cli import registry
+from inpaint_cli.models.catalogue import read_catalogues
 
 
 def models_table() -> str:
@@ -19,4 +20,14 @@ def models_table() -> str:
                 plugin.licence,
             )
             rows.append("| " + " | ".join(cells) + " |")
+    return "\n".join([*rows, "", ""])
+
+
+def published_table() -> str:
+    """Return a Markdown table of the published models: size, licence, training data and source."""
+    rows = ["", "| name | | fetched | licence of the weights | trained on |", "|" + " --- |" * 5]
+    for model in read_catalogues()[0].values():
+        size = f"{model.bytes / 1e6:.0f} MB" if model.files else "by hand"
+        cells = (f"`{model.name}`", model.summary, size, model.licence, model.trained_on)
+        rows.append("| " + " | ".join(cells) + " |")
     return "\n".join([*rows, "", ""])

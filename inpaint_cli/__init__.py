@@ -19,6 +19,7 @@ __getattr__, __all__ = lazy_names(
         ".filling.compare": "compare_models",
         ".filling.explain": "explain_fill",
         ".filling.provenance": "repeat_card write_card",
+        ".models.catalogue": "get_model remove_model",
         ".models.choose": "LoadedModel ModelRef list_models load_model",
         ".images": "Photo read_mask read_photo",
         ".masks.generate": "generate_masks list_mask_kinds rebuild_masks",

@@ -31,6 +31,8 @@ from .masks.find import list_finders as list_finders
 from .masks.generate import generate_masks as generate_masks
 from .masks.generate import list_mask_kinds as list_mask_kinds
 from .masks.generate import rebuild_masks as rebuild_masks
+from .models.catalogue import get_model as get_model
+from .models.catalogue import remove_model as remove_model
 from .models.choose import LoadedModel as LoadedModel
 from .models.choose import ModelRef as ModelRef
 from .models.choose import list_models as list_models

@@ -1,6 +1,16 @@
-"""`python -m inpaint_cli`, and so `accelerate launch -m inpaint_cli train ...`."""
+"""The command `inpaint`, `python -m inpaint_cli`, `accelerate launch -m inpaint_cli train ...`."""
 
-from .cli import main
+import sys
+
+
+def run() -> None:
+    """Run the command line; Ctrl-C ends it with 130 from its first moment."""
+    try:
+        from .cli import main
+    except KeyboardInterrupt:
+        sys.exit(130)
+    main(prog_name="inpaint")
+
 
 if __name__ == "__main__":  # worker processes import this too
-    main(prog_name="inpaint")
+    run()

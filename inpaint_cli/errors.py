@@ -11,8 +11,13 @@ InpaintError
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import wraps
 from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 
 class InpaintError(Exception):
@@ -62,6 +67,21 @@ class DataError(InpaintError):
 
 class TrainingError(InpaintError):
     pass
+
+
+def blame_path(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Let errors of a function whose first argument is a path carry it, where they name none."""
+
+    @wraps(function)
+    def blaming(*args: Arguments.args, **options: Arguments.kwargs) -> Result:
+        try:
+            return function(*args, **options)
+        except InpaintError as error:
+            if error.path is None and args and isinstance(args[0], Path | str):
+                error.path = Path(args[0])
+            raise
+
+    return blaming
 
 
 def unknown_name(what: str, name: str, known: Iterable[str]) -> str:

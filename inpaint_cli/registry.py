@@ -20,6 +20,7 @@ KINDS = {  # each kind, and the class of its module in `api` that plugins of it 
     "fillers": "Filler",
     "architectures": "Architecture",
     "formats": "Format",
+    "catalogues": "Catalogue",
     "masks": "Masks",
     "finders": "Finder",
     "metrics": "Metric",

@@ -2,6 +2,21 @@
 
 import math
 from collections.abc import Iterable
+from unicodedata import category
+
+
+def printable(text: str) -> str:
+    r"""Return `text` with what a terminal would obey, or not show, as escapes.
+
+    Names of files and headers of weights may hold anything.
+
+    >>> printable("a\x1b[2J\u202eb c"), printable("one\ntwo")
+    ('a\\u001b[2J\\u202eb c', 'one\ntwo')
+    """
+    return "".join(
+        c if c.isprintable() or c in "\n\t" or category(c) == "Zs" else f"\\u{ord(c):04x}"
+        for c in text
+    )
 
 
 def name_some(names: Iterable[object], most: int = 3) -> str:

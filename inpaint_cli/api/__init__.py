@@ -23,6 +23,7 @@ __getattr__, __all__ = lazy_names(
         ".metrics": "Features ImageMetric Metric SetMetric unit",
         ".datasets": "Dataset",
         ".formats": "Foreign Format",
+        ".catalogues": "Catalogue",
         ".tensors": "to_uint8",
         "..files.pictures": "is_picture",
         "..files.zips": "read_zip_member zip_names",
@@ -34,6 +35,7 @@ __getattr__, __all__ = lazy_names(
         "..layers.gated": "GatedConv2d",
         "..layers.partial": "FreezableBatchNorm2d PartialConv2d",
         "..layers.partial_unet": "PartialUNet",
+        "..layers.pickles": "check_archive load_pickle",
         "..layers.spade": "Spade SpadeBlock",
         "..layers.spreading": "spread_colours",
         "..losses.adversarial": "feature_matching hinge_critic hinge_generator logistic_critic "

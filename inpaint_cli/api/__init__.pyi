@@ -25,6 +25,8 @@ from ..layers.gated import GatedConv2d as GatedConv2d
 from ..layers.partial import FreezableBatchNorm2d as FreezableBatchNorm2d
 from ..layers.partial import PartialConv2d as PartialConv2d
 from ..layers.partial_unet import PartialUNet as PartialUNet
+from ..layers.pickles import check_archive as check_archive
+from ..layers.pickles import load_pickle as load_pickle
 from ..layers.spade import Spade as Spade
 from ..layers.spade import SpadeBlock as SpadeBlock
 from ..layers.spreading import spread_colours as spread_colours
@@ -53,6 +55,7 @@ from ..settings import Settings as Settings
 from .architectures import Architecture as Architecture
 from .architectures import Converted as Converted
 from .architectures import Precision as Precision
+from .catalogues import Catalogue as Catalogue
 from .datasets import Dataset as Dataset
 from .fillers import Fallback as Fallback
 from .fillers import Filler as Filler

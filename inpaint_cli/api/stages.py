@@ -6,9 +6,9 @@ The stages of a task are defaults; a recipe replaces the settings that it has.
 import math
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat
 
-from .settings import Settings
+from ..settings import Count, PositiveCount, Settings
 
 Share = Annotated[float, Field(ge=0, le=1)]
 AnySettings = TypeVar("AnySettings", bound=Settings)
@@ -20,7 +20,7 @@ class Schedule(Settings):
     kind: Literal["constant", "linear", "cosine", "step"] = Field(
         default="constant", description="How the rate falls after the warm-up."
     )
-    warmup: NonNegativeInt = Field(default=0, description="Steps in which the rate rises linearly.")
+    warmup: Count = Field(default=0, description="Steps in which the rate rises linearly.")
     start: Share = Field(
         default=0.0, description="Share of the full rate at the first warm-up step."
     )
@@ -91,8 +91,8 @@ class Optimizer(Settings):
 class Stage(Settings):
     """A part of a training in which the same modules learn from the same losses."""
 
-    steps: NonNegativeInt = Field(default=100_000, description="Steps; 0: the stage is skipped.")
-    batch: PositiveInt | None = Field(
+    steps: Count = Field(default=100_000, description="Steps; 0: the stage is skipped.")
+    batch: PositiveCount | None = Field(
         default=None, description="Images per step, over all processes; null: the recipe's."
     )
     clip: NonNegativeFloat = Field(

@@ -9,6 +9,7 @@ from importlib import import_module
 import click
 
 from ..errors import ArgumentError, InpaintError
+from ..wording import printable
 
 COMMANDS = {
     "fill": "Fill the holes of a photo.",
@@ -23,7 +24,7 @@ COMMANDS = {
     "recipes": "List, show, check and compare recipes.",
     "masks": "Find masks in photos; draw, check and rebuild sets of masks.",
     "mask-gen": "Draw a set of masks that can be rebuilt.",
-    "models": "List the models that fill can use.",
+    "models": "List, fetch and remove the models that fill can use.",
     "weights": "Inspect weights files, and choose what `fill` uses.",
     "plugins": "List the plugins that are installed.",
     "demo": "Fill a bundled sample photo.",
@@ -50,14 +51,22 @@ class Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def make_context(self, info_name, args, parent=None, **extra):
+        if any("\0" in arg for arg in args):  # which no path can have
+            raise click.UsageError("an argument has a NUL in it; leave it out")
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except KeyboardInterrupt:
+            raise click.exceptions.Exit(130) from None
+
     def invoke(self, ctx):
         try:
             return super().invoke(ctx)
         except ArgumentError as error:  # functions name the arguments as commands do their options
             option = error.argument.replace("_", "-")
-            raise click.UsageError(f"--{option}: {error.reason}") from error
+            raise click.UsageError(printable(f"--{option}: {error.reason}")) from error
         except InpaintError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(printable(str(error))) from error
         except KeyboardInterrupt:  # click would leave with 1, which means that something failed
             click.echo("\ninterrupted", err=True)
             ctx.exit(130)

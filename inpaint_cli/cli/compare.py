@@ -4,6 +4,7 @@ from typing import Any
 import click
 
 from .types import (
+    echo,
     hole_options,
     json_option,
     mask_option,
@@ -84,7 +85,7 @@ def compare_command(
     if as_json:
         print_json({"sheet": str(output), "models": [line.to_dict() for line in scores]})
     else:
-        click.echo(show_scores(scores))
-        click.echo(output)
+        echo(show_scores(scores))
+        echo(output)
     if any(line.failed for line in scores):
         raise click.exceptions.Exit(1)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import click
 
-from .types import notify
+from .types import echo, notify
 
 
 @click.command()
@@ -23,4 +23,4 @@ def demo_command(output: Path, overwrite: bool) -> None:
     from ..filling.demo import run_demo
 
     paths = run_demo(output, overwrite=overwrite, notify=notify)
-    click.echo("\n".join(map(str, paths)))
+    echo("\n".join(map(str, paths)))

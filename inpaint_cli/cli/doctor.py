@@ -2,6 +2,8 @@ import json
 
 import click
 
+from .types import echo
+
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
@@ -15,6 +17,6 @@ def doctor_command(as_json: bool) -> None:
     from .. import doctor
 
     report = doctor.examine_machine()
-    click.echo(json.dumps(report, indent=2) if as_json else doctor.report_text(report))
+    echo(json.dumps(report, indent=2) if as_json else doctor.report_text(report))
     if report["broken"]:
         raise click.exceptions.Exit(1)

@@ -3,7 +3,15 @@ from typing import Any
 
 import click
 
-from .types import backbone_options, json_option, model_options, notify, print_json
+from .types import (
+    backbone_options,
+    echo,
+    json_option,
+    model_options,
+    notify,
+    overwrite_option,
+    print_json,
+)
 
 EXISTING = click.Path(exists=True, path_type=Path)
 
@@ -45,6 +53,9 @@ def moved_option(name: str) -> Any:
     "--count", type=click.IntRange(1), metavar="N", help="Use only the first N photos of --data."
 )
 @click.option(
+    "--set", multiple=True, metavar="KEY=VALUE", help="Change a setting of RECIPE; repeatable."
+)
+@click.option(
     "--resize",
     type=click.IntRange(1),
     metavar="SIDE",
@@ -80,6 +91,7 @@ def moved_option(name: str) -> Any:
     metavar="FOLDER",
     help="Write report.html, result.json, images.csv and worst.png to this folder.",
 )
+@overwrite_option
 @click.option(
     "--worst",
     type=click.IntRange(0),
@@ -144,11 +156,11 @@ def eval_command(
     if as_json:
         print_json(result.to_dict())
         return
-    click.echo(f"{result.heading}\n{result.table}")
+    echo(f"{result.heading}\n{result.table}")
     for table in result.published(beside) if beside or not result.files else []:
-        click.echo(f"\n{table}")
+        echo(f"\n{table}")
     for path in result.files:
-        click.echo(path)
+        echo(path)
 
 
 def model_inputs(model: Any, paths: tuple[Path, ...]) -> dict[str, Any]:

@@ -3,7 +3,15 @@ from typing import Any
 
 import click
 
-from .types import FILE, hole_options, mask_option, model_options, overwrite_option, run_options
+from .types import (
+    FILE,
+    echo,
+    hole_options,
+    mask_option,
+    model_options,
+    overwrite_option,
+    run_options,
+)
 
 
 @click.command()
@@ -37,4 +45,4 @@ def explain_command(photo: Path, mask: str | None, output: Path | None, **option
 
     from ..filling.explain import explain_fill
 
-    click.echo(explain_fill(photo, mask, output, **options))
+    echo(explain_fill(photo, mask, output, **options))

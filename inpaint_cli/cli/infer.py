@@ -4,6 +4,7 @@ from typing import Any
 import click
 
 from .types import (
+    echo,
     hole_options,
     json_option,
     mask_option,
@@ -89,11 +90,11 @@ def infer_command(photos: Path, mask: str | None, as_json: bool, **options: Any)
     for sentence in report.sentences():
         notify(sentence)
     if options["dry_run"]:
-        print_json(report.plan_to_dict()) if as_json else click.echo(show_plan(report))
+        print_json(report.plan_to_dict()) if as_json else echo(show_plan(report))
     elif as_json:
         print_json(report.to_dict())
     else:
-        click.echo(f"{report.output}: {report.heading}")
+        echo(f"{report.output}: {report.heading}")
     if report.stopped:
         raise click.ClickException(f"{report.stopped}; run the same command again to resume")
     if not report.complete:

@@ -3,7 +3,7 @@ from typing import Any
 
 import click
 
-from .types import FILE, PercentType, json_option, notify, overwrite_option, print_json
+from .types import FILE, PercentType, echo, json_option, notify, overwrite_option, print_json
 
 PATH = click.Path(path_type=Path)
 MASKS_PATH = click.Path(exists=True, path_type=Path)
@@ -138,7 +138,7 @@ def gen_command(
 
     masks = generate_masks(kind, bins=bins or (), count=count or per_bin, **options)
     notify(masks.summary)
-    click.echo(masks.folder)
+    echo(masks.folder)
 
 
 @masks_command.command()
@@ -173,7 +173,7 @@ def check_command(ctx: click.Context, path: Path, as_json: bool, **options: Any)
     if as_json:
         print_json(report.to_dict())
     else:
-        click.echo(report.text)
+        echo(report.text)
     ctx.exit(1 if report.problems else 0)
 
 
@@ -197,7 +197,7 @@ def rebuild_command(ctx: click.Context, manifest: Path, **options: Any) -> None:
 
     masks = rebuild_masks(manifest, **options)
     notify(masks.summary)
-    click.echo(masks.folder)
+    echo(masks.folder)
     ctx.exit(1 if masks.differing else 0)
 
 
@@ -238,7 +238,7 @@ def find_command(kind: str, photo: Path, **options: Any) -> None:
 
     mask = find_mask_file(photo, kind, **options)
     notify(mask.summary)
-    click.echo(mask.path)
+    echo(mask.path)
 
 
 @masks_command.command()
@@ -277,7 +277,7 @@ def show_kinds(rows: list[dict[str, Any]], as_json: bool) -> None:
         print_json(rows)
         return
     for row in rows:
-        click.echo(f"{row['kind']:13} {row['summary']}")
+        echo(f"{row['kind']:13} {row['summary']}")
         for name, default in row["settings"].items():
             setting = f"{name} = {json.dumps(default)}"
-            click.echo(f"    {setting:30}  {row['descriptions'][name]}".rstrip())
+            echo(f"    {setting:30}  {row['descriptions'][name]}".rstrip())

@@ -1,17 +1,22 @@
+import os
+
 import click
 
-from .types import json_option, print_json
+from .types import echo, json_option, notify, print_json
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @json_option
-def models_command(as_json: bool) -> None:
-    """List the models that fill can use.
+@click.pass_context
+def models_command(ctx: click.Context, as_json: bool) -> None:
+    """List, fetch and remove the models that fill can use.
 
-    These are the fillers that need no weights, and the weights files in $INPAINT_WEIGHTS_DIR, in
-    your own weights folder and in the package. Architectures without weights so far are listed
-    too: give them some with --weights, or train them.
+    The list has the fillers that need no weights, the weights files in $INPAINT_WEIGHTS_DIR, in
+    your own folders and in the package, published models that `get` fetches, and architectures
+    without weights so far: give them some with --weights, or train them.
     """
+    if ctx.invoked_subcommand:
+        return
     from ..models.choose import list_models, weights_folders
 
     models, broken = list_models()
@@ -19,9 +24,53 @@ def models_command(as_json: bool) -> None:
         print_json([model.to_dict() for model in models])
     else:
         for model in models:
-            click.echo(
-                f"{model.name:20} {model.status:44} {model.licence:12} {model.source}".rstrip()
-            )
-        click.echo(f"named weights files are in {weights_folders()[0]}", err=True)
+            echo(f"{model.name:20} {model.status:47} {model.licence:12} {model.source}".rstrip())
+        echo(f"named weights files are in {weights_folders()[0]}", err=True)
     for reason in broken:
-        click.echo(f"left out: {reason}", err=True)
+        echo(f"left out: {reason}", err=True)
+
+
+@models_command.command()
+@click.argument("name")
+@click.option(
+    "--from",
+    "source",
+    metavar="FOLDER|URL",
+    help="A folder with its files, or a mirror of them.  [default: where they were published]",
+)
+@click.option("--offline", is_flag=True, help="Download nothing: look on this machine alone.")
+def get_command(name: str, source: str | None, offline: bool) -> None:
+    """Fetch a published model, and verify it.
+
+    A download that was cut goes on where it was. Files that other programs keep in the caches of
+    torch hub or Hugging Face are used where they are.
+
+    \b
+    Examples:
+      inpaint models get big-lama
+      inpaint models get big-lama --from /media/stick
+      inpaint fill photo.jpg --mask mask.png --model big-lama
+    """
+    from ..models.catalogue import get_model, read_model
+
+    if offline:
+        os.environ["INPAINT_OFFLINE"] = "1"
+    path = get_model(name, source, notify=notify)
+    model = read_model(name)
+    notify(f"{name}: {model.terms}")
+    if model.needs:
+        notify(f"{name} needs a package of its own: pip install {model.needs}")
+    echo(path)
+
+
+@models_command.command()
+@click.argument("name")
+def rm_command(name: str) -> None:
+    """Delete what was fetched of a published model.
+
+    Files in the caches of other programs, and files that are not the published ones, stay.
+    """
+    from ..models.catalogue import remove_model
+
+    for path in remove_model(name):
+        echo(f"deleted {path}", err=True)

@@ -3,7 +3,7 @@ from typing import Any
 
 import click
 
-from .types import mask_option, model_options, notify
+from .types import echo, mask_option, model_options, notify
 
 
 @click.command()
@@ -55,6 +55,6 @@ def paint_command(
         host=host,
         port=port,
         browser=not no_browser,
-        announce=click.echo,
+        announce=echo,
         notify=notify,
     )

@@ -1,6 +1,6 @@
 import click
 
-from .types import json_option, print_json
+from .types import echo, json_option, print_json
 
 
 @click.group(invoke_without_command=True)
@@ -23,7 +23,7 @@ def protocols_command(ctx: click.Context, as_json: bool) -> None:
         print_json(rows)
         return
     for name, summary in summaries.items():
-        click.echo(f"{name:16}{summary}")
+        echo(f"{name:16}{summary}")
 
 
 @protocols_command.command("show")
@@ -44,4 +44,4 @@ def show_protocol_command(name: str, as_json: bool) -> None:
         print_json(content)
     else:
         text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
-        click.echo(text, nl=False)
+        echo(text, nl=False)

@@ -2,7 +2,7 @@ import json
 
 import click
 
-from .types import json_option
+from .types import echo, json_option
 
 set_option = click.option(
     "--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a setting."
@@ -21,11 +21,11 @@ def recipes_command(ctx: click.Context, as_json: bool) -> None:
 
     rows = list_recipes()
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        echo(json.dumps(rows, indent=2))
         return
     for row in rows:
         tuned = f" ({', '.join(row['architectures'])})" if row["architectures"] else ""
-        click.echo(f"{row['name']:21}{row['summary']}{tuned}")
+        echo(f"{row['name']:21}{row['summary']}{tuned}")
 
 
 @recipes_command.command()
@@ -40,11 +40,11 @@ def keys_command(architecture: str | None, as_json: bool) -> None:
 
     rows = list_recipe_keys(architecture)
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        echo(json.dumps(rows, indent=2))
         return
     for row in rows:
         default = row["default"] if row["default"] == "required" else json.dumps(row["default"])
-        click.echo(f"{row['key']}: {row['type']}, {default}\n    {row['description']}")
+        echo(f"{row['key']}: {row['type']}, {default}\n    {row['description']}")
 
 
 @recipes_command.command()
@@ -64,9 +64,9 @@ def show_command(
 
         recipe = resolve_training(architecture, recipe, source)
     if as_json:
-        click.echo(recipe.model_dump_json(by_alias=True, indent=2))
+        echo(recipe.model_dump_json(by_alias=True, indent=2))
     else:
-        click.echo(dump_recipe(recipe), nl=False)
+        echo(dump_recipe(recipe), nl=False)
 
 
 @recipes_command.command()
@@ -88,11 +88,11 @@ def lint_command(ctx: click.Context, names: tuple[str, ...], as_json: bool) -> N
     wrong = [error for error in errors.values() if error]
     if as_json:
         rows = [{"recipe": name, "error": error} for name, error in errors.items()]
-        click.echo(json.dumps(rows, indent=2))
+        echo(json.dumps(rows, indent=2))
     else:
         for error in wrong:
-            click.echo(error)
-    click.echo(f"{len(errors) - len(wrong)} of {len(errors)} recipes are valid", err=True)
+            echo(error)
+    echo(f"{len(errors) - len(wrong)} of {len(errors)} recipes are valid", err=True)
     ctx.exit(1 if wrong else 0)
 
 
@@ -110,7 +110,7 @@ def diff_command(one: str, other: str, as_json: bool) -> None:
     differences = settings_differences(left, right)
     if as_json:
         rows = [{"key": key, "one": first, "other": second} for key, first, second in differences]
-        click.echo(json.dumps(rows, indent=2))
+        echo(json.dumps(rows, indent=2))
         return
     for key, first, second in differences:
-        click.echo(f"{key}: {first} -> {second}")
+        echo(f"{key}: {first} -> {second}")

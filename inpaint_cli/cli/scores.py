@@ -2,7 +2,7 @@ from pathlib import Path
 
 import click
 
-from .types import FILE, json_option, notify, print_json
+from .types import FILE, echo, json_option, notify, print_json
 
 
 @click.command()
@@ -28,6 +28,6 @@ def scores_command(first: Path, second: Path, as_json: bool) -> None:
     if as_json:
         print_json(comparison.to_dict())
         return
-    click.echo(comparison.table)
+    echo(comparison.table)
     for note in comparison.notes:
         notify(note)

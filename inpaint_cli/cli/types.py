@@ -12,24 +12,32 @@ from typing import Any, TypeVar
 
 import click
 
+from ..wording import printable
+
 Command = TypeVar("Command", bound=Callable[..., object])
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FILE_OR_DASH = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 
 
+def echo(text: object, *, err: bool = False, nl: bool = True) -> None:
+    """Print a text; what a terminal would obey is escaped, but for other programs on stdout."""
+    shown = printable(str(text)) if err or sys.stdout.isatty() else str(text)
+    click.echo(shown, err=err, nl=nl)
+
+
 def notify(sentence: str) -> None:
     """Say something to the user, on stderr, above any progress bar."""
     bars = sys.modules.get("tqdm")  # whose import takes longer than a small fill's work
     with bars.tqdm.external_write_mode() if bars else nullcontext():
-        click.echo(sentence, err=True)
+        echo(sentence, err=True)
 
 
 def print_json(value: Any) -> None:
     """Print `value` as JSON on stdout."""
     import json
 
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 class RegionType(click.ParamType):
@@ -95,13 +103,15 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 
 
 def model_options(command: Command) -> Command:
-    """Add --model and --weights; the command is given one `model`, a `ModelRef`."""
+    """Add --model, --weights, --download; the command is given one `model`, a `ModelRef`."""
 
     @wraps(command)
-    def with_model(*args: Any, model: str | None, weights: str | None, **options: Any) -> object:
+    def with_model(
+        *args: Any, model: str | None, weights: str | None, download: bool, **options: Any
+    ) -> object:
         from ..models.choose import ModelRef
 
-        return command(*args, model=ModelRef(model, weights), **options)
+        return command(*args, model=ModelRef(model, weights, download), **options)
 
     return add_options(
         click.option(
@@ -109,6 +119,9 @@ def model_options(command: Command) -> Command:
         ),
         click.option(
             "--weights", metavar="FILE", help="Fill with this weights file (ours, LaMa's, MAT's)."
+        ),
+        click.option(
+            "--download", is_flag=True, help="Fetch the model first where it is not here."
         ),
     )(with_model)  # pyright: ignore[reportReturnType]
 

@@ -3,6 +3,8 @@ from pathlib import Path
 
 import click
 
+from .types import echo
+
 overwriting = click.option("--overwrite", is_flag=True, help="Replace the output where it exists.")
 
 
@@ -34,14 +36,14 @@ def inspect_command(file: Path, as_json: bool) -> None:
         "header": dict(contents.header),
     }
     if as_json:
-        click.echo(json.dumps(facts, indent=2))
+        echo(json.dumps(facts, indent=2))
         return
-    click.echo(f"{contents.path}: {contents.bytes / 1e6:.1f} MB")
-    click.echo(f"{len(contents.tensors)} tensors, {contents.values:,} values, {', '.join(types)}")
+    echo(f"{contents.path}: {contents.bytes / 1e6:.1f} MB")
+    echo(f"{len(contents.tensors)} tensors, {contents.values:,} values, {', '.join(types)}")
     if not contents.ours:
-        click.echo("no header of inpaint: written by another program")
+        echo("no header of inpaint: written by another program")
     for key, value in contents.header.items():
-        click.echo(f"{key + ':':14} {value}")
+        echo(f"{key + ':':14} {value}")
 
 
 @weights_command.command()
@@ -57,7 +59,7 @@ def use_command(choice: str | None, forget: bool) -> None:
     if (choice is None) != forget:
         raise click.UsageError("say either NAME|FILE or --none")
     models.store_choice(choice)
-    click.echo(f"fill uses {models.stored_choice() or models.DEFAULT_MODEL} from now on", err=True)
+    echo(f"fill uses {models.stored_choice() or models.DEFAULT_MODEL} from now on", err=True)
 
 
 @weights_command.command()
@@ -85,13 +87,13 @@ def convert_command(
     check_free(output, overwrite=overwrite)
     done = convert_checkpoint(file, architecture, output)
     if as_json:
-        click.echo(json.dumps({"output": str(output), **done.facts()}, indent=2))
+        echo(json.dumps({"output": str(output), **done.facts()}, indent=2))
         return
-    click.echo(f"{architecture}: {done.settings!r}", err=True)
-    click.echo(f"{done.kept} of {done.kept + len(done.dropped)} tensors kept", err=True)
+    echo(f"{architecture}: {done.settings!r}", err=True)
+    echo(f"{done.kept} of {done.kept + len(done.dropped)} tensors kept", err=True)
     for group, count in done.groups().items():
-        click.echo(f"dropped {group}.*: {count} tensors", err=True)
-    click.echo(output)
+        echo(f"dropped {group}.*: {count} tensors", err=True)
+    echo(output)
 
 
 @weights_command.command()
@@ -115,4 +117,4 @@ def export_command(
     check_free(output, overwrite=overwrite)
     header = dict(note.split("=", 1) for note in notes)
     made = weights.export_weights(models.locate_weights(file), output, half=half, notes=header)
-    click.echo(f"{made.path}: {made.bytes / 1e6:.1f} MB")
+    echo(f"{made.path}: {made.bytes / 1e6:.1f} MB")

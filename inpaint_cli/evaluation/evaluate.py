@@ -91,6 +91,7 @@ def evaluate(
     recipe: AnyPath | None = None,
     split: str | None = None,
     count: PositiveInt | None = None,
+    set: Sequence[str] = (),
     protocol: AnyPath = "house",
     features: Literal["published", "random", "none"] = "published",
     seed: NonNegativeInt = 0,
@@ -99,6 +100,7 @@ def evaluate(
     pad: Literal["constant", "edge"] | None = None,
     device: str = "auto",
     output: AnyPath | None = None,
+    overwrite: bool = False,
     worst: NonNegativeInt = 8,
     title: str | None = None,
 ) -> EvalResult:
@@ -108,19 +110,26 @@ def evaluate(
     `load_model`), which fills the photos in `data`, a folder, zip file or list, at the size of the
     protocol, or else `size`, or else that of `recipe`; with `resize` it is given squares of that
     many pixels a side, stretched or with `pad` padded. By a `recipe` the photos are those of its
-    validation, or of another `split`; with `count` only so many from the first.
+    validation, or of another `split`; with `count` only so many from the first, and `set` has
+    changes of the recipe such as "data.train.labels={}.png".
     `masks` is a folder, a zip file or one mask for all photos; without it no holes are scored, or
     with a model they are drawn as `recipe` says. `protocol` is a name or a YAML file. `features`
     are the weights of networks inside metrics; "none" skips such metrics. The report goes into the
-    folder `output`, with the `worst` images. Under `accelerate launch` processes share the work.
+    folder `output`, with the `worst` images; `overwrite` replaces an earlier one. Under `accelerate
+    launch` processes share the work.
 
     Raises `ArgumentError`, or another `InpaintError` where files do not fit together.
 
     >>> print(evaluate("filled", "truth", features="none").table)  # doctest: +SKIP
     """
     from .measure import evaluation_device, is_main_process, measure_samples
+    from .results import check_results_free
 
-    source = EvalSource(results, truth, masks, model, data, recipe, split, count, size, resize, pad)
+    if output:
+        check_results_free(Path(output), overwrite=overwrite)
+    source = EvalSource(
+        results, truth, masks, model, data, recipe, split, count, set, size, resize, pad
+    )
     plan = source.plan(str(protocol), features)
     where = evaluation_device(device)
     samples = source.open(plan, seed, str(where))
@@ -144,6 +153,7 @@ class EvalSource:
     recipe: Any
     split: str | None
     count: int | None
+    set: Sequence[str]
     size: int | None
     resize: int | None
     pad: Literal["constant", "edge"] | None
@@ -162,8 +172,8 @@ class EvalSource:
         for name in needed:
             if getattr(self, name) is None:
                 raise ArgumentError(name, "is missing; give results and truth, or model and data")
-        for name, other in (("split", "recipe"), ("pad", "resize")):
-            if getattr(self, name) is not None and getattr(self, other) is None:
+        for name, other in (("split", "recipe"), ("set", "recipe"), ("pad", "resize")):
+            if getattr(self, name) and getattr(self, other) is None:
                 raise ArgumentError(name, f"needs {other}; give one too")
 
     @property
@@ -179,7 +189,10 @@ class EvalSource:
         from .protocols import plan_at_size, read_protocol
         from .samples import recipe_data
 
-        plan, trained = read_protocol(protocol, features=features), recipe_data(self.recipe)
+        plan, trained = (
+            read_protocol(protocol, features=features),
+            recipe_data(self.recipe, self.set),
+        )
         size = self.size or plan.protocol.size or (trained.size if trained else None)
         return plan_at_size(plan, size, trained)
 
@@ -191,7 +204,7 @@ class EvalSource:
             return pair_results(self.results, self.truth, self.masks, plan.protocol)
         return model_results(
             self.model,
-            Photos(self.data, self.recipe, self.split, self.count),
+            Photos(self.data, self.recipe, self.split, self.count, self.set),
             self.masks,
             plan.protocol,
             seed=seed,

@@ -13,7 +13,7 @@ from PIL import Image
 from ..api.metrics import ImageMetric
 from ..api.tensors import to_uint8
 from ..errors import DataError
-from ..files.write import atomic_path
+from ..files.write import atomic_path, check_free
 from ..reports import contact_sheet as sheets
 from ..reports.html import Curves, Figure, Heading, Listing, Part, Text, write_page
 from ..reports.text import Table
@@ -23,6 +23,15 @@ from .protocols import ALL, PrintedTable, PublishedTable, in_column
 from .samples import EvalSamples
 
 CONFIDENCE = "in brackets: 95 % confidence interval (bootstrap)"
+
+
+FILES = ("report.html", "result.json", "images.csv", "worst.png")
+
+
+def check_results_free(folder: Path, *, overwrite: bool) -> None:
+    """Raise `InpaintError` where results would replace files in `folder`, unless `overwrite`."""
+    for name in FILES:
+        check_free(folder / name, overwrite=overwrite)
 
 
 def write_results(
@@ -37,17 +46,23 @@ def write_results(
         temporary.write_text(json.dumps(everything, indent=1, allow_nan=False) + "\n", "utf-8")
     with (
         atomic_path(folder / "images.csv") as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
+        temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
         table = csv.DictWriter(file, list(everything["images"][0]))
         table.writeheader()
-        table.writerows(everything["images"])
+        for row in everything["images"]:
+            table.writerow(row | {"name": cell_text(row["name"])})
     sheet = worst_sheet(result, samples, worst)
     with atomic_path(folder / "worst.png") as temporary:
         sheet.save(temporary)
     parts = report_parts(result, sheet)
     write_page(folder / "report.html", f"{result.title}: {result.plan.name}", parts)
-    return [folder / name for name in ("report.html", "result.json", "images.csv", "worst.png")]
+    return [folder / name for name in FILES]
+
+
+def cell_text(text: str) -> str:
+    """Return `text` for a cell of CSV, which a spreadsheet must not take for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def results_data(result: Evaluation) -> dict[str, Any]:

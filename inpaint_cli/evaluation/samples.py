@@ -25,13 +25,13 @@ from ..datasets.collection import Collection, place_image, split_hidden
 from ..errors import DataError, ImageError
 from ..files import pairs
 from ..files.pictures import list_pictures, stem_key
-from ..files.zips import is_archive
+from ..files.zips import holds_files
 from ..filling.fill import Rgb, fill_array
 from ..images.photo import Hole
 from ..masks.manifest import MANIFEST, read_manifest
 from ..models.choose import LoadedModel, ModelRef, load_model
 from ..recipe.plugins import build_dataset, build_generator
-from ..recipe.read import find_recipe, read_recipe
+from ..recipe.read import open_recipe
 from ..recipe.schema import Data, Named
 from ..recipe.source import RecipeSource
 from ..wording import count_text
@@ -314,12 +314,13 @@ class Photos:
     recipe: str | Path | None = None
     split: str | None = None
     count: int | None = None  # from the first; None: all
+    changes: Sequence[str] = ()  # of the recipe, such as "data.train.labels={}.png"
 
     def open(self, *, masked: bool) -> tuple[Collection, Masks | None, list[str]]:
         """Return the photos, the generator of masks if they are not `masked`, and notes."""
         source, photos, generator = RecipeSource(self.data), Named(kind="files"), None
         if self.recipe is not None:
-            read, source = read_recipe(find_recipe(str(self.recipe)))
+            read, source = open_recipe(self.recipe, self.changes)
             photos = read.data.val or read.data.train
             settings = (read.val_masks or read.masks).model_dump()
             if not masked:
@@ -361,9 +362,9 @@ def model_results(
     return replace(given, notes=[*notes, *given.notes])
 
 
-def recipe_data(recipe: str | Path | None) -> Data | None:
+def recipe_data(recipe: str | Path | None, changes: Sequence[str] = ()) -> Data | None:
     """Return what a recipe says of its images."""
-    return read_recipe(find_recipe(str(recipe)))[0].data if recipe is not None else None
+    return open_recipe(recipe, changes)[0].data if recipe is not None else None
 
 
 @dataclass(frozen=True)
@@ -453,7 +454,7 @@ def match_mask_files(
     Masks are matched by name; if none has the name of a photo they are assigned at random. Those
     with holes that do not count are left out.
     """
-    several = masks.is_dir() or is_archive(masks)
+    several = holds_files(masks)
     files = [masks / name for name in list_pictures(masks, [])] if several else [masks]
     if not files:
         raise DataError(f"no mask in {masks}; draw some with `inpaint masks gen`")

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..api.metrics import ImageMetric, Metric
 from ..arguments import AnyPath, check_arguments
-from ..errors import DataError
+from ..errors import DataError, blame_path
 from ..recipe.read import settings_differences
 from ..recipe.schema import Named
 from ..recipe.source import RecipeSource
@@ -140,6 +140,7 @@ def score_difference(
     return ScoreDifference(first, second, low, high, better)
 
 
+@blame_path
 def read_result(result: str | Path | Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the contents of a result.json, or `result` itself if it is such contents."""
     content: Any = result

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ..errors import DataError, ImageError
+from ..errors import DataError, ImageError, blame_path
 from .zips import is_archive, zip_names
 
 PICTURE_SUFFIXES = {  # of pictures, and the formats that they stand for
@@ -30,6 +30,7 @@ def is_picture(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES
 
 
+@blame_path
 def picture_format(path: Path) -> str:
     """The format for which the suffix of `path` stands; raises `ImageError` where that is none."""
     if (suffix := path.suffix.lower()) not in PICTURE_SUFFIXES:
@@ -39,6 +40,7 @@ def picture_format(path: Path) -> str:
     return PICTURE_SUFFIXES[suffix]
 
 
+@blame_path
 def list_pictures(folder: Path, skip: Sequence[Path]) -> list[str]:
     """Names with slashes of the pictures in a folder or zip archive, sorted, without hidden ones.
 
@@ -57,7 +59,7 @@ def list_pictures(folder: Path, skip: Sequence[Path]) -> list[str]:
                     status = os.stat(entry.path)
                     if (status.st_dev, status.st_ino) not in left_out:
                         yield from walk(entry.path, f"{prefix}{entry.name}/")
-                elif is_picture(entry.name):
+                elif is_picture(entry.name) and entry.is_file():
                     yield prefix + entry.name
 
     try:

@@ -1,40 +1,51 @@
 """Published backbones: the file of each, and its place on this machine. No torch.
 
 A file is looked for in the folder that `--weights-dir` or `$INPAINT_WEIGHTS_DIR` names, then in
-the cache of torch hub, which other programs fill too; failing that it is downloaded, unless
-`--offline` or `$INPAINT_OFFLINE` forbids it. Whatever the way, its checksum is verified. A missing
-backbone is a `WeightsError`: nothing is ever put in its place.
+the caches of torch hub and Hugging Face, which other programs fill too; failing that it is
+downloaded, unless `--offline` or `$INPAINT_OFFLINE` forbids it. Whatever the way, its SHA-256 is
+verified. A missing backbone is a `WeightsError`: nothing is ever put in its place.
 """
 
-import hashlib
 import os
-import shutil
-import urllib.request
 from pathlib import Path
 
 from ..errors import WeightsError
-from .write import atomic_path
+from .fetch import PublishedFile, fetch_file, find_file, is_offline, torch_hub_dir, verify_file
 
 TORCH_URL = "https://download.pytorch.org/models"
 
-MEGABYTES = {  # of each file
-    "alexnet": 233,
-    "inception-fid": 91,
-    "resnet34": 83,
-    "resnet50": 98,
-    "vgg16": 528,
-    "vgg19": 548,
-}
 
-# As torch hub names files, each ends in the first eight digits of its SHA-256.
+def torch_file(name: str, size: int, sha256: str) -> PublishedFile:
+    """A file as torch hub names it: it ends in the first eight digits of its SHA-256."""
+    file = f"{name}-{sha256[:8]}.pth"
+    return PublishedFile(file, f"{TORCH_URL}/{file}", size, sha256)
+
+
 BACKBONES = {
-    "alexnet": f"{TORCH_URL}/alexnet-owt-7be5be79.pth",
-    "inception-fid": "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
-    "pt_inception-2015-12-05-6726825d.pth",
-    "resnet34": f"{TORCH_URL}/resnet34-b627a593.pth",
-    "resnet50": f"{TORCH_URL}/resnet50-0676ba61.pth",
-    "vgg16": f"{TORCH_URL}/vgg16-397923af.pth",
-    "vgg19": f"{TORCH_URL}/vgg19-dcbb9e9d.pth",
+    "alexnet": torch_file(
+        "alexnet-owt",
+        244_408_911,
+        "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
+    ),
+    "inception-fid": PublishedFile(
+        "pt_inception-2015-12-05-6726825d.pth",
+        "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
+        "pt_inception-2015-12-05-6726825d.pth",
+        95_628_359,
+        "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+    ),
+    "resnet34": torch_file(
+        "resnet34", 87_319_819, "b627a593bcbe140c234610266fe4f8ae95ea42fc881d091c9b6052e6b1d0590f"
+    ),
+    "resnet50": torch_file(
+        "resnet50", 102_530_333, "0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a"
+    ),
+    "vgg16": torch_file(
+        "vgg16", 553_433_881, "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0"
+    ),
+    "vgg19": torch_file(
+        "vgg19", 574_673_361, "dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44"
+    ),
 }
 
 
@@ -51,67 +62,28 @@ def backbone_path(name: str) -> Path:
 
     Raises `BackboneError`, which says what to put where, if there is none.
     """
+    file = BACKBONES[name]
     if found := find_backbone(name):
-        return verify_hash(found)
-    url, folders = BACKBONES[name], backbone_dirs()
-    file = url.rpartition("/")[2]
-    target = folders[0] / file
+        return verify_file(found, file)
+    folders = backbone_dirs()
     missing = (
-        f"{name} needs {file}, which is not in {' or '.join(map(str, folders))}: download {url} "
-        f"and put it there, or name its folder with --weights-dir"
+        f"{name} needs {file.name}, which is not in {' or '.join(map(str, folders))}: download"
+        f" {file.url} and put it there, or name its folder with --weights-dir"
     )
-    if os.environ.get("INPAINT_OFFLINE", "0") not in ("", "0"):
+    if is_offline():
         raise BackboneError(missing, name=name)
-    with atomic_path(target) as temporary:
-        try:
-            download_file(url, temporary)
-        except OSError as error:
-            raise BackboneError(f"{missing} (the download failed: {error})", name=name) from error
-        verify_hash(temporary, url)
-    return target
+    try:
+        return fetch_file(file, folders[0])
+    except WeightsError as error:
+        raise BackboneError(f"{missing} (the download failed: {error})", name=name) from error
 
 
 def find_backbone(name: str) -> Path | None:
     """Return the file of the backbone `name`, not verified; None if it is not on this machine."""
-    file = BACKBONES[name].rpartition("/")[2]
-    return next((d / file for d in backbone_dirs() if (d / file).is_file()), None)
+    return find_file(BACKBONES[name], backbone_dirs())
 
 
 def backbone_dirs() -> list[Path]:
     """Return the folders in which backbones are looked for; a download goes to the first."""
     own = os.environ.get("INPAINT_WEIGHTS_DIR")
     return [Path(own), torch_hub_dir()] if own else [torch_hub_dir()]
-
-
-def torch_hub_dir() -> Path:
-    """Return the folder of torch hub's checkpoints, by torch's own rules."""
-    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
-    return Path(os.environ.get("TORCH_HOME", f"{cache}/torch")).expanduser() / "hub/checkpoints"
-
-
-def verify_hash(path: Path, source: str = "") -> Path:
-    """`path`, if its SHA-256 begins as the name of `source` (default: of `path`) promises."""
-    cure = "download it by hand" if source else "delete it and try again"
-    source = source or str(path)
-    sha = hashlib.sha256()
-    with path.open("rb") as stream:
-        while piece := stream.read(1 << 20):
-            sha.update(piece)
-    promised = Path(source).stem.rpartition("-")[2]
-    found = sha.hexdigest()[: len(promised)]
-    if found != promised:
-        raise WeightsError(
-            f"{source} is damaged, or not what its name says: its SHA-256 begins with {found}, not "
-            f"{promised}; {cure}"
-        )
-    return path
-
-
-def download_file(url: str, target: Path) -> None:
-    """Fetch `url` into `target`, with a bar on stderr."""
-    from tqdm import tqdm
-
-    with urllib.request.urlopen(url, timeout=30) as answer, target.open("wb") as file:
-        size = int(answer.headers.get("Content-Length", 0)) or None
-        with tqdm.wrapattr(answer, "read", total=size, desc=url.rpartition("/")[2]) as stream:
-            shutil.copyfileobj(stream, file, 1 << 20)

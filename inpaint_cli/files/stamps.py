@@ -15,26 +15,30 @@ class FileStamp(NamedTuple):
     size: int
     mtime: int  # nanoseconds
     sha256: str
+    ctime: int = 0  # nanoseconds; unlike mtime no program can set it
 
     @classmethod
     def of(cls, path: Path) -> "FileStamp":
         path = archive_of(path) or path
         status = os.stat(path)
-        return cls(status.st_size, status.st_mtime_ns, file_hash(path, status.st_mtime_ns))
+        digest = file_hash(path, status.st_mtime_ns, status.st_ctime_ns)
+        return cls(status.st_size, status.st_mtime_ns, digest, status.st_ctime_ns)
 
     def fits(self, path: Path) -> bool:
         """Whether the file at `path`, or the archive it is in, is still the one of this stamp."""
         path = archive_of(path) or path
         try:
             status = os.stat(path)
-            if status.st_size != self.size or status.st_mtime_ns == self.mtime:
-                return status.st_size == self.size
-            return file_hash(path, status.st_mtime_ns) == self.sha256
+            if status.st_size != self.size:
+                return False
+            if (status.st_mtime_ns, status.st_ctime_ns) == (self.mtime, self.ctime):
+                return True
+            return file_hash(path, status.st_mtime_ns, status.st_ctime_ns) == self.sha256
         except OSError:
             return False
 
 
 @lru_cache(maxsize=16)  # one mask may serve all photos
-def file_hash(path: Path, mtime: int) -> str:
-    """The SHA-256 of a file as it was at `mtime`."""
+def file_hash(path: Path, mtime: int, ctime: int) -> str:
+    """The SHA-256 of a file as it was at `mtime` and `ctime`, nanoseconds."""
     return sha256(path.read_bytes()).hexdigest()

@@ -10,7 +10,6 @@ import json
 import os
 import sys
 import traceback
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -28,7 +27,7 @@ from .. import images
 from ..errors import DataError, ImageError, InpaintError
 from ..files.pairs import Pair, Pairing, pair_files
 from ..files.stamps import FileStamp
-from ..files.write import find_leftovers, write_error
+from ..files.write import sweep_folder, write_error
 from ..models.choose import LoadedModel, ModelRef, load_model
 from ..runtime.process import limit_threads
 from ..runtime.workers import run_in_workers
@@ -225,17 +224,10 @@ def check_inputs_safe(pairs: Sequence[Pair], output: Path) -> None:
     if output.exists() and not output.is_dir():
         raise DataError(f"{output} is a file; give a folder with -o")
 
-    @cache
-    def place(folder: str) -> tuple[int, int] | None:
-        try:
-            status = os.stat(folder or ".")
-        except OSError:
-            return None
-        return status.st_dev, status.st_ino
+    place = cache(folder_identity)
 
     def spot(path: Path) -> tuple[object, str]:
-        folder, name = os.path.split(path)
-        return place(folder), name
+        return place(path.parent), path.name
 
     inputs = {spot(path) for pair in pairs for path in (pair.photo, pair.mask) if path}
     for each in pairs:
@@ -366,31 +358,20 @@ def process_group() -> Any:
 
 @contextmanager
 def prepare_output(job: FolderJob, pairing: Pairing, notify: Notify) -> Iterator[None]:
-    """Lock the output folder, repair the ledger, remove partial files before and after."""
+    """Lock the output folder, repair the ledger, and remove partial files at the end."""
     try:
         job.output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise write_error(job.output, error) from error
-    places = defaultdict(lambda: [ledger.LEDGER])
-    for each in pairing.pairs:
-        output = job.output / each.name
-        places[output.parent] += [output.name, card_path(output).name]
+    folders = {(job.output / each.name).parent for each in pairing.pairs}
     with ledger.lock_folder(job.output):
-        remove_leftovers(places)
         if damage := ledger.repair_ledger(job.output):
             notify(damage)
         try:
             yield
-        finally:
-            remove_leftovers(places)
-
-
-def remove_leftovers(places: Mapping[Path, Sequence[str]]) -> None:
-    """Remove the partial files that killed processes left of the named files, by folder."""
-    for folder, names in places.items():
-        if folder.is_dir():
-            for path in find_leftovers(folder, names):
-                path.unlink(missing_ok=True)
+        finally:  # of workers that were killed, too
+            for folder in filter(Path.is_dir, folders):
+                sweep_folder(folder)
 
 
 def fill_items(
@@ -419,6 +400,7 @@ def fill_items(
         disable=quiet or None,  # None: off where there is no terminal
     )
     begin, how = partial(start_filling, job, workers), ""
+    identity = folder_identity(job.output)
     network = job.model.path is not None
     slow = ["inpaint_cli.models.network" if network else __name__]  # to import
     outcomes = run_in_workers(begin, todo, min(workers, len(todo)), preload=slow)
@@ -432,6 +414,8 @@ def fill_items(
             try:
                 if outcome.full:
                     raise InpaintError(entry.error)
+                if folder_identity(job.output) != identity:
+                    raise InpaintError(f"{job.output} was moved or removed; bring it back")
                 book.add(entry)
             except InpaintError as error:
                 tally.stopped = str(error)
@@ -446,6 +430,15 @@ def fill_items(
                 tally.noted += bool(entry.notes)
             bar.update()
     return tally
+
+
+def folder_identity(folder: Path) -> tuple[int, int] | None:
+    """Return what tells the folder from another of its name, or None where there is none."""
+    try:
+        status = os.stat(folder)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def killed_outcome(job: FolderJob, item: JobItem) -> ItemOutcome:

@@ -8,7 +8,7 @@ import errno
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from ..errors import InpaintError
 from ..files.stamps import FileStamp
 from ..files.write import atomic_path, write_error
 
+LOCK = ".inpaint.lock"
 LEDGER = "ledger.jsonl"
 
 
@@ -39,13 +40,28 @@ class LedgerEntry:
     def read(cls, line: bytes) -> "LedgerEntry":
         """Parse a line; whatever is wrong with it is a `ValueError`."""
         try:
-            found = json.loads(line)
+            values = json.loads(line)
             for name in ("photo", "mask", "made"):
-                found[name] = found[name] and FileStamp(**found[name])
-            found["notes"] = tuple(found["notes"])
-            return cls(**found)
-        except (TypeError, KeyError, AttributeError) as error:
+                values[name] = None if values[name] is None else FileStamp(**values[name])
+            values["notes"] = tuple(values["notes"])
+            entry = cls(**values)
+        except (TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ValueError(f"not an entry: {error}") from error
+        if not entry.is_sound():
+            raise ValueError("not an entry: values of other types")
+        return entry
+
+    def is_sound(self) -> bool:
+        """Whether all values have their types, which JSON does not promise."""
+        stamps = [stamp for stamp in (self.photo, self.mask, self.made) if stamp]
+        texts = [self.name, self.settings, self.error, *self.notes, *(s.sha256 for s in stamps)]
+        numbers = [n for s in stamps for n in (s.size, s.mtime, s.ctime)]
+        return (
+            all(isinstance(text, str) for text in texts)
+            and all(isinstance(number, int) for number in numbers)
+            and isinstance(self.seconds, int | float)
+            and isinstance(self.found, dict)
+        )
 
     def line(self) -> bytes:
         found = {k: v._asdict() if isinstance(v, FileStamp) else v for k, v in vars(self).items()}
@@ -64,7 +80,9 @@ def read_ledger(folder: Path) -> bytes:
     except FileNotFoundError:
         return b""
     except OSError as error:
-        raise InpaintError(f"{path} cannot be read: {error.strerror}; move it away") from error
+        raise InpaintError(
+            f"{path} cannot be read: {error.strerror}; move it away", path=path
+        ) from error
 
 
 def parse_ledger(data: bytes) -> tuple[dict[str, LedgerEntry], int]:
@@ -136,19 +154,21 @@ class LedgerWriter:
 @contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
     """Keep other jobs out of `folder` while the block runs; the system forgets it on a kill."""
+    from filelock import FileLock, Timeout  # imports asyncio
+
+    lock = FileLock(folder / LOCK)
     try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise InpaintError(
+            f"another job is writing into {folder}; wait until it ends, or give another -o",
+            path=folder,
+        ) from error
+    except OSError as error:
+        raise write_error(folder, error) from error
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InpaintError(
-                f"another job is writing into {folder}; wait until it ends, or give another -o"
-            ) from error
         yield
     finally:
-        os.close(handle)
+        with suppress(OSError):  # Windows removes it itself
+            (folder / LOCK).unlink()
+        lock.release()

@@ -112,8 +112,13 @@ def options_to_dict(hole: HoleOptions, run: RunOptions) -> dict[str, Any]:
 
 
 def options_from_dict(values: Mapping[str, Any]) -> tuple[HoleOptions, RunOptions]:
-    """Return the options of such a mapping; raises `TypeError` where a key is not known."""
+    """Return the options of such a mapping; raises `ValueError` or `TypeError` where it is none."""
+    from pydantic import TypeAdapter  # which a plain fill does without
+
     own = {field.name for field in fields(RunOptions)}
-    hole = {key: value for key, value in values.items() if key not in own}
-    hole["regions"] = [tuple(region) for region in hole.get("regions", ())]
-    return HoleOptions(**hole), RunOptions(**{k: v for k, v in values.items() if k in own})
+    hole, run = (
+        {key: value for key, value in values.items() if (key in own) == of_run}
+        for of_run in (False, True)
+    )
+    adapters = TypeAdapter(HoleOptions), TypeAdapter(RunOptions)
+    return adapters[0].validate_python(hole), adapters[1].validate_python(run)

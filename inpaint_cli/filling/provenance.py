@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__, images, registry
-from ..errors import DataError, InpaintError
+from ..errors import DataError, InpaintError, blame_path
+from ..files.pictures import picture_format
 from ..files.stamps import FileStamp
 from ..files.write import atomic_path, check_free
 from ..models.choose import LoadedModel, ModelRef, load_model
@@ -40,7 +41,10 @@ class CardFile:
 
     def seen_from(self, card: Path) -> Path:
         """Return the path at which the file should be."""
-        return Path(os.path.relpath((card.parent / self.path).resolve()))
+        try:
+            return Path(os.path.relpath((card.parent / self.path).resolve()))
+        except (ValueError, OSError, RuntimeError) as error:  # NUL, too long, a loop of links
+            raise DataError(f"{card} names an impossible path: {error}", path=card) from error
 
 
 @dataclass(frozen=True)
@@ -142,22 +146,27 @@ def torch_threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+@blame_path
 def read_card(path: Path) -> Card:
     """The card at `path`; `DataError` where it is none."""
+    from pydantic import TypeAdapter, ValidationError  # a fill needs neither
+
     try:
-        found = json.loads(path.read_text("utf-8"))
-        if found["card"] != CARD_FORMAT:
-            raise DataError(f"{path} is a card of format {found['card']}; get a newer inpaint")
-        for name in ("photo", "mask", "output", "weights"):
-            found[name] = found[name] and CardFile(**found[name])
-        options_from_dict(found["options"])  # raises where they are not ours
-        return Card(**found)
+        card = TypeAdapter(Card).validate_json(path.read_bytes())
+        options_from_dict(card.options)  # raises where they are not ours
     except FileNotFoundError as error:
         raise DataError(f"there is no card {path}; check the name") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise DataError(f"{path} is not a card that `--card` has written: {error!r}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        reason = f"{'.'.join(map(str, first['loc']))} {first['msg']}".strip()
+        raise DataError(f"{path} is not a card that `--card` has written: {reason}") from error
+    except (ValueError, TypeError, AttributeError, InpaintError) as error:
+        raise DataError(f"{path} is not a card that `--card` has written: {error}") from error
+    if card.card != CARD_FORMAT:
+        raise DataError(f"{path} is a card of format {card.card}; get a newer inpaint")
+    return card
 
 
 def repeat_card(
@@ -180,7 +189,8 @@ def repeat_card(
     photo = find_card_file(photo, card.photo, path, "photo")
     hole_file = card.mask and find_card_file(mask, card.mask, path, "mask")
     held = card.weights and find_card_file(weights, card.weights, path, "weights file")
-    output = output or card.output.seen_from(path)
+    output = output or stated_output(card, path)
+    picture_format(output)
     if output.exists() and output.samefile(photo):
         raise DataError(f"{output} is the photo itself: give another name with -o")
     check_free(output, overwrite=overwrite)
@@ -202,6 +212,17 @@ def repeat_card(
                 f" {__version__} with {torch_version()}"
             )
         notify(f"{output} is bit for bit the file of the card")
+    return output
+
+
+def stated_output(card: Card, path: Path) -> Path:
+    """Return where the card at `path` says its result is, if that is beside or below the card."""
+    output = card.output.seen_from(path)
+    if not output.resolve().is_relative_to(path.parent.resolve()):
+        raise DataError(
+            f"{path} names an output outside its folder, {output}; say where to write with -o",
+            path=path,
+        )
     return output
 
 

@@ -6,6 +6,7 @@ Arrays are uint16 [H, W, C] in the order R G B A (or gray, alpha).
 import io
 import struct
 import zlib
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -107,6 +108,12 @@ def png_chunks(png: bytes) -> list[tuple[bytes, bytes]]:
         found.append((png[at + 4 : at + 8], png[at + 8 : at + 8 + length]))
         at += 12 + length
     return found
+
+
+def insert_chunks(png: bytes, chunks: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Return `png` with more chunks (kind, body) before its pixels."""
+    at = png.index(b"IDAT") - 4
+    return png[:at] + b"".join(png_chunk(*chunk) for chunk in chunks) + png[at:]
 
 
 def png_chunk(kind: bytes, body: bytes) -> bytes:

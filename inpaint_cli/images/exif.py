@@ -10,15 +10,33 @@ import struct
 import numpy as np
 from numpy.typing import NDArray
 
+from .remnants import erase_pictures
+
 ORIENTATION = 0x0112
 HEAD = b"Exif\0\0"
-THUMBNAIL = (0x0201, 0x0202)  # where it starts, how long it is
+PREVIEWS = ((0x0201, 0x0202), (0x0111, 0x0117))  # where they start, how long they are
+EMPTY = {330, 700, 34377, 37724}  # pages, XMP, and what Photoshop puts into TIFF: not for a photo
+SIZES = {
+    1: 1,
+    2: 1,
+    3: 2,
+    4: 4,
+    5: 8,
+    6: 1,
+    7: 1,
+    8: 2,
+    9: 4,
+    10: 8,
+    11: 4,
+    12: 8,
+}  # bytes of types
 
 
 def upright(exif: bytes) -> bytes:
-    """The block with the head that JPEG wants, with orientation 1 and without its preview.
+    """The block with the head that JPEG wants, with orientation 1 and without any picture.
 
-    The preview would show what was removed. Raises `ValueError` where the block is damaged.
+    Previews would show what was removed: those that directories point to and those in maker
+    notes. Raises `ValueError` where the block is damaged.
     """
     body = bytearray(exif.removeprefix(HEAD))
     try:
@@ -26,25 +44,57 @@ def upright(exif: bytes) -> bytes:
         (start,) = struct.unpack_from(order + "I", body, 4)
         following = start + 2 + 12 * struct.unpack_from(order + "H", body, start)[0]
         for at in range(start + 2, following, 12):
-            if struct.unpack_from(order + "H", body, at)[0] == ORIENTATION:
+            tag = struct.unpack_from(order + "H", body, at)[0]
+            if tag == ORIENTATION:
                 struct.pack_into(order + "HIHH", body, at + 2, 3, 1, 1, 0)
+            elif tag in EMPTY:
+                erase_entry(body, order, at)
         (preview,) = struct.unpack_from(order + "I", body, following)
-        if preview:
-            struct.pack_into(order + "I", body, following, 0)
-            erase(body, order, preview)
+        struct.pack_into(order + "I", body, following, 0)
+        seen = set()
+        while preview and preview not in seen:  # the preview's directory, and whatever follows it
+            seen.add(preview)
+            preview = erase_directory(body, order, preview)
     except (KeyError, struct.error) as error:
         raise ValueError("the block ends before its entries do") from error
+    erase_pictures(body)
     return HEAD + bytes(body)
 
 
-def erase(body: bytearray, order: str, start: int) -> None:
-    """Overwrite the thumbnail that the directory at `start` points to."""
+def erase_directory(body: bytearray, order: str, start: int) -> int:
+    """Overwrite a directory and the pictures that it points to; return where the next begins."""
     (count,) = struct.unpack_from(order + "H", body, start)
-    entries = [struct.unpack_from(order + "HHII", body, start + 2 + 12 * n) for n in range(count)]
-    begin, length = (next((e[3] for e in entries if e[0] == tag), 0) for tag in THUMBNAIL)
-    end = min(begin + length, len(body))
-    if begin:
-        body[begin:end] = bytes(max(0, end - begin))
+    places = range(start + 2, start + 2 + 12 * count, 12)
+    values = {
+        struct.unpack_from(order + "H", body, at)[0]: numbers(body, order, at) for at in places
+    }
+    (following,) = struct.unpack_from(order + "I", body, start + 2 + 12 * count)
+    for begins, lengths in PREVIEWS:
+        for begin, length in zip(values.get(begins, ()), values.get(lengths, ()), strict=False):
+            end = min(begin + length, len(body))
+            body[begin:end] = bytes(max(0, end - begin))
+    for at in places:
+        erase_entry(body, order, at)
+    body[start : start + 2] = bytes(2)
+    return following
+
+
+def numbers(body: bytearray, order: str, at: int) -> tuple[int, ...]:
+    """Return the values of the entry at `at` where they are whole numbers."""
+    kind, count, place = struct.unpack_from(order + "HII", body, at + 2)
+    if kind not in (3, 4) or count > len(body):
+        return ()
+    inside = SIZES[kind] * count <= 4
+    form = f"{order}{count}{'H' if kind == 3 else 'I'}"
+    return struct.unpack_from(form, body, at + 8 if inside else place)
+
+
+def erase_entry(body: bytearray, order: str, at: int) -> None:
+    """Overwrite what the entry at `at` holds; the entry stays, with zeros."""
+    kind, count, place = struct.unpack_from(order + "HII", body, at + 2)
+    size = SIZES.get(kind, 1) * count
+    begin, end = (at + 8, at + 12) if size <= 4 else (place, min(place + size, len(body)))
+    body[begin:end] = bytes(max(0, end - begin))
 
 
 def upright_xmp(xmp: bytes) -> bytes:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..errors import ImageError
+from ..errors import ImageError, blame_path
 from .levels import HALF, Levels, MaskChannel, level_strips, measure_levels
 from .photo import FloatArray, Hole, Photo
 from .read import read_photo
@@ -27,6 +27,7 @@ class ReadMask:
     in_alpha: bool = False  # whether the shape was found in its transparency
 
 
+@blame_path
 def read_mask(
     source: Path | bytes,
     *,

@@ -3,7 +3,6 @@
 import io
 import os
 import stat
-import struct
 import threading
 import warnings
 from collections.abc import Iterator, Mapping
@@ -15,15 +14,29 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
-from ..errors import ImageError
+from ..errors import ImageError, blame_path
 from ..files.zips import archive_of, read_zip_member
 from .deep import decode_deep, deep_mode, png_chunks, refuse_cut
 from .exif import ORIENTATION, turned, upright, upright_xmp
 from .photo import MODES, STRIP, Photo
+from .remnants import (
+    LAYER_TAG,
+    claims_of,
+    decode_raw_profile,
+    erase_pictures,
+    holds_picture,
+    scrub_chunks,
+    scrub_resources,
+    scrub_segments,
+    scrub_xmp,
+)
 
 MAX_PIXELS = 500_000_000  # a header that claims more is refused; INPAINT_MAX_PIXELS raises it
 READ_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "TGA", "JPEG2000", "AVIF")
 PNG_CHUNKS = (b"cHRM", b"cICP", b"gAMA", b"sBIT", b"sRGB", b"sPLT", b"tEXt", b"zTXt", b"iTXt")
+LATE_CHUNKS = (b"mDCV", b"cLLI", b"bKGD", b"oFFs", b"tIME", b"caBX")  # which Pillow cannot write
+XMP_TAG, PHOTOSHOP_TAG = 700, 34377  # of TIFF
+LEAST_LIMIT = 2**28  # bytes that a file of any picture may have
 LOSSY = {"JPEG", "AVIF"}
 TIFF_LOSSY = {"jpeg", "tiff_jpeg", "webp"}
 TIFF_LAYOUT = {  # tags that say how pixels lie in the file, or that are written by name
@@ -33,6 +46,7 @@ TIFF_LAYOUT = {  # tags that say how pixels lie in the file, or that are written
 lock = threading.RLock()
 
 
+@blame_path
 def read_photo(source: Path | bytes, *, name: str = "") -> Photo:
     """Read a photo, turned as its EXIF orientation says, from a file or from its bytes.
 
@@ -57,6 +71,7 @@ def read_photo(source: Path | bytes, *, name: str = "") -> Photo:
             raise ImageError(f"{name} cannot be read: {read_error_reason(error)}") from error
 
 
+@blame_path
 def file_contents(path: Path) -> bytes:
     """The bytes of a file, a pipe, or a member of a zip archive."""
     if archive := archive_of(path):
@@ -66,6 +81,7 @@ def file_contents(path: Path) -> bytes:
             raise ImageError(f"{path} is a folder; give the name of a photo")
         with path.open("rb") as file:
             if path.is_file():
+                check_length(path)
                 return file.read()
             data = file.read(4 * max_pixels())  # a device may have no end
             if len(data) == 4 * max_pixels():
@@ -77,6 +93,20 @@ def file_contents(path: Path) -> bytes:
         raise ImageError(f"{path} may not be read; change its permissions") from error
     except (OSError, ValueError) as error:
         raise ImageError(f"{path} cannot be read: {error}") from error
+
+
+def check_length(path: Path) -> None:
+    """Raise `ImageError` where a file is far longer than its picture needs, before it is read."""
+    length = path.stat().st_size
+    if length <= LEAST_LIMIT:
+        return
+    try:
+        with without_warnings(), Image.open(path, formats=READ_FORMATS) as image:
+            limit = LEAST_LIMIT + 16 * image.width * image.height
+    except Exception:  # whatever is wrong, decoding its bytes says
+        limit = LEAST_LIMIT
+    if length > limit:
+        raise ImageError(f"{path} has {length:,} bytes, far more than its picture needs")
 
 
 @contextmanager
@@ -172,7 +202,7 @@ def describe(image: Image.Image, data: bytes, pixels: NDArray[Any], mode: str, n
     """Return the photo of `pixels` with everything else that the file says."""
     kind = "JPEG" if image.format == "MPO" else str(image.format)
     orientation = read_orientation(image)
-    keep, notes = read_metadata(image, name)
+    keep, notes = read_metadata(image, data, name)
     if orientation in (5, 6, 7, 8) and "dpi" in keep:
         keep["dpi"] = keep["dpi"][::-1]
     keep |= read_traits(image, data, kind)
@@ -204,20 +234,37 @@ def read_orientation(image: Image.Image) -> int:
         return 1
 
 
-def read_metadata(image: Image.Image, name: str) -> tuple[dict[str, Any], list[str]]:
-    """Return the metadata that every format may have, for upright pixels, and notes."""
+def read_metadata(image: Image.Image, data: bytes, name: str) -> tuple[dict[str, Any], list[str]]:
+    """Return the metadata that every format may have, for upright pixels, and notes.
+
+    Whatever shows the photo as it was is left out.
+    """
     notes = []
     if (frames := getattr(image, "n_frames", 1)) > 1:
         notes.append(f"{name} has {frames} frames; only the first is read")
     keys = ("icc_profile", "dpi", "comment")
     keep: dict[str, Any] = {key: image.info[key] for key in keys if image.info.get(key)}
-    if exif := image.info.get("exif"):
+    exif = image.info.get("exif")
+    for key in ("Raw profile type exif", "Raw profile type APP1"):  # of PNG
+        exif = exif or decode_raw_profile(getattr(image, "text", {}).get(key, ""))
+    if exif:
         try:
             keep["exif"] = upright(exif)
         except ValueError:
             notes.append(f"the EXIF block of {name} is damaged and left out of what is written")
     if isinstance(xmp := image.info.get("xmp"), bytes):
-        keep["xmp"] = upright_xmp(xmp)
+        keep["xmp"] = scrub_xmp(upright_xmp(xmp))
+        if not keep["xmp"]:
+            notes.append(f"the XMP of {name} holds a picture or is damaged, and is left out")
+        if claims := claims_of(xmp):
+            notes.append(
+                f"{name} has a {' and a '.join(claims)} of the photo as it was: left out of what"
+                " is written"
+            )
+    if image.format == "PNG" and any(
+        kind == b"caBX" and holds_picture(body) for kind, body in png_chunks(data)
+    ):
+        notes.append(f"the content credentials of {name} hold a picture of it and are left out")
     return keep, notes
 
 
@@ -228,8 +275,13 @@ def read_traits(image: Image.Image, data: bytes, kind: str) -> dict[str, Any]:
     if kind == "TIFF":
         return tiff_traits(image)
     if kind == "PNG":
-        chunks = ((key, body) for key, body in png_chunks(data) if key in PNG_CHUNKS)
-        return {"chunks": [(key, upright_xmp(body)) for key, body in chunks]}
+        found = png_chunks(data)
+        chunks = ((key, upright_xmp(body)) for key, body in found if key in PNG_CHUNKS)
+        late = [(key, body) for key, body in found if key in LATE_CHUNKS]
+        return {
+            "chunks": [*scrub_chunks(chunks)],
+            "late": [pair for pair in late if not holds_picture(pair[1])],
+        }
     if kind == "WEBP":
         return {"lossless": lossless_webp(data)}
     return {"compression": image.info.get("compression")} if kind == "TGA" else {}
@@ -257,11 +309,7 @@ def read_transparency(
 
 def jpeg_traits(image: Any) -> dict[str, Any]:
     """Return the compression of the JPEG, and the segments that Pillow would not write."""
-    extra = [
-        body
-        for kind, body in getattr(image, "applist", [])
-        if kind == "APP13" and not {0x0409, 0x040C} & set(image.info.get("photoshop", {}))
-    ]  # Photoshop's block holds captions; not where it holds a preview of the old picture
+    segments = [body for kind, body in getattr(image, "applist", []) if kind == "APP13"]
     (_, *luma, _), *others = image.layer  # (number, horizontal, vertical sampling, table) each
     halved = {(1, 1): 0, (2, 1): 1, (2, 2): 2}.get(tuple(luma), 0)
     return {
@@ -269,7 +317,7 @@ def jpeg_traits(image: Any) -> dict[str, Any]:
         "subsampling": halved if all(layer[1:3] == (1, 1) for layer in others) else 0,
         "progressive": bool(image.info.get("progressive")),
         "keep_rgb": image.mode == "RGB" and image.info.get("adobe_transform") == 0,
-        "extra": b"".join(b"\xff\xed" + struct.pack(">H", len(b) + 2) + b for b in extra),
+        "extra": scrub_segments(segments),  # Photoshop's, which holds captions
     }
 
 
@@ -277,10 +325,34 @@ def tiff_traits(image: Image.Image) -> dict[str, Any]:
     tags = image.getexif()
     for tag in TIFF_LAYOUT & set(tags):
         del tags[tag]
-    for group in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-        tags.get_ifd(group)  # read now, for the file will be closed
+    groups = [tags.get_ifd(group) for group in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)]
+    for values in (tags, *groups):  # read now, for the file will be closed
+        for tag, value in [*values.items()]:
+            clean = clean_tag(tag, value)
+            if clean is None:
+                del values[tag]
+            elif clean is not value:
+                values[tag] = clean
     tags.tagtype = image.tag_v2.tagtype  # type: ignore[attr-defined]  # its writer guesses else
     return {"compression": image.info.get("compression", "raw"), "tags": tags}
+
+
+def clean_tag(tag: int, value: Any) -> Any:
+    """Return the value of a tag of TIFF without pictures; None where nothing is left of it."""
+    if tag == LAYER_TAG:
+        return None
+    data = value.encode("latin-1", "ignore") if isinstance(value, str) else value
+    if not isinstance(data, bytes):
+        return value
+    if tag == XMP_TAG:
+        return scrub_xmp(upright_xmp(data)) or None
+    if tag == PHOTOSHOP_TAG:
+        return scrub_resources(data) or None
+    if not holds_picture(data):
+        return value
+    body = bytearray(data)
+    erase_pictures(body)
+    return None if holds_picture(bytes(body)) or isinstance(value, str) else bytes(body)
 
 
 def lossless_webp(data: bytes) -> bool:

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, PngImagePlugin
+from PIL import ExifTags, Image, PngImagePlugin
 
 from ..errors import ImageError
 from ..files.pictures import picture_format
 from ..files.write import atomic_path
-from .deep import encode_png, encode_ppm, encode_tiff
+from .deep import encode_png, encode_ppm, encode_tiff, insert_chunks
 from .jpeg import splice
 from .photo import GRAY, LUMA, STRIP, WITH_ALPHA, FloatArray, Hole, Photo, to_pillow
 from .read import colours_of, read_photo
@@ -80,6 +80,8 @@ def encode_pillow(photo: Photo, format: str, settings: Mapping[str, Any]) -> byt
     if photo.palette is not None:
         image.putpalette(photo.palette[:, :3].tobytes(), "RGB")
     image.save(out, format, **settings)
+    if format == "PNG" and photo.keep.get("late"):
+        return insert_chunks(out.getvalue(), photo.keep["late"])
     return out.getvalue()
 
 
@@ -114,13 +116,10 @@ def encode_deep(photo: Photo, format: str, settings: Mapping[str, Any]) -> bytes
         return encode_ppm(photo.pixels)
     if format == "TIFF":
         tags, dpi, profile = (settings.get(key) for key in ("exif", "dpi", "icc_profile"))
-        if isinstance(exif := tags, bytes):
-            tags = Image.Exif()
-            tags.load(exif)
         return encode_tiff(photo.pixels, dict(tags or {}), dpi=dpi, icc_profile=profile)
     out = io.BytesIO()
     Image.new("RGB", (1, 1)).save(out, "PNG", **settings)
-    return encode_png(photo.pixels, out.getvalue())
+    return encode_png(photo.pixels, insert_chunks(out.getvalue(), photo.keep.get("late", ())))
 
 
 def traits(photo: Photo, format: str, quality: int | None) -> dict[str, Any]:
@@ -150,7 +149,11 @@ def traits(photo: Photo, format: str, quality: int | None) -> dict[str, Any]:
             key = photo.key
             given["transparency"] = key if len(key) == 3 else int(key[0])
     elif format == "TIFF":
+        if isinstance(block := given.get("exif"), bytes):
+            given["exif"] = load_exif(block)
         given["compression"] = keep["compression"] if same else "tiff_adobe_deflate"
+        if {ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo} & {*given.get("exif", ())}:
+            given["compression"] = "raw"  # Pillow's other writer knows no such directories
         if given["compression"] == "jpeg":
             given["quality"] = quality or QUALITY
     elif format == "WEBP":
@@ -165,6 +168,16 @@ def traits(photo: Photo, format: str, quality: int | None) -> dict[str, Any]:
     elif format == "TGA":
         given["compression"] = keep.get("compression") if same else "tga_rle"
     return given
+
+
+def load_exif(block: bytes) -> Image.Exif:
+    """Return the tags of an EXIF block, the camera's among them, which TIFF needs read."""
+    tags = Image.Exif()
+    tags.load(block)
+    for group in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
+        if group in tags and not tags.get_ifd(group):
+            del tags[group]
+    return tags
 
 
 def camera_tags(tags: Image.Exif) -> Image.Exif:
@@ -227,6 +240,7 @@ def convert_mode(photo: Photo, mode: str) -> Photo:
         image = to_pillow(pixels, "RGB").quantize(256)
         pixels, palette = np.asarray(image), colours_of(image, None)
     keep = dict(photo.keep)
+    keep["late"] = [pair for pair in keep.get("late", ()) if pair[0] != b"bKGD"]  # in its mode
     space = b"GRAY" if gray else b"RGB "
     if keep.get("icc_profile", space.rjust(20))[16:20] != space:
         del keep["icc_profile"]

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-import torch
 from torch import Tensor
 
 from ..files import pretrained
+from .pickles import load_pickle
 
 Weights = Mapping[str, Tensor]
 stand_ins: ContextVar[list[str] | None] = ContextVar("stand_ins", default=None)
@@ -23,7 +23,7 @@ def load_backbone(name: str, stand_in: Callable[[], Weights] | None = None) -> W
     if requested is not None and stand_in is not None:
         requested.append(name)
         return stand_in()
-    return torch.load(pretrained.backbone_path(name), "cpu", weights_only=True)
+    return load_pickle(pretrained.backbone_path(name))
 
 
 def weights_stand_in() -> bool:

@@ -19,6 +19,7 @@ from ..errors import DataError, ImageError
 from ..files.pairs import pair_files
 from ..files.pictures import picture_format
 from ..files.write import check_free
+from ..files.zips import holds_files
 from ..images import read_photo, resize_mask, same_shape, to_bytes
 from ..images.levels import HALF
 from ..images.masks import open_mask
@@ -26,7 +27,7 @@ from ..images.read import image_size
 from ..reports.contact_sheet import overlay_hole
 from ..wording import count_text, name_some
 from .generate import photo_names
-from .manifest import MANIFEST, read_manifest
+from .manifest import MANIFEST, UNFINISHED, read_manifest
 from .sheet import SHEET_MASKS, spread_evenly, write_sheet
 
 HoleColour = Literal["white", "black", "unclear"]
@@ -174,9 +175,12 @@ def inspect_masks(
         picture_format(Path(sheet))
         check_free(Path(sheet), overwrite=overwrite)
     names, photos, partners = pair_with_photos(path, images)
-    root = path if path.is_dir() else path.parent
+    root = path if holds_files(path) else path.parent
     masks, findings = measure_masks(root, names)
-    intact = unchanged_masks(root, masks) if path.is_dir() else set()
+    if (path / UNFINISHED).is_file():
+        text = "the set is unfinished: run the command that draws it again"
+        findings.append(Finding(True, text, (UNFINISHED,)))
+    intact = unchanged_masks(root, masks) if holds_files(path) else set()
     findings += [*judge_masks(masks, intact), *partners, *find_mismatches(masks, photos)]
     report = MaskReport(path, tuple(masks), tuple(findings), photos)
     if sheet:
@@ -189,15 +193,15 @@ def pair_with_photos(
 ) -> tuple[list[str], dict[str, list[Path]], list[Finding]]:
     """Return the names of the masks, the photos of each, and findings on files without partner."""
     if images is None or not images.is_dir():
-        if images and path.is_dir():
+        if images and holds_files(path):
             raise DataError(f"{images} is one photo; give the folder of their photos")
-        names = photo_names(path) if path.is_dir() else [path.name]
+        names = photo_names(path) if holds_files(path) else [path.name]
         return names, {path.name: [images]} if images else {}, []
     pairing = pair_files(images, path)
-    photos: dict[str, list[Path]] = {} if path.is_dir() else {path.name: []}
+    photos: dict[str, list[Path]] = {} if holds_files(path) else {path.name: []}
     for pair in pairing.pairs:
         if pair.mask:
-            name = pair.mask.relative_to(path).as_posix() if path.is_dir() else path.name
+            name = pair.mask.relative_to(path).as_posix() if holds_files(path) else path.name
             photos.setdefault(name, []).append(pair.photo)
     findings = [
         Finding(
@@ -357,7 +361,7 @@ def write_check_sheet(report: MaskReport, path: Path) -> None:
     named = {file.partition(" ")[0] for finding in report.findings for file in finding.files}
     first = [mask for mask in report.masks if mask.name in named][:SHEET_MASKS]
     rest = [mask for mask in report.masks if mask.name not in named]
-    root = report.path if report.path.is_dir() else report.path.parent
+    root = report.path if holds_files(report.path) else report.path.parent
     cells = []
     for mask in [*first, *spread_evenly(rest, SHEET_MASKS - len(first))]:
         photo = next(iter(report.photos.get(mask.name, ())), None)

@@ -4,6 +4,7 @@ Mask n of a set is drawn with `default_rng([seed, n])`, so neither the order of 
 number of processes changes it.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from ..api.masks import Masks, on_border, percent_text
 from ..arguments import AnyPath, check_arguments
 from ..errors import ArgumentError, DataError
 from ..files.pictures import list_pictures, picture_format
-from ..files.write import atomic_path, check_free, write_error
+from ..files.write import atomic_path, check_free, sweep_folder, write_error
 from ..images import hole_to_image
 from ..images.read import image_size, max_pixels
 from ..recipe.plugins import build_generator, make_generator
@@ -31,7 +32,15 @@ from ..recipe.source import ArgumentSource
 from ..registry import find_plugins, load_plugin
 from ..settings import describe_settings
 from ..wording import count_text, name_some
-from .manifest import MANIFEST, ManifestHeader, MaskEntry, MaskOrder, read_manifest
+from .manifest import (
+    MANIFEST,
+    UNFINISHED,
+    ManifestHeader,
+    MaskEntry,
+    MaskOrder,
+    is_mask_name,
+    read_manifest,
+)
 from .sheet import write_mask_sheet
 
 
@@ -139,7 +148,7 @@ def generate_masks(
         shape = (size, size) if isinstance(size, int) else size
         orders = number_orders(generators, count or 100, shape, seed=seed)
     else:
-        orders = match_orders(generators, Path(images), seed=seed)
+        orders = match_orders(generators, Path(images), Path(output), seed=seed)
     entries = draw_set(orders, generators, Path(output), workers=workers, overwrite=overwrite)
     if sheet:
         write_mask_sheet(entries, Path(output), Path(sheet))
@@ -153,7 +162,7 @@ def rebuild_masks(
     """Draw the masks of `manifest`, a file masks.jsonl, again into the folder `output`.
 
     The result names the masks that differ from the manifest. Raises `DataError` where the manifest
-    is damaged, or `output` has files in it, unless `overwrite`.
+    is damaged, or `output` has other files in it, unless `overwrite`.
 
     >>> from tempfile import mkdtemp
     >>> manifest = generate_masks(output=mkdtemp(), count=2).manifest
@@ -206,13 +215,15 @@ def number_orders(
     return orders
 
 
-def match_orders(generators: Sequence[Masks], photos: Path, *, seed: int) -> list[MaskOrder]:
-    """Return an order for each photo below a folder, with its size and name.
+def match_orders(
+    generators: Sequence[Masks], photos: Path, output: Path, *, seed: int
+) -> list[MaskOrder]:
+    """Return an order for each photo below a folder, with its size and name, but for `output`.
 
     Several generators take turns.
     """
     orders: dict[str, MaskOrder] = {}
-    for n, name in enumerate(photo_names(photos)):
+    for n, name in enumerate(photo_names(photos, [output])):
         file = PurePosixPath(name).with_suffix(".png").as_posix()
         if file in orders:
             raise DataError(f"{photos} has two photos for the mask {file}; rename one of them")
@@ -223,9 +234,9 @@ def match_orders(generators: Sequence[Masks], photos: Path, *, seed: int) -> lis
     return list(orders.values())
 
 
-def photo_names(folder: Path) -> list[str]:
-    """Return the names of all image files below `folder`, sorted, without hidden ones."""
-    names = list_pictures(folder, ())
+def photo_names(folder: Path, skip: Sequence[Path] = ()) -> list[str]:
+    """Return the names of all image files below `folder`, sorted, without those below `skip`."""
+    names = list_pictures(folder, skip)
     if not names:
         raise DataError(f"no image files in {folder}; give a folder of photos or masks")
     return names
@@ -239,47 +250,80 @@ def draw_set(
     workers: int = 1,
     overwrite: bool = False,
 ) -> list[MaskEntry]:
-    """Draw `orders` into `folder`, and write the manifest.
+    """Draw `orders` into `folder`, and write the manifest last.
 
-    Raises `DataError` where the folder has files in it, unless `overwrite`: then the masks of
-    an earlier manifest are removed first.
+    What a killed command began, the same command finishes. Raises `DataError` where the folder has
+    other files in it, unless `overwrite`: then the masks of the earlier set are removed first.
     """
-    clear_folder(folder, overwrite)
     packages = ("inpaint-cli", "numpy", "opencv-python-headless")
     header = ManifestHeader(
         versions={name: version(name) for name in packages},
         generators=[masks.model_dump(mode="json") for masks in generators],
     )
+    unfinished = begin_set(folder, header, orders, overwrite)
     entries: list[MaskEntry] = []
     with atomic_path(folder / MANIFEST) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.write(header.model_dump_json() + "\n")
-        try:
-            for entry in draw_masks(orders, generators, folder, workers):
-                file.write(entry.model_dump_json() + "\n")
-                entries.append(entry)
-        except BaseException:  # Ctrl-C too: without a manifest, nothing could remove them later
-            for order in orders:
-                (folder / order.file).unlink(missing_ok=True)
-            raise
+        for entry in draw_masks(orders, generators, folder, workers):
+            file.write(entry.model_dump_json() + "\n")
+            entries.append(entry)
+    unfinished.unlink()
     return entries
 
 
-def clear_folder(folder: Path, overwrite: bool) -> None:
-    """Remove the masks of an earlier set from `folder`, if `overwrite`.
+def begin_set(
+    folder: Path, header: ManifestHeader, orders: Sequence[MaskOrder], overwrite: bool
+) -> Path:
+    """Claim `folder` for a set; return the file that says so until the set is whole.
 
-    Its manifest stays until the new one replaces it. Raises `DataError` where files would remain.
+    That file names every mask which may be removed: those to come, and those of a set that is
+    replaced. Raises `DataError` where anything else would be in the way.
     """
     if folder.exists() and not folder.is_dir():
-        raise DataError(f"{folder} is a file; give a folder for the masks")
+        raise DataError(f"{folder} is a file; give a folder for the masks", path=folder)
+    plan = [header.generators, [order.model_dump(mode="json") for order in orders]]
+    digest = sha256(json.dumps(plan).encode()).hexdigest()
+    path, coming = folder / UNFINISHED, {order.file for order in orders}
     try:
-        if folder.exists() and any(folder.iterdir()):
-            if not overwrite:
-                raise DataError(f"{folder} is not empty; give another folder (-o), or --overwrite")
-            if (old := folder / MANIFEST).is_file():
-                for entry in read_manifest(old)[1]:
-                    (folder / entry.file).unlink(missing_ok=True)
+        claimed = claimed_files(folder, digest, overwrite) if folder.exists() else set[str]()
+        with atomic_path(path) as temporary:
+            claim = {"set": digest, "files": sorted(claimed | coming)}
+            temporary.write_text(json.dumps(claim), "utf-8")
+        for name in [MANIFEST, *(claimed - coming)]:
+            (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise write_error(folder, error) from error
+    return path
+
+
+def claimed_files(folder: Path, digest: str, overwrite: bool) -> set[str]:
+    """The masks in `folder` that are an earlier command's; `DataError` where they must stay."""
+    sweep_folder(folder)
+    before, files = read_claim(folder / UNFINISHED)
+    if before == digest:
+        return files
+    if any(folder.iterdir()) and not overwrite:
+        state = "has an unfinished set of other masks" if before else "is not empty"
+        raise DataError(f"{folder} {state}; give another folder (-o), or --overwrite", path=folder)
+    return files | manifest_files(folder / MANIFEST)
+
+
+def read_claim(path: Path) -> tuple[str, set[str]]:
+    """Which set a killed command was drawing, and the names of the masks that are its own."""
+    try:
+        claim = json.loads(path.read_text("utf-8"))
+        return str(claim["set"]), {str(name) for name in claim["files"] if is_mask_name(name)}
+    except FileNotFoundError:
+        return "", set()
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise DataError(
+            f"{path} is damaged; remove it, and the masks with it", path=path
+        ) from error
+
+
+def manifest_files(path: Path) -> set[str]:
+    """The names of the masks of an earlier set; none where it has no manifest."""
+    return {entry.file for entry in read_manifest(path)[1]} if path.is_file() else set()
 
 
 def draw_masks(

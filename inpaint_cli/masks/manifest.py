@@ -1,15 +1,17 @@
 """The manifest of a set of masks: how each of them was drawn."""
 
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeVar
 
 from pydantic import NonNegativeInt, PositiveInt, ValidationError
 
 from ..api.settings import Settings
-from ..errors import DataError
+from ..errors import DataError, blame_path
 from ..images.read import max_pixels
 
 MANIFEST = "masks.jsonl"
+UNFINISHED = ".masks.unfinished.json"  # there while a set is drawn
 Line = TypeVar("Line", bound=Settings)
 
 
@@ -40,40 +42,57 @@ class ManifestHeader(Settings):
     generators: list[dict[str, Any]]  # {kind: ..., ...}, with every setting
 
 
+@dataclass(frozen=True)
+class ManifestLine:
+    """Line `number` (from 1) of the manifest at `path`."""
+
+    path: Path
+    number: int
+
+    def error(self, text: str) -> DataError:
+        place = f"{self.path}:{self.number}"
+        return DataError(f"{place}: {text}", path=self.path, line=self.number)
+
+    def parse(self, schema: type[Line], text: str) -> Line:
+        try:
+            return schema.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(map(str, first["loc"]))
+            reason = f"{key} {first['msg']}".strip()
+            raise self.error(f"not a manifest of masks: {reason}") from error
+
+    def check(self, entry: MaskEntry, header: ManifestHeader) -> None:
+        """Raise `DataError` where `entry` cannot be drawn, or would be written outside the set."""
+        if not is_mask_name(entry.file):
+            raise self.error(f"'{entry.file}' is not the name of a mask in the set")
+        if entry.generator >= len(header.generators):
+            raise self.error(f"there is no generator {entry.generator}")
+        if entry.height * entry.width > max_pixels():
+            raise self.error(f"{entry.width}x{entry.height} is too large")
+
+
+def is_mask_name(text: str) -> bool:
+    """Whether `text` names a mask within the folder of a set."""
+    name = PurePosixPath(text)
+    return not name.is_absolute() and ".." not in name.parts and name.suffix == ".png"
+
+
+@blame_path
 def read_manifest(path: Path) -> tuple[ManifestHeader, list[MaskEntry]]:
     """Return header and entries of the manifest at `path`, checked for drawing the masks again.
 
     Raises `DataError`, with the line, where it is damaged or names files outside the set.
     """
     try:
-        first, *rest = path.read_text("utf-8").splitlines()
+        first, *rest = path.read_text("utf-8").rstrip("\n").split("\n")
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise DataError(f"{path} is not a manifest of masks; give a {MANIFEST}") from error
-    header = parse_line(ManifestHeader, first, f"{path}:1")
+    header = ManifestLine(path, 1).parse(ManifestHeader, first)
     entries = []
-    for line, text in enumerate(rest, 2):
-        entry = parse_line(MaskEntry, text, f"{path}:{line}")
-        check_entry(entry, header, f"{path}:{line}")
+    for number, text in enumerate(rest, 2):
+        line = ManifestLine(path, number)
+        entry = line.parse(MaskEntry, text)
+        line.check(entry, header)
         entries.append(entry)
     return header, entries
-
-
-def parse_line(schema: type[Line], text: str, place: str) -> Line:
-    try:
-        return schema.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        reason = f"{key} {first['msg']}".strip()
-        raise DataError(f"{place}: not a manifest of masks: {reason}") from error
-
-
-def check_entry(entry: MaskEntry, header: ManifestHeader, place: str) -> None:
-    """Raise `DataError` where `entry` cannot be drawn, or would be written outside the set."""
-    name = PurePosixPath(entry.file)
-    if name.is_absolute() or ".." in name.parts or name.suffix != ".png":
-        raise DataError(f"{place}: '{name}' is not the name of a mask in the set")
-    if entry.generator >= len(header.generators):
-        raise DataError(f"{place}: there is no generator {entry.generator}")
-    if entry.height * entry.width > max_pixels():
-        raise DataError(f"{place}: {entry.width}x{entry.height} is too large")

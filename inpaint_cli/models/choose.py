@@ -19,8 +19,10 @@ import click
 from .. import registry
 from ..api.fillers import Filler
 from ..errors import InpaintError, PluginError, WeightsError, unknown_name
-from ..files.stamps import file_hash
+from ..files.pretrained import BACKBONES
+from ..files.stamps import FileStamp
 from ..files.write import atomic_path
+from .catalogue import PublishedModel, first_terms, get_model, own_folders, read_catalogues
 from .weights import inspect_weights, make_network, read_weights
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "patchmatch"
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt", ".onnx")  # of weights files
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class ModelRef:
 
     `name` is a filler or a weights file that `inpaint models` lists; `weights` is a path or such
     a name. Without either it is $INPAINT_WEIGHTS, else what `inpaint weights use` has stored, else
-    `DEFAULT_MODEL`.
+    `DEFAULT_MODEL`. A published model that is not on this machine is fetched if `download` is set.
 
     >>> ModelRef.parse("telea").path is None
     True
@@ -44,11 +47,12 @@ class ModelRef:
 
     name: str | None = None
     weights: str | None = None
+    download: bool = False
 
     @classmethod
     def parse(cls, text: str | Path) -> ModelRef:
         """Return the model called `text`, or the one in the weights file of that path."""
-        known = str(text) in named_weights() or is_filler(str(text))
+        known = str(text) in {*named_weights(), *read_catalogues()[0]} or is_filler(str(text))
         return cls(name=str(text)) if known else cls(weights=str(text))
 
     @cached_property
@@ -78,13 +82,16 @@ class ModelRef:
             return locate_weights(name)
         if Path(name).is_file():
             raise WeightsError(f"{name} is a file; use --weights {name}")
-        if name in registry.find_plugins("architectures"):
-            raise WeightsError(
-                f"'{name}' needs weights: give --weights FILE, or train some with"
-                f" `inpaint train {name} RECIPE`, or put {name}.safetensors into"
-                f" {weights_folders()[0]}"
-            )
+        if self.download and name in read_catalogues()[0]:
+            return get_model(name)
         raise no_model(name)
+
+    @property
+    def published(self) -> PublishedModel | None:
+        """The published model whose file this is."""
+        named = self.name or self.weights or self.chosen[0]
+        model = read_catalogues()[0].get(named)
+        return model if model and self.path and model.locate() == self.path else None
 
     def check(self) -> None:
         """Raise `WeightsError` where there is no such model; nothing is loaded."""
@@ -101,7 +108,7 @@ class ModelRef:
             return self.name or self.chosen[0]
         if not self.path.is_file():
             return str(self.path)
-        return file_hash(self.path, self.path.stat().st_mtime_ns)
+        return FileStamp.of(self.path).sha256
 
 
 @dataclass(frozen=True)
@@ -154,6 +161,9 @@ def load_model(
         raise InpaintError(f"no device is called '{device}'; try auto, cpu, cuda, cuda:1 or mps")
     ref.check()
     notes = () if ref.name or ref.weights else (ref.chosen[1],)
+    if published := ref.published:
+        published.verify()
+        notes = (*notes, *first_terms(published))
     if ref.path is None:
         name = ref.name or ref.chosen[0]
         return LoadedModel(name, load_filler(name, device, precision), notes=notes)
@@ -196,8 +206,20 @@ def is_filler(name: str) -> bool:
 
 
 def no_model(name: str) -> WeightsError:
-    """Return the error that no weights file and no plugin is called `name`."""
-    known = {*named_weights(), *registry.find_plugins("fillers")}
+    """Return the error that the model `name` is not here, with what would bring it."""
+    published, _ = read_catalogues()
+    if name in registry.find_plugins("architectures"):
+        kin = [m.how_to_get() for m in published.values() if m.architecture == name]
+        ways = f"; published ones: {', or '.join(kin)}" if kin else ""
+        return WeightsError(
+            f"'{name}' needs weights: give --weights FILE, or train some with"
+            f" `inpaint train {name} RECIPE`, or put {name}.safetensors into"
+            f" {weights_folders()[0]}{ways}"
+        )
+    if name in published:
+        how = published[name].how_to_get()
+        return WeightsError(f"'{name}' is not on this machine: {how}, or --download with it")
+    known = {*named_weights(), *registry.find_plugins("fillers"), *published}
     return WeightsError(
         unknown_name("model", name, {*known, *registry.find_plugins("architectures")})
     )
@@ -212,19 +234,27 @@ def locate_weights(weights: str | Path) -> Path:
 
 
 def named_weights() -> dict[str, Path]:
-    """Weights files by their names without suffix; those in the first folder win."""
+    """Weights files by their names; those in the first folder win.
+
+    Files of published models have the names of the models, others their own without suffix.
+    """
+    models, _ = read_catalogues()
+    others = {file.name for m in models.values() for file in m.files}
+    others |= {file.name for file in BACKBONES.values()}
     files: dict[str, Path] = {}
     for folder in weights_folders():
-        for path in sorted(folder.glob("*.safetensors")):
-            files.setdefault(path.stem, path)
+        for path in sorted(folder.glob("[!.]*")):
+            if path.suffix in SUFFIXES and path.name not in others:
+                files.setdefault(path.stem, path)
+    for name, model in models.items():
+        if path := model.locate():
+            files.setdefault(name, path)
     return files
 
 
 def weights_folders() -> list[Path]:
-    """Return the folders of named weights, first `$INPAINT_WEIGHTS_DIR`, last the package's."""
-    own = os.environ.get("INPAINT_WEIGHTS_DIR")
-    first = [Path(own)] if own else []
-    return [*first, config_dir() / "weights", Path(__file__).parent / "builtin"]
+    """Return the folders of named weights: first that of fetched ones, last the package's."""
+    return [*own_folders(), config_dir() / "weights", Path(__file__).parent / "builtin"]
 
 
 def config_dir() -> Path:
@@ -274,13 +304,17 @@ class ModelInfo:
     summary: str = ""
     path: Path | None = None
     values: int | None = None
-    bytes: int | None = None  # of the weights file
+    bytes: int | None = None  # of the weights file, also of one that could be fetched
+    get: bool = False  # published: `inpaint models get` fetches it, or says what to do by hand
 
     @property
     def status(self) -> str:
         """What it needs to fill, in words."""
         if self.path:
             return f"{self.architecture}, {(self.bytes or 0) / 1e6:.1f} MB"
+        if self.get:
+            how = f"{self.bytes / 1e6:.0f} MB" if self.bytes else "by hand"
+            return f"not here, {how}: inpaint models get {self.name}"
         return "needs no weights" if self.ready else "needs weights: --weights FILE, or train it"
 
     def to_dict(self) -> dict[str, Any]:
@@ -296,27 +330,16 @@ def list_models() -> tuple[Sequence[ModelInfo], Sequence[str]]:
     True
     """
     models, broken = [], []
-    files = named_weights()
+    files, (published, wrong) = named_weights(), read_catalogues()
     for name, path in files.items():
         try:
-            contents = inspect_weights(path)
+            models.append(describe_file(name, path, published.get(name)))
         except WeightsError as error:
             broken.append(str(error))
-            continue
-        header = contents.header
-        models.append(
-            ModelInfo(
-                name,
-                header.get("architecture", "?"),
-                ready=True,
-                licence=header.get("licence", "not said"),
-                source=header.get("source", ""),
-                summary=header.get("summary", ""),
-                path=path,
-                values=contents.values,
-                bytes=contents.bytes,
-            )
-        )
+    for name, model in published.items():
+        if name not in files:
+            about = (model.licence, model.source, model.summary, None, None, model.bytes, True)
+            models.append(ModelInfo(name, model.architecture, False, *about))
     for kind in ("fillers", "architectures"):
         for name in registry.find_plugins(kind):
             try:
@@ -325,7 +348,31 @@ def list_models() -> tuple[Sequence[ModelInfo], Sequence[str]]:
                 broken.append(str(error))
                 continue
             ready = kind == "fillers" or not plugin.needs_weights
-            if name not in files or ready:
+            if ready or (name not in files and name not in published):
                 summary = (plugin.__doc__ or "").strip().partition("\n")[0]
                 models.append(ModelInfo(name, name, ready, plugin.licence, plugin.source, summary))
-    return models, broken
+    return models, [*broken, *wrong]
+
+
+def describe_file(name: str, path: Path, model: PublishedModel | None) -> ModelInfo:
+    """Describe the weights file at `path`, by its header or by the published `model` it is."""
+    size = path.stat().st_size
+    if model and model.locate() == path:
+        kind = model.architecture or name
+        about = (model.licence, model.source, model.summary)
+        return ModelInfo(name, kind, True, *about, path=path, bytes=size, get=True)
+    if path.suffix != ".safetensors":
+        return ModelInfo(name, path.suffix[1:], True, "not said", path=path, bytes=size)
+    contents = inspect_weights(path)
+    header = contents.header
+    return ModelInfo(
+        name,
+        header.get("architecture", "?"),
+        ready=True,
+        licence=header.get("licence", "not said"),
+        source=header.get("source", ""),
+        summary=header.get("summary", ""),
+        path=path,
+        values=contents.values,
+        bytes=contents.bytes,
+    )

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__, registry
-from ..errors import PluginError, WeightsError, unknown_name
+from ..errors import PluginError, WeightsError, blame_path, unknown_name
 from ..files.write import atomic_path
 from ..wording import name_some
 
@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from ..api.architectures import Architecture, Precision, Sizes
+    from ..settings import Settings
 
 WEIGHTS_FORMAT = "1"  # of the header; a new one for whatever an older version would misread
-LONGEST_HEADER = 100_000_000  # bytes of a safetensors header, as its specification limits it
+LONGEST_HEADER = 20_000_000  # bytes of a safetensors header; as JSON it takes many times that
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,7 @@ def export_weights(
     return inspect_weights(target)
 
 
+@blame_path
 def read_weights(path: Path) -> StoredNetwork:
     """The model in the weights file at `path`, ours or another program's, on the CPU.
 
@@ -149,11 +151,14 @@ def read_weights(path: Path) -> StoredNetwork:
         raise PluginError(f"{path} needs {header.get('plugin') or 'another plugin'}: {missing}")
     architecture: type[Architecture] = registry.load_plugin("architectures", name)
     settings = read_settings(architecture, header["settings"], path)
+    if is_enlarged(settings):
+        check_fit(contents, architecture, settings)
     net = architecture.build(settings)
     load_tensors(read_tensors(path), net, path, header)
     return make_network(name, architecture, settings, net, weights=path, header=header)
 
 
+@blame_path
 def inspect_weights(path: Path) -> WeightsContents:
     """The header of a safetensors file, without its tensors; `WeightsError` if it is damaged."""
     try:
@@ -170,7 +175,15 @@ def inspect_weights(path: Path) -> WeightsContents:
         header = {str(k): str(v) for k, v in entries.pop("__metadata__", {}).items()}
         tensors = {k: (str(e["dtype"]), tuple(map(int, e["shape"]))) for k, e in entries.items()}
         end = max((int(e["data_offsets"][1]) for e in entries.values()), default=0)
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        IndexError,
+        RecursionError,
+        OverflowError,
+    ) as error:
         raise WeightsError(f"{path} is not a safetensors file, or damaged; get it again") from error
     if 8 + length + end != total:
         raise WeightsError(
@@ -195,6 +208,7 @@ def read_settings(architecture: type[Architecture], text: str, path: Path) -> An
         ) from error
 
 
+@blame_path
 def read_tensors(path: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -209,8 +223,40 @@ def load_tensors(
     tensors: Mapping[str, Tensor], net: nn.Module, path: Path, header: Mapping[str, str]
 ) -> None:
     """Load `tensors` into `net`; `WeightsError` names every kind of thing that does not fit."""
-    own = net.state_dict()
-    differing = [k for k in own.keys() & tensors.keys() if own[k].shape != tensors[k].shape]
+    compare_shapes({key: tuple(tensor.shape) for key, tensor in tensors.items()}, net, path, header)
+    net.load_state_dict(tensors)
+
+
+def is_enlarged(settings: Settings) -> bool:
+    """Whether a number in `settings` is above its default, as in few files and in hostile ones."""
+    defaults = type(settings).model_construct().model_dump()
+    return any(
+        isinstance(value, int | float) and not value <= (defaults[key] or 0)
+        for key, value in settings.model_dump().items()
+    )
+
+
+def check_fit(contents: WeightsContents, architecture: type[Architecture], settings: Any) -> None:
+    """Raise `WeightsError` where the tensors of a file are not those of its settings.
+
+    The network is laid out without memory: a few bytes may ask for one of any size.
+    """
+    import torch
+
+    from ..layers.backbones import stand_in_backbones
+
+    with torch.device("meta"), stand_in_backbones():
+        net = architecture.build(settings)
+    shapes = {key: shape for key, (_, shape) in contents.tensors.items()}
+    compare_shapes(shapes, net, contents.path, contents.header)
+
+
+def compare_shapes(
+    tensors: Mapping[str, tuple[int, ...]], net: nn.Module, path: Path, header: Mapping[str, str]
+) -> None:
+    """Raise `WeightsError` where names or shapes of `tensors` are not those of `net`."""
+    own = {key: tuple(tensor.shape) for key, tensor in net.state_dict().items()}
+    differing = [key for key in own.keys() & tensors.keys() if own[key] != tensors[key]]
     wrong = {
         "missing": own.keys() - tensors.keys(),
         "not known": tensors.keys() - own.keys(),
@@ -227,9 +273,9 @@ def load_tensors(
             f"{path} does not fit '{header['architecture']}': {', '.join(differences)};"
             f" it was written by {writer}"
         )
-    net.load_state_dict(tensors)
 
 
+@blame_path
 def read_foreign(path: Path) -> StoredNetwork:
     """The model in a file without our header, read by the first `formats` plugin that can."""
     refusals = []

@@ -5,15 +5,13 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     ConfigDict,
     Field,
-    NonNegativeInt,
     PositiveFloat,
-    PositiveInt,
     ValidationInfo,
     field_validator,
 )
 
-from ..api.settings import Settings
 from ..api.stages import Share, Stage
+from ..settings import Count, PositiveCount, Settings
 
 Resize = Literal["antialias", "opencv", "nearest"]
 Zoom = Annotated[float, Field(gt=0.5)]  # mirrored margins are no larger than the image
@@ -35,11 +33,13 @@ class Data(Settings):
         description="Data set of the validation; null: no scores. Of the kind of `train`, it has "
         "all settings of `train` but `split` that it does not set.",
     )
-    val_count: NonNegativeInt = Field(
+    val_count: Count = Field(
         default=200,
         description="Number of images that a validation scores, from the first; 0: all.",
     )
-    size: PositiveInt = Field(default=256, description="Height and width of the training images.")
+    size: int = Field(
+        default=256, ge=1, le=16_384, description="Height and width of the training images."
+    )
     fit: Literal["cover", "centre", "stretch", "native", "buckets", "margins"] = Field(
         default="cover",
         description="How an image comes to its size: scaled to cover the square and cropped at "
@@ -66,7 +66,7 @@ class Data(Settings):
         description="Decode large training JPEGs at reduced size (fast), or always whole (exact).",
     )
     flip: bool = Field(default=True, description="Mirror half of the images, left to right.")
-    per_mask: PositiveInt = Field(
+    per_mask: PositiveCount = Field(
         default=1, description="Consecutive samples that share a mask, for slow mask generators."
     )
 
@@ -90,18 +90,18 @@ VALIDATION_METRICS = (
 class Every(Settings):
     """Steps between two events."""
 
-    log: PositiveInt = Field(default=50, description="Steps between two lines of the log.")
-    validate_: PositiveInt = Field(
+    log: PositiveCount = Field(default=50, description="Steps between two lines of the log.")
+    validate_: PositiveCount = Field(
         default=5000, alias="validate", description="Steps between two validations."
     )
-    save: PositiveInt = Field(default=5000, description="Steps between two saved states.")
+    save: PositiveCount = Field(default=5000, description="Steps between two saved states.")
     model_config = ConfigDict(serialize_by_alias=True)
 
 
 class Keep(Settings):
     """The states and weights that a run folder keeps."""
 
-    last: PositiveInt = Field(default=2, description="Number of states and weights to keep.")
+    last: PositiveCount = Field(default=2, description="Number of states and weights to keep.")
     best: str | None = Field(
         default=None,
         description="Metric that selects best.safetensors; null: the first of `metrics`.",
@@ -153,22 +153,22 @@ class Recipe(Settings):
     val_masks: Named | None = Field(
         default=None, description="Mask generator of the validation; null: that of the training."
     )
-    batch: PositiveInt | None = Field(
+    batch: int | None = Field(
+        ge=1,
+        le=65_536,
         default=None,
         description="Images per step, over all processes and accumulations; null: the task's.",
     )
-    accumulate: PositiveInt = Field(
+    accumulate: PositiveCount = Field(
         default=1, description="Number of parts in which a batch is computed, to save memory."
     )
-    steps: NonNegativeInt | None = Field(
+    steps: Count | None = Field(
         default=None, description="Steps of each stage that sets none itself; null: the task's."
     )
     precision: Literal["full", "bf16", "fp16"] = Field(
         default="full", description="Precision of the training; fp16 needs CUDA."
     )
-    seed: NonNegativeInt = Field(
-        default=0, description="Seed of weights, order of images and masks."
-    )
+    seed: Count = Field(default=0, description="Seed of weights, order of images and masks.")
     metrics: tuple[str | Named, ...] = Field(
         default=VALIDATION_METRICS,
         description="Metrics of a validation: names, or kinds with settings.",

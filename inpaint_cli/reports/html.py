@@ -125,7 +125,7 @@ def write_page(path: Path, title: str, parts: Sequence[Part]) -> None:
         title=title, parts=[(type(part).__name__, part) for part in parts]
     )
     with atomic_path(path) as temporary:
-        temporary.write_text(page, "utf-8")
+        temporary.write_text(page, "utf-8", errors="backslashreplace")
 
 
 def value_span(values: Sequence[float]) -> tuple[float, float]:

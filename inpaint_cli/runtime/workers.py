@@ -25,6 +25,7 @@ from ..errors import InpaintError
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
+ATTEMPTS = 3  # to start a process
 StartWork = Callable[[], Callable[[ItemT], ResultT]]  # prepares once, returns the function
 
 
@@ -73,14 +74,23 @@ class WorkerPool(Generic[ItemT, ResultT]):
         """Start a process with the next item, if there is one."""
         for item in self.items:
             ours, theirs = self.context.Pipe()
-            process = self.context.Process(
-                target=serve_items, args=(theirs, self.begin), daemon=True
-            )
-            process.start()
+            process = self.launch(theirs)
             theirs.close()
-            ours.send(item)
+            with suppress(OSError):  # it died already, which `collect_results` will see
+                ours.send(item)
             self.running[ours] = process, item
             return
+
+    def launch(self, pipe: Any) -> BaseProcess:
+        """Start a process; the server that forks them may have been killed, and is replaced."""
+        for _ in range(ATTEMPTS):
+            process = self.context.Process(target=serve_items, args=(pipe, self.begin), daemon=True)
+            try:
+                process.start()
+            except (OSError, EOFError):
+                continue
+            return process
+        raise InpaintError("worker processes cannot be started here; leave out --workers")
 
     def collect_results(self) -> Iterator[tuple[ItemT, ResultT | None]]:
         """Wait for results; yield them, and give their processes the next items."""
@@ -89,7 +99,7 @@ class WorkerPool(Generic[ItemT, ResultT]):
             process, item = self.running[pipe]
             try:
                 result = pipe.recv()
-            except EOFError:
+            except (EOFError, OSError):  # a reset connection, where it died before it read
                 del self.running[pipe]
                 self.start_worker()
                 yield item, None
@@ -97,7 +107,8 @@ class WorkerPool(Generic[ItemT, ResultT]):
             if isinstance(result, InpaintError):
                 raise result
             for following in self.items:
-                pipe.send(following)
+                with suppress(OSError):  # it died meanwhile
+                    pipe.send(following)
                 self.running[pipe] = process, following
                 break
             else:

@@ -1,6 +1,7 @@
 """Files in a run folder: recipe, states and weights."""
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +11,16 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from ..errors import RecipeError, TrainingError, WeightsError
+from ..errors import RecipeError, TrainingError, WeightsError, blame_path
 from ..files.write import atomic_path
+from ..layers.pickles import load_pickle
 from ..recipe.read import dump_recipe, settings_differences
 from ..recipe.schema import Recipe
 from ..wording import name_some
 
-STATES, WEIGHTS = "state-*.pt", "weights-*.safetensors"
+RECIPE_NOTE = "# inpaint"  # how the recipe of a run begins: with the command or the version
+STATE = re.compile(r"state-\d{8}\.pt")
+KEPT_WEIGHTS = re.compile(r"weights-\d{8}\.safetensors")
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,20 @@ class RunFolder:
 
     def states(self) -> list[Path]:
         """Return the saved states, oldest first."""
-        return sorted(self.path.glob(STATES))
+        return self.named(STATE)
+
+    def named(self, pattern: re.Pattern[str]) -> list[Path]:
+        """Return the files of the run whose names `pattern` matches, sorted."""
+        return sorted(path for path in self.path.glob("*") if pattern.fullmatch(path.name))
+
+    def is_begun(self) -> bool:
+        """Whether a training has written its recipe and its log here, and nothing else is."""
+        own = {self.recipe.name, self.log.name}
+        return (
+            {path.name for path in self.path.iterdir()} <= own
+            and self.recipe.is_file()
+            and self.recipe.read_bytes().startswith(RECIPE_NOTE.encode())
+        )
 
     def kept(self, step: int) -> tuple[Path, Path]:
         """Return the paths of the state and the weights of one step."""
@@ -54,8 +71,8 @@ class RunFolder:
 
     def prune(self, last: int) -> None:
         """Remove all but the newest `last` states and weights."""
-        for pattern in (STATES, WEIGHTS):
-            for old in sorted(self.path.glob(pattern))[:-last]:
+        for pattern in (STATE, KEPT_WEIGHTS):
+            for old in self.named(pattern)[:-last]:
                 old.unlink()
 
 
@@ -68,14 +85,15 @@ def write_state(path: Path, state: Mapping[str, Any]) -> None:
             raise (error.__context__ or error) from None
 
 
+@blame_path
 def read_state(path: Path) -> dict[str, Any]:
     """Return a state that `write_state` wrote; no code in it is executed.
 
     Raises `TrainingError` if the file is damaged.
     """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises nearly anything for a damaged file
+        return load_pickle(path)
+    except WeightsError as error:
         raise TrainingError(
             f"{path} is damaged; delete it to resume from the state before", path=path
         ) from error

@@ -12,7 +12,7 @@ from ..api.architectures import Batch
 from ..api.stages import Optimizer, Stage
 from ..arguments import AnyPath, check_arguments
 from ..datasets.collection import Collection
-from ..files.pretrained import MEGABYTES, find_backbone
+from ..files.pretrained import BACKBONES, find_backbone
 from ..layers.backbones import stand_in_backbones
 from ..recipe.plugins import draw_trial_masks
 from ..recipe.read import dump_recipe, open_recipe
@@ -70,7 +70,8 @@ def backbone_lines(names: Sequence[str]) -> Iterator[str]:
     """List the published backbones that are missing."""
     for name in dict.fromkeys(names):
         if not find_backbone(name):
-            yield f"needs {name} ({MEGABYTES[name]} MB), which is not on this machine"
+            size = f"{BACKBONES[name].bytes / 1e6:.0f} MB"
+            yield f"needs {name} ({size}), which is not on this machine"
 
 
 def network_lines(built: Built) -> Iterator[str]:

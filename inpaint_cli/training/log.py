@@ -11,12 +11,13 @@ from tqdm import tqdm
 
 from ..errors import InpaintError
 from ..files.write import atomic_path, write_error
+from ..wording import printable
 
 
 def print_message(text: str) -> None:
     """Print to stderr, above the bar; of several processes only the first prints."""
     if os.environ.get("RANK", "0") == "0":
-        tqdm.write(text, file=sys.stderr)
+        tqdm.write(printable(text), file=sys.stderr)
 
 
 class RunLog:
@@ -27,9 +28,9 @@ class RunLog:
     ) -> None:
         self.file = self.board = None
         if writes:
-            kept = [line for line in read_log(path) if line.get("step", 0) <= done]
+            kept = [line for line in read_lines(path) if event_step(line) <= done]
             with atomic_path(path) as temporary:
-                temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), "utf-8")
+                temporary.write_text("".join(line + "\n" for line in kept), "utf-8")
             self.file = path.open("ab", buffering=0)
             self.board = open_tensorboard(path.parent) if tensorboard else None
         self.bar = tqdm(
@@ -67,14 +68,30 @@ class RunLog:
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """Return the events in a log, without an incomplete line."""
-    found = []
-    for line in path.read_text("utf-8").splitlines() if path.exists() else []:
-        try:
-            found.append(json.loads(line))
-        except ValueError:
-            continue
-    return found
+    """Return the events in a log, without lines that are none."""
+    return [event for line in read_lines(path) if (event := parse_event(line))]
+
+
+def read_lines(path: Path) -> list[str]:
+    """Return the complete lines of a log."""
+    text = path.read_text("utf-8", errors="replace") if path.exists() else ""
+    return text[: text.rfind("\n") + 1].split("\n")[:-1]
+
+
+def parse_event(line: str) -> dict[str, Any] | None:
+    """Return the event in a line of a log, or None."""
+    try:
+        event = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    good = isinstance(event, dict) and {"event", "step"} <= event.keys()
+    return event if good and isinstance(event["step"], int) else None
+
+
+def event_step(line: str) -> int:
+    """Return the step of the event in a line, 0 for what somebody else has written there."""
+    event = parse_event(line)
+    return event["step"] if event else 0
 
 
 def open_tensorboard(folder: Path) -> Any:

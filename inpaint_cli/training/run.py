@@ -12,6 +12,7 @@ from accelerate import Accelerator
 from ..api.datasets import Dataset
 from ..datasets.collection import Collection, describe_skipped
 from ..errors import InpaintError, TrainingError
+from ..files.write import sweep_folder
 from ..models import choose as models
 from ..models import weights
 from ..recipe.plugins import Inputs, draw_trial_masks
@@ -91,6 +92,7 @@ def run_training(
     accelerator = make_accelerator(built.recipe)
     folder = RunFolder(options.folder or Path("runs") / run_name(built, source))
     state = latest_state(folder, options)
+    accelerator.wait_for_everyone()  # before the first process writes into the folder
     built = built.skip_stages(state["skipped"]) if state else initialise_parts(built, options)
     run = prepare_run(built, folder, accelerator, options, state)
     with catch_signals() as signals, run.log:
@@ -228,23 +230,40 @@ def latest_state(folder: RunFolder, options: TrainOptions) -> dict[str, Any] | N
 
     Raises `TrainingError` if a training would be overwritten, or there is none to resume.
     """
-    states = folder.states()
     if not options.resume:
-        if states:
-            raise TrainingError(
-                f"{folder.path} already has a training; continue it with --resume, or give another "
-                "folder with --run",
-                path=folder.path,
-            )
+        check_new(folder)
         return None
     if not folder.path.is_dir():
         raise TrainingError(
             f"there is no run {folder.path} to resume; leave out --resume", path=folder.path
         )
-    if not states:
-        print_message(f"{folder.path} was stopped before its first save; starting at step 0")
-        return None
-    return checkpoint.read_state(states[-1])
+    sweep_folder(folder.path)
+    if states := folder.states():
+        return checkpoint.read_state(states[-1])
+    if any(folder.path.iterdir()) and not folder.is_begun():
+        raise TrainingError(
+            f"{folder.path} has no state to resume from, but other files; begin another run from "
+            "its weights with --init",
+            path=folder.path,
+        )
+    print_message(f"{folder.path} was stopped before its first save; starting at step 0")
+    return None
+
+
+def check_new(folder: RunFolder) -> None:
+    """Raise `TrainingError` where a training that begins might replace files in `folder`."""
+    if not folder.path.exists():
+        return
+    if not folder.path.is_dir():
+        raise TrainingError(f"{folder.path} is a file; give a folder with --run", path=folder.path)
+    sweep_folder(folder.path)
+    if folder.states() or folder.is_begun():
+        what = "already has a training; continue it with --resume, or give"
+    elif any(folder.path.iterdir()):
+        what = "is not empty; give"
+    else:
+        return
+    raise TrainingError(f"{folder.path} {what} another folder with --run", path=folder.path)
 
 
 def check_same_run(

@@ -654,6 +654,22 @@ def test_inco2_by_hand():
     # intra: [[1, 0], [0, 9]] against [[4, 0], [0, 1]]; inter, both by region 0: [2, 0] and [4, 0]
     assert inco2_loss(filled, truth, regions, hole, reduction="sum").item() == pytest.approx(11 + 2)
     assert inco2_loss(filled, truth, regions, hole).item() == pytest.approx(11 / 8 + 2 / 4)
+    twice = (torch.cat([t, t]) for t in (filled, truth, regions, hole))
+    assert inco2_loss(*twice, reduction="sum").item() == pytest.approx(11 + 2)  # of each face
+
+
+def test_a_region_that_has_no_hole_asks_nothing_of_the_memory_with_query_hole():
+    """Its query would be 0, and always move the first slot."""
+    net = built(query="hole", slots=4).train()
+    net.memory.train()
+    features = torch.tanh(torch.randn(2, 16, 8, 8))
+    regions = torch.zeros(2, 8, 8, dtype=torch.long)
+    regions[:, :, 4:] = 1
+    hole = torch.zeros(2, 1, 8, 8)
+    hole[:, :, :, :2] = 1
+    for _ in range(5):
+        net.make_condition(features, regions, hole)
+    assert net.memory.hits.sum(1)[:3].tolist() == [10, 0, 0]
 
 
 def test_terms_of_the_last_stage():

@@ -1,6 +1,7 @@
 """`evaluate` and the command `inpaint eval`."""
 
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -185,3 +186,31 @@ def test_paths_that_do_not_exist_or_are_too_few_are_usage_errors(tmp_path):
     assert "give RESULTS and TRUTH" in invoke(code=2).output
     assert "at most a RECIPE" in invoke("--model", "telea", "a", "b", code=2).output
     assert "nothing does not exist" in invoke(tmp_path, "nothing", code=2).output
+
+
+def test_photos_come_from_an_archive_or_a_list(tmp_path):
+    _, truth, masks = folders(tmp_path, count=4)
+    names = sorted(truth.iterdir())
+    (tmp_path / "photos.txt").write_text("\n".join(map(str, names[:3])))
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        for path in names:
+            archive.write(path, path.name)
+    args = ["--model", "telea", "--features", "none", "--json"]
+    single = masks / "2.png"
+    counts = []
+    for data, more in (("photos.txt", ()), ("photos.zip", ()), ("photos.zip", ("--count", 2))):
+        done = invoke(*args, "--data", tmp_path / data, "--masks", single, *more)
+        counts.append(len(json.loads(done.stdout)["images"]))
+    assert counts == [3, 4, 2]
+    split = ["smoke", "--data", tmp_path / "photos.zip"]
+    for more, expected in (
+        ((), ["2.png", "3.png"]),
+        (("--split", "train"), ["0.png", "1.png"]),
+        (("--set", "data.val.hold=1"), ["3.png"]),
+    ):
+        done = json.loads(invoke(*args, *split, *more).stdout)
+        assert [image["name"] for image in done["images"]] == expected
+        assert done["masks"] == "drawn by 'irregular'"
+    alone = [*args, "--data", truth, "--masks", masks]
+    for option, value in (("--split", "val"), ("--set", "a=1"), ("--pad", "edge")):
+        assert f"{option}: needs" in invoke(*alone, option, value, code=2).output

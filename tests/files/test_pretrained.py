@@ -3,12 +3,12 @@
 import hashlib
 import subprocess
 import sys
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
+from server import open_shop
 
 from inpaint_cli.errors import WeightsError
 from inpaint_cli.files import pretrained
@@ -18,36 +18,25 @@ from inpaint_cli.layers.backbones import load_backbone
 @pytest.fixture
 def published(tmp_path, monkeypatch):
     """A made backbone `tiny` on a server, and empty folders of its own to look in."""
-    shop = tmp_path / "shop"
-    shop.mkdir()
-    torch.save({"weight": torch.arange(4.0)}, shop / "made.pth")
-    content = (shop / "made.pth").read_bytes()
-    file = f"tiny-{hashlib.sha256(content).hexdigest()[:8]}.pth"
-    (shop / "made.pth").rename(shop / file)
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(shop)))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    monkeypatch.setitem(
-        pretrained.BACKBONES, "tiny", f"http://127.0.0.1:{server.server_port}/{file}"
-    )
+    torch.save({"weight": torch.arange(4.0)}, tmp_path / "made.pth")
+    content = (tmp_path / "made.pth").read_bytes()
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setenv("INPAINT_WEIGHTS_DIR", str(tmp_path / "own"))
     monkeypatch.delenv("INPAINT_OFFLINE", raising=False)
-    yield shop / file
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    monkeypatch.setattr("huggingface_hub.file_download.time", SimpleNamespace(sleep=lambda s: None))
+    with open_shop() as shop:
+        file = pretrained.torch_file("tiny", len(content), hashlib.sha256(content).hexdigest())
+        shop.files[file.name] = content
+        monkeypatch.setitem(
+            pretrained.BACKBONES, "tiny", replace(file, url=f"{shop.url}/{file.name}")
+        )
+        yield SimpleNamespace(shop=shop, name=file.name, content=content)
 
 
 def test_downloads_once_and_loads_without_pickles(published, tmp_path):
     found = pretrained.backbone_path("tiny")
     assert found == tmp_path / "own" / published.name
-    published.unlink()
+    published.shop.files.clear()
     assert pretrained.backbone_path("tiny") == found
     assert load_backbone("tiny")["weight"].tolist() == [0, 1, 2, 3]
 
@@ -55,11 +44,11 @@ def test_downloads_once_and_loads_without_pickles(published, tmp_path):
 def test_the_own_folder_comes_before_the_cache_of_torch(published, tmp_path, monkeypatch):
     cache = pretrained.torch_hub_dir() / published.name
     cache.parent.mkdir(parents=True)
-    cache.write_bytes(published.read_bytes())
+    cache.write_bytes(published.content)
     assert pretrained.backbone_path("tiny") == cache
     own = tmp_path / "own" / published.name
     own.parent.mkdir()
-    own.write_bytes(published.read_bytes())
+    own.write_bytes(published.content)
     assert pretrained.backbone_path("tiny") == own
     monkeypatch.delenv("INPAINT_WEIGHTS_DIR")
     assert pretrained.backbone_path("tiny") == cache
@@ -71,21 +60,21 @@ def test_offline_says_what_to_put_where(published, tmp_path, monkeypatch):
         pretrained.backbone_path("tiny")
     for word in ("tiny", published.name, str(tmp_path / "own"), "http://127", "--weights-dir"):
         assert word in str(told.value)
-    assert not list(tmp_path.glob("own/*"))
+    assert not list(tmp_path.glob("own/*.pth"))
 
 
 def test_a_failed_download_says_the_same(published, tmp_path):
-    published.unlink()
+    published.shop.files.clear()
     with pytest.raises(WeightsError, match=r"put it there.*\(the download failed: .*404"):
         pretrained.backbone_path("tiny")
-    assert not list(tmp_path.glob("own/*"))
+    assert not list(tmp_path.glob("own/*.pth"))
 
 
 def test_a_damaged_file_is_refused_and_a_damaged_download_not_kept(published, tmp_path):
-    published.write_bytes(published.read_bytes()[:-1])
+    published.shop.files[published.name] = published.content[:-1]
     with pytest.raises(WeightsError, match="SHA-256"):
         pretrained.backbone_path("tiny")
-    assert not list(tmp_path.glob("own/*"))
+    assert not list(tmp_path.glob("own/*.pth"))
     own = tmp_path / "own" / published.name
     own.write_bytes(b"not it")
     with pytest.raises(WeightsError, match="delete it"):
@@ -93,9 +82,11 @@ def test_a_damaged_file_is_refused_and_a_damaged_download_not_kept(published, tm
 
 
 def test_every_published_name_promises_a_checksum():
-    for url in pretrained.BACKBONES.values():
-        assert url.startswith("https://")
-        int(url.rpartition("-")[2].removesuffix(".pth"), 16)
+    for file in pretrained.BACKBONES.values():
+        assert file.url.startswith("https://")
+        assert len(file.sha256) == 64
+        assert file.name.endswith(f"-{file.sha256[:8]}.pth")
+        assert file.url.endswith(f"/{file.name}")
 
 
 def test_the_module_is_torch_free():

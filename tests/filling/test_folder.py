@@ -236,8 +236,10 @@ def test_workers_end_with_the_killed_program_and_the_next_run_cleans_up(files, w
         time.sleep(0.005)
     process.kill()
     process.wait()
-    stray = files / "out" / "a" / ".00-abc_d123.png"  # as one more worker might have left it
-    kept = files / "out" / "a" / ".somebody-elses.png"
+    stray = (
+        files / "out" / "a" / ".00.inpaint-abcd0123.png"
+    )  # as one more worker might have left it
+    kept = files / "out" / "a" / ".cat-20240101.png"
     stray.touch()
     kept.touch()
     result = infer()
@@ -358,6 +360,46 @@ def test_outputs_inside_the_photos_are_not_read_again(files, whole):
     for _ in range(2):
         assert infer(output="photos/done").exit_code == 0
     assert tree(files / "photos" / "done") == whole
+
+
+def test_an_output_folder_that_is_moved_away_stops_the_job(files, monkeypatch):
+    """What would be written in two places is not called filled."""
+    before = folder.attempt_item
+
+    def moved(*args):
+        if (out := files / "out").exists() and not (files / "away").exists():
+            out.rename(files / "away")
+        return before(*args)
+
+    monkeypatch.setattr(folder, "attempt_item", moved)
+    result = infer()
+    assert result.exit_code == 1
+    assert "out was moved or removed" in result.stderr
+
+
+def test_a_photo_that_changes_under_the_same_size_and_time_is_filled_again(files):
+    assert infer().exit_code == 0
+    photo = files / "photos" / NAMES[0]
+    status, pixels = photo.stat(), bytearray(photo.read_bytes())
+    Image.open(photo).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(files / "other.png")
+    other = (files / "other.png").read_bytes()
+    photo.write_bytes(other[: len(pixels)].ljust(len(pixels), b"\0"))
+    os.utime(photo, ns=(status.st_atime_ns, status.st_mtime_ns))
+    again = json.loads(infer("--json").stdout)
+    assert again["kept"] == COUNT - 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"[" * 200_000, b"0", b"{}", b'{"name": []}', b"\xff", b'{"name": "a/00.png", "photo": 0}'],
+)
+def test_a_damaged_line_of_the_ledger_is_kept_aside(files, line):
+    assert infer().exit_code == 0
+    with (files / "out" / ledger.LEDGER).open("ab") as file:
+        file.write(line + b"\n")
+    result = infer()
+    assert result.exit_code == 0, result.stderr
+    assert "had 1 damaged lines" in result.stderr or "1 damaged" in result.stderr
 
 
 def test_two_jobs_do_not_write_into_one_folder(files):

@@ -167,7 +167,51 @@ def test_what_the_card_says_cannot_be_said_again(files, args, sentence):
     assert sentence in result.stderr
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"card": 1}', '{"card": 2}', "\x00"])
+@pytest.mark.parametrize("place", ["../elsewhere.png", "sub/../../elsewhere.png", "/tmp/x.png"])
+def test_a_card_does_not_say_where_to_write_outside_its_folder(files, place):
+    fill("photo.png", "-o", "cards/filled.png")
+    card = files / "cards" / "filled.png.card.json"
+    values = json.loads(card.read_text())
+    values["output"]["path"] = place
+    card.write_text(json.dumps(values))
+    before = {*files.rglob("*")}
+    result = run("fill", "--from-card", str(card), "--overwrite")
+    assert result.exit_code == 1
+    assert "an output outside its folder" in result.stderr
+    assert {*files.rglob("*")} == before
+    assert run("fill", "--from-card", str(card), "-o", "here.png").exit_code == 0
+
+
+def test_a_card_writes_nothing_but_pictures(files):
+    fill("photo.png")
+    card = files / "photo.filled.png.card.json"
+    values = json.loads(card.read_text())
+    values["output"]["path"] = "card.py"
+    card.write_text(json.dumps(values))
+    result = run("fill", "--from-card", str(card), "--overwrite")
+    assert result.exit_code == 1
+    assert "has no suffix of a picture" in result.stderr
+
+
+@pytest.mark.parametrize("value", [None, 0, "x", [], {}, [[]], True, "\0", 1e400])
+def test_values_of_other_types_make_it_no_card(files, value):
+    fill("photo.png")
+    card = files / "photo.filled.png.card.json"
+    values = json.loads(card.read_text())
+    for key in values:
+        card.write_text(json.dumps(values | {key: value}))
+        result = run("fill", "--from-card", str(card), "-o", "again.png", "--overwrite")
+        assert result.exit_code in (0, 1)
+        assert result.exception is None or isinstance(result.exception, SystemExit), key
+    for key in values["options"]:
+        card.write_text(json.dumps(values | {"options": values["options"] | {key: value}}))
+        result = run("fill", "--from-card", str(card), "-o", "again.png", "--overwrite")
+        assert result.exception is None or isinstance(result.exception, SystemExit), key
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"card": 1}', '{"card": 2}', "\x00", "[" * 200000]
+)
 def test_what_is_no_card_is_refused(files, text):
     (files / "card.json").write_text(text)
     result = run("fill", "--from-card", "card.json")

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from places import SHARED
 
 from inpaint_cli.cli import main
 from inpaint_cli.masks.check import inspect_masks
+from inpaint_cli.masks.generate import generate_masks
 from inpaint_cli.recipe.plugins import make_generator
 
 SOUND = np.zeros((40, 60), np.uint8)
@@ -193,3 +195,12 @@ def test_real_masks_of_two_published_sets():
     assert report.polarity == "white"
     assert report.bins == [10] * 6 + [0] * 4
     assert sum(mask.border for mask in report.masks) == 26
+
+
+def test_masks_in_an_archive_are_checked_like_those_in_a_folder(tmp_path):
+    generate_masks("boxes", tmp_path / "m", count=3, size=(20, 30))
+    with ZipFile(tmp_path / "m.zip", "w") as archive:
+        for file in (tmp_path / "m").glob("*.png"):
+            archive.write(file, file.name)
+    folder, packed = (inspect_masks(tmp_path / name) for name in ("m", "m.zip"))
+    assert [mask.ratio for mask in packed.masks] == [mask.ratio for mask in folder.masks]

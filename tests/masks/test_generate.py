@@ -65,21 +65,70 @@ def test_a_mask_that_comes_out_differently_is_named(tmp_path):
     assert "1 of 3 masks differ from the manifest (00002.png); install" in result.stderr
 
 
-def test_an_interrupted_set_leaves_no_strays_and_the_manifest_of_the_last(tmp_path, monkeypatch):
+@pytest.fixture
+def interrupt(monkeypatch):
+    """Interrupt at the moment when a file of a name is to take its place."""
+
+    def at(name: str) -> None:
+        before = Path.replace
+
+        def interrupted(path: Path, target: Path) -> Path:
+            if target.name == name:
+                raise KeyboardInterrupt
+            return before(path, target)
+
+        monkeypatch.setattr(Path, "replace", interrupted)
+
+    yield at
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize("moment", ["00000.png", "00003.png", "masks.jsonl"])
+@pytest.mark.parametrize("earlier", [0, 2, 8])
+def test_an_interrupted_set_is_finished_by_the_same_command(
+    moment, earlier, tmp_path, interrupt, monkeypatch
+):
+    """Over an earlier set as well, and without touching what is not its own."""
     masks = [make_generator("center")]
-    draw_set(number_orders(masks, 1, (9, 9), seed=0), masks, tmp_path / "m")
-    manifest = contents(tmp_path / "m")["masks.jsonl"]
-    before = Path.replace
 
-    def interrupted(path: Path, target: Path) -> Path:
-        if target.name == "00003.png":
-            raise KeyboardInterrupt
-        return before(path, target)
+    def draw(folder: str) -> None:
+        orders = number_orders(masks, 5, (8, 8), seed=0)
+        draw_set(orders, masks, tmp_path / folder, overwrite=bool(earlier))
 
-    monkeypatch.setattr(Path, "replace", interrupted)
+    draw("whole")
+    if earlier:
+        draw_set(number_orders(masks, earlier, (9, 9), seed=0), masks, tmp_path / "m")
+        (tmp_path / "m" / "00050.png").write_bytes(b"mine")
+    interrupt(moment)
     with pytest.raises(KeyboardInterrupt):
-        draw_set(number_orders(masks, 5, (8, 8), seed=0), masks, tmp_path / "m", overwrite=True)
-    assert contents(tmp_path / "m") == {"masks.jsonl": manifest}
+        draw("m")
+    monkeypatch.undo()
+    assert run("masks", "check", tmp_path / "m").exit_code == 1
+    draw("m")
+    own = {"00050.png": b"mine"} if earlier else {}
+    assert contents(tmp_path / "m") == contents(tmp_path / "whole") | own
+
+
+def test_another_command_does_not_go_on_with_an_unfinished_set(tmp_path, interrupt, monkeypatch):
+    out, masks = tmp_path / "m", [make_generator("center")]
+    interrupt("00002.png")
+    with pytest.raises(KeyboardInterrupt):
+        draw_set(number_orders(masks, 5, (8, 8), seed=0), masks, out)
+    monkeypatch.undo()
+    result = run("masks", "gen", "--count", 2, "--size", 32, "-o", out)
+    assert result.exit_code == 1
+    assert "has an unfinished set of other masks" in result.stderr
+    assert run("masks", "gen", "--count", 1, "--size", 32, "-o", out, "--overwrite").exit_code == 0
+    assert sorted(contents(out)) == ["00000.png", "masks.jsonl"]
+
+
+def test_masks_of_photos_are_not_drawn_for_themselves(tmp_path):
+    """A folder of masks may lie among the photos."""
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    command = ("masks", "gen", "--images", tmp_path, "-o", tmp_path / "masks")
+    for option in ([], ["--overwrite"]):
+        assert run(*command, *option).exit_code == 0
+        assert sorted(contents(tmp_path / "masks")) == ["a.png", "masks.jsonl"]
 
 
 def test_masks_never_replace_the_photos_they_are_for(tmp_path):

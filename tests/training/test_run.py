@@ -3,6 +3,7 @@
 import os
 import resource
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -200,6 +201,56 @@ def test_another_recipe_or_other_data_are_refused(toys, tmp_path):
     )
     with pytest.raises(TrainingError, match="there is no run nowhere to resume"):
         go(toys, "nowhere", resume=True)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["weights.safetensors", "best.safetensors", "recipe.yaml", "log.jsonl", "notes.txt",
+     "weights-00000000-mine.safetensors"],
+)  # fmt: skip
+@pytest.mark.parametrize("resume", [False, True])
+def test_files_of_others_are_not_replaced(toys, name, resume):
+    """A run of whose states somebody made room keeps its weights, too."""
+    Path("run").mkdir()
+    Path("run", name).write_text("mine")
+    with pytest.raises(TrainingError, match=r"is not empty|has no state to resume from"):
+        go(toys, "run", resume=resume)
+    assert {path.name: path.read_text() for path in Path("run").iterdir()} == {name: "mine"}
+
+
+def test_a_run_killed_before_its_first_save_begins_anew(toys):
+    go(toys, "run")
+    whole = tensors("run")
+    for path in Path("run").iterdir():
+        if path.name not in ("recipe.yaml", "log.jsonl"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with pytest.raises(TrainingError, match="already has a training; continue it with --resume"):
+        go(toys, "run")
+    go(toys, "run", resume=True)
+    same(tensors("run"), whole)
+
+
+def test_only_names_of_its_own_are_pruned_or_resumed_from(toys):
+    go(toys, "run")
+    cut(Path("run"), 6)
+    mine = {"state-mine.pt", "weights-00000000-mine.safetensors", "state-1.pt"}
+    for name in mine:
+        Path("run", name).write_text("mine")
+    go(toys, "run", resume=True)
+    assert mine <= {path.name for path in Path("run").iterdir()}
+
+
+def test_lines_of_others_in_the_log_stay_and_do_no_harm(toys):
+    go(toys, "run")
+    cut(Path("run"), 6)
+    log, foreign = (
+        Path("run/log.jsonl"),
+        ["a note", "[]", '{"step": 3}', '{"event": 1, "step": ""}'],
+    )
+    log.write_text("\n".join([*foreign, log.read_text()]))
+    go(toys, "run", resume=True)
+    assert log.read_text().split("\n")[:4] == foreign
+    assert all({"event", "step"} <= event.keys() for event in read_log(log))
 
 
 def test_a_loss_that_is_not_finite_stops_it_by_name(toys):

@@ -154,7 +154,9 @@ class GMSRMTask(Task):
         """Path length regularisation of half the batch (StyleGAN2, eq. 4)."""
         half = max(len(batch.image) // 2, 1)
         visible, mask = (t[:half] for t in self.memory_input(batch))
-        image, codes = self.net(visible, mask, MemoryQuery(detached=True))
+        kept = self.draw_kept(batch)
+        query = MemoryQuery(keep=None if kept is None else kept[:half], detached=True)
+        image, codes = self.net(visible, mask, query)
         noise = torch.randn_like(image) * (image.shape[2] * image.shape[3]) ** -0.5
         (slope,) = torch.autograd.grad((image * noise).sum(), codes, create_graph=True)
         lengths = slope.square().sum(2).mean(1).sqrt()

@@ -233,13 +233,13 @@ class MDRNet(nn.Module):
         s = self.settings
         everything = torch.ones_like(hole)
         asked = hole if s.query == "hole" else everything
-        query, _ = pool_regions(features, regions, asked, REGION_COUNT)
+        query, heard = pool_regions(features, regions, asked, REGION_COUNT)
         value, known = pool_regions(features, regions, 1 - hole, REGION_COUNT)
         _, cells = pool_regions(hole, regions, everything, REGION_COUNT)
         answer, weights = query, None
         if s.dmm:
             if self.memory.training:
-                self.memory.update_slots(query, value, known >= s.enough)
+                self.memory.update_slots(query, value, (known >= s.enough) & (heard > 0))
             answer, weights = self.memory(query)
         elif not s.mrem:
             return features, cells > 0, None

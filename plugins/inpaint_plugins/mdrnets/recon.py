@@ -86,7 +86,7 @@ def inco2_loss(
     `filled` and `truth` are features A(O) and A(I) [N, C, h, w], `regions` [N, h, w] are those of
     the truth for both [choice: so the loss is 0 if and only if they match], `hole` is [N, 1, h, w].
     With "mean", products are divided by C and averaged over the pairs of regions present, or 0 if
-    there are none [choice]; "sum" is as printed.
+    there are none [choice]; "sum" is as printed, averaged over the batch.
     """
     inside, there = pool_regions(filled, regions, hole, REGION_COUNT)
     outside, around = pool_regions(filled, regions, 1 - hole, REGION_COUNT)
@@ -101,5 +101,7 @@ def inco2_loss(
         error = ((ours - theirs).abs() * pairs).sum()
         if reduction == "mean":
             error = error / (filled.shape[1] * pairs.sum().clamp(min=1))
+        else:
+            error = error / len(filled)
         total = total + error
     return total

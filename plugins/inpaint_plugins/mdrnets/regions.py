@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from inpaint_cli.api import WeightsError
+from inpaint_cli.api import WeightsError, load_pickle
 
 from .settings import ClassOrder, RegionMerge
 
@@ -260,10 +260,12 @@ class BiSeNet(nn.Module):
 
     def load_checkpoint(self, path: Path) -> None:
         """Load a public checkpoint. Raises `WeightsError` if it does not fit."""
+        if not path.exists():
+            raise WeightsError(f"there is no {path}; correct model.parser_weights", path=path)
+        tensors = load_pickle(path)
         try:
-            tensors: dict[str, Tensor] = torch.load(path, "cpu", weights_only=True)
             count = tensors["conv_out.conv_out.weight"].shape[0]
-        except Exception as error:  # torch raises many types on foreign files
+        except (LookupError, TypeError, AttributeError) as error:
             raise WeightsError(
                 f"{path} is not a checkpoint of a BiSeNet face parser; give the public one"
             ) from error

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from inpaint_cli.api import ImageMetric, load_backbone, unit
+from inpaint_cli.api import ImageMetric, load_backbone, load_pickle, unit
 
 from .backbones import NetworkWeights, freeze_network, randomise
 from .regions import REGION, RING, MetricRegion, mean_over, region_mask
@@ -64,9 +64,7 @@ def lpips_network(
                 own = {key: trunk_weights[f"features.{number}.{key}"] for key in layer.state_dict()}
                 layer.load_state_dict(own)
     lines = Path(lpips.__file__).parent / f"weights/v0.1/{trunk}.pth"
-    missing, unexpected = net.load_state_dict(
-        torch.load(lines, "cpu", weights_only=True), strict=False
-    )
+    missing, unexpected = net.load_state_dict(load_pickle(lines), strict=False)
     assert not unexpected
     assert not any(name.startswith("lin") and not name.startswith("lins") for name in missing)
     return freeze_network(net)

@@ -22,7 +22,7 @@ from spandrel import (
 )
 from torch import Tensor, nn
 
-from inpaint_cli.api import Foreign, Precision, Sizes, WeightsError
+from inpaint_cli.api import Foreign, Precision, Sizes, WeightsError, load_pickle
 
 from .torchscript import is_torchscript, read_archive
 
@@ -83,7 +83,7 @@ def load_state(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         if is_torchscript(path):
             return read_archive(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return load_pickle(path)
     except OSError as error:
         raise WeightsError(f"cannot read {path}: {error.strerror or error}") from error
     except LOAD_ERRORS as error:

@@ -5,6 +5,7 @@ archive is a zip whose `data.pkl` names modules as classes below `__torch__`; th
 containers of attributes.
 """
 
+import math
 import pickle
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from zipfile import BadZipFile, ZipFile, is_zipfile
 
 import torch
 from torch import Tensor
+
+from inpaint_cli.api import check_archive
 
 STORAGE_DTYPES = {
     "FloatStorage": torch.float32,
@@ -67,7 +70,9 @@ class ArchiveReader(pickle.Unpickler):
 def rebuild_tensor(
     storage: Tensor, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: object
 ) -> Tensor:
-    """Return a copy of the part of `storage` that a tensor refers to."""
+    """Return a copy of the part of `storage` that a tensor refers to, and no larger one."""
+    if math.prod(size) > storage.numel():
+        raise pickle.UnpicklingError("a tensor is larger than its storage")
     return storage.as_strided(size, stride, offset).clone()
 
 
@@ -81,6 +86,7 @@ def is_torchscript(path: Path) -> bool:
 
 def read_archive(path: Path) -> dict[str, Tensor]:
     """Read the tensors of the archive at `path`, by names such as "model.conv.weight"."""
+    check_archive(path)
     with ZipFile(path) as archive:
         tables = [PurePosixPath(n) for n in archive.namelist() if n.endswith("/data.pkl")]
         if not tables:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision import models
 
-from inpaint_cli.api import WeightsError, load_backbone, weights_stand_in
+from inpaint_cli.api import WeightsError, load_backbone, load_pickle, weights_stand_in
 
 from .prior import PriorLearner
 from .settings import PretextName, SPNSettings
@@ -240,12 +240,9 @@ def load_tresnet(layers: nn.ModuleDict, file: Path) -> None:
 
     Its in-place norms have the scale |weight| + 1e-5, which is stored as our weight.
     """
-    try:
-        checkpoint = torch.load(file, "cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise WeightsError(f"there is no {file}; correct task.pretext_file") from error
-    except Exception as error:  # whatever unpickling may raise
-        raise WeightsError(f"{file} cannot be read safely as a checkpoint; get it again") from error
+    if not file.exists():
+        raise WeightsError(f"there is no {file}; correct task.pretext_file", path=file)
+    checkpoint = load_pickle(file)
     while isinstance(inner := checkpoint.get("state_dict", checkpoint.get("model")), Mapping):
         checkpoint = inner
     theirs = {key.removeprefix("module.").removeprefix("body."): t for key, t in checkpoint.items()}
