@@ -296,6 +296,7 @@ def test_growing_is_shown_while_it_is_set(user):
 
 def test_a_click_finds_a_colour_and_undo_forgets_it(user):
     user.press("k")
+    expect(user.page.get_by_role("slider", name="Likeness")).to_be_visible()
     user.page.mouse.click(*user.place(300, 160))
     user.until("inpaint.editor.mask.count && !inpaint.busy")
     assert user.mask[SPOT].all()

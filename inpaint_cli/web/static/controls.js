@@ -27,6 +27,8 @@ export class Controls {
     $("size").addEventListener("input", () => this.setSize(this.sizeAt($("size").value)));
     for (const name of ["grow", "feather"]) $(name).addEventListener("input", () => this.growChanged());
     for (const name of ["seed", "window"]) $(name).addEventListener("input", () => page.changed());
+    const tolerance = () => ($("tolerance-text").textContent = $("tolerance").value);
+    $("tolerance").addEventListener("input", tolerance);
     $("model").addEventListener("change", () => this.modelChanged());
     this.makeColors();
     this.setMode("add");
@@ -39,6 +41,7 @@ export class Controls {
     $("tool-name").textContent = $("tools").querySelector(`[data-tool=${tool.name}]`).innerText.trim();
     $("tool-hint").textContent = HINTS[tool.name];
     $("size-row").hidden = !tool.sized;
+    $("tolerance-row").hidden = tool.name !== "color";
     $("mode").hidden = ["brush", "eraser", "color", "hand"].includes(tool.name);
     this.showSize();
   }

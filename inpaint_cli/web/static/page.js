@@ -425,9 +425,15 @@ class Page {
     });
   }
 
-  findColor(point) {
-    const color = this.scene.colorAt(point);
-    if (color) this.find("color", { value: color });
+  /** Find what has the colour of a pixel, which is asked for: the screen shows mixtures. */
+  async findColor({ x, y }) {
+    const { photo, editor } = this;
+    const [left, top] = [Math.floor(x), Math.floor(y)];
+    if (left < 0 || top < 0 || left >= photo.width || top >= photo.height) return;
+    const version = editor.state.shown ?? "photo";
+    const picture = await this.attempt(api.fetchView(photo.id, version, [left, top, 1, 1], [1, 1]));
+    const tolerance = Number($("tolerance").value);
+    if (picture) this.find("color", { value: await readColor(picture), tolerance });
   }
 
   async saveMask(event) {
@@ -508,6 +514,14 @@ class Page {
 
 const percent = (share) =>
   `${(100 * share).toPrecision(share < 0.0995 ? 2 : 3).replace(/\.?0+$/, (zeros) => (zeros.startsWith(".") ? "" : zeros))} %`;
+
+/** The colour "#rrggbb" of a picture of one pixel. */
+async function readColor(picture) {
+  const context = new OffscreenCanvas(1, 1).getContext("2d");
+  context.drawImage(await createImageBitmap(picture), 0, 0);
+  const bytes = [...context.getImageData(0, 0, 1, 1).data].slice(0, 3);
+  return `#${bytes.map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+}
 
 /** The last two parts of a path. */
 const shorten = (name) => name.split(/[\\/]/).slice(-2).join("/");

@@ -95,16 +95,6 @@ export class Scene {
     return [across(x), down(y), across(x + w) - across(x), down(y + h) - down(y)];
   }
 
-  /** The colour "#rrggbb" that is shown at a point of the photo; null outside the stage. */
-  colorAt(point) {
-    const { x, y } = this.content.view.toStage(point);
-    const { width, height } = this.below.canvas;
-    const [left, top] = [Math.floor(x * this.ratio), Math.floor(y * this.ratio)];
-    if (left < 0 || top < 0 || left >= width || top >= height) return null;
-    const bytes = this.below.getImageData(left, top, 1, 1).data.slice(0, 3);
-    return `#${[...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
-  }
-
   drawMask() {
     const { above } = this;
     const { width, height } = above.canvas;
