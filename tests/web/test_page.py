@@ -255,6 +255,13 @@ def test_a_stroke_on_a_result_goes_on_from_it_and_undo_brings_its_mask_back(user
     user.drag((400, 300), (430, 330))
     first_mask = user.mask
     user.fill()
+    user.page.mouse.move(*user.place(500, 300))
+    user.page.mouse.down()
+    user.page.mouse.move(*user.place(540, 340))
+    user.press("Escape")
+    user.page.mouse.up()
+    assert np.array_equal(user.mask, first_mask), "a stroke that is given up leaves no trace"
+    assert user.page.evaluate("() => inpaint.editor.reviews")
     user.drag((500, 300), (520, 320))
     state = user.page.evaluate("() => [inpaint.editor.state.base, inpaint.editor.state.shown]")
     assert state[0] == state[1] is not None

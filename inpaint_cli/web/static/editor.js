@@ -77,7 +77,7 @@ export class Editor {
   /** Forget what was painted since the last step. */
   cancel() {
     this.mask.replace(this.state.squares);
-    this.redraw();
+    this.page.changed();
   }
 
   // steps ----------------------------------------------------------------------------------

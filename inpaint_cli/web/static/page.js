@@ -375,7 +375,6 @@ class Page {
   escape() {
     if (this.busy) return this.cancel();
     this.pointer.release();
-    this.editor?.cancel();
   }
 
   choose(result) {

@@ -30,7 +30,7 @@ function boxAround(points, margin = 1) {
 
 class Tool {
   constructor(editor) {
-    this.editor = editor; // {mask, erase, sizeOf(tool), commit(name), redraw()}
+    this.editor = editor; // see editor.js
     this.points = [];
     this.hover = null;
   }
@@ -71,8 +71,7 @@ class Tool {
 
   cancel() {
     this.points = [];
-    this.editor.mask.abort();
-    this.editor.redraw();
+    this.editor.cancel();
   }
 
   apply() {}
@@ -109,7 +108,7 @@ class Brush extends Tool {
   }
 
   apply() {
-    this.editor.commit(this.label);
+    this.editor.commit();
   }
 
   draw(context, view) {
@@ -150,12 +149,10 @@ function cross(context, x, y, arm) {
 
 class Paintbrush extends Brush {
   name = "brush";
-  label = "brush stroke";
 }
 
 class Eraser extends Brush {
   name = "eraser";
-  label = "eraser stroke";
 
   get erases() {
     return true;
@@ -191,7 +188,7 @@ class Line extends Drag {
       this.ink(context);
       strokeLine(context, [a, b], size);
     });
-    this.editor.commit("line");
+    this.editor.commit();
   }
 
   drawShape(context, [a, b = a], view) {
@@ -218,7 +215,7 @@ class Box extends Drag {
       this.ink(context);
       context.fillRect(left, top, right - left, bottom - top);
     });
-    this.editor.commit("box");
+    this.editor.commit();
   }
 
   drawShape(context, [a, b = a]) {
@@ -252,7 +249,7 @@ class Lasso extends Tool {
       tracePath(context, points);
       context.fill();
     });
-    this.editor.commit("lasso");
+    this.editor.commit();
   }
 
   draw(context, view) {
@@ -287,7 +284,7 @@ class ObjectTool extends Drag {
     const { settings } = this.query;
     if (right - left > 3 && bottom - top > 3) settings.box = this.clip(left, top, right, bottom);
     else settings[this.erases ? "avoid" : "at"].push([Math.floor(a.x), Math.floor(a.y)]);
-    this.editor.mask.abort();
+    this.editor.cancel();
     this.editor.page.findObject(this.query);
   }
 
@@ -323,7 +320,7 @@ class ColorTool extends Drag {
   name = "color";
 
   apply([point]) {
-    this.editor.mask.abort();
+    this.editor.cancel();
     this.editor.page.findColor(point);
   }
 
