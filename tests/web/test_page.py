@@ -275,6 +275,39 @@ def test_a_stroke_on_a_result_goes_on_from_it_and_undo_brings_its_mask_back(user
     assert not user.page.evaluate("() => inpaint.editor.reviews")
 
 
+def test_a_fill_is_cancelled_and_the_mask_stays(user):
+    user.press("r")
+    user.drag((20, 20), (580, 380))
+    count = user.count
+    user.page.select_option("#model", "biharmonic")
+    user.press("Control+Enter")
+    user.page.get_by_role("button", name="Cancel").click()
+    user.until("!inpaint.busy")
+    expect(user.page.get_by_role("button", name="Fill")).to_be_enabled()
+    assert user.count == count
+    assert not user.page.evaluate("() => inpaint.editor.reviews")
+    user.press("Delete")
+    user.drag((20, 20), (30, 30))
+    user.page.select_option("#model", "telea")
+    user.fill()
+
+
+def test_two_tabs_do_not_disturb_each_other(user, address):
+    other = User(user.page.context.new_page()).open(address)
+    user.press("r")
+    user.drag((20, 20), (40, 40))
+    other.press("r")
+    other.drag((100, 100), (130, 130))
+    user.fill()
+    other.fill()
+    for each, count in ((user, 20 * 20), (other, 30 * 30)):
+        each.press("m")
+        each.page.reload()
+        each.until("inpaint.editor")
+        assert each.count == count
+    assert other.problems == []
+
+
 def test_everything_is_reached_by_keys_alone(user):
     page = user.page
     page.locator("#mask-layer").focus()

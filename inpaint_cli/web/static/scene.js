@@ -1,4 +1,4 @@
-// Draws: the photo or a result below, the mask and the tool above. Only what changed is drawn, at
+// Draws the photo or a result below, and the mask and the tool above. Only what changed is drawn, at
 // most once a frame.
 
 import { SIDE } from "./squares.js";
