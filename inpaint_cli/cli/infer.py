@@ -20,8 +20,8 @@ from .types import (
 @mask_option(
     "--masks",
     "FOLDER|FILE|alpha",
-    "A folder of masks, or one mask for all photos; `alpha`: the holes are where the photos"
-    " themselves are transparent.",
+    "A folder or zip file of masks, or one mask for all photos; `alpha`: the holes are where the"
+    " photos themselves are transparent.",
 )
 @click.option(
     "-o",

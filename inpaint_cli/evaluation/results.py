@@ -186,8 +186,14 @@ def published_tables(result: Evaluation, only: str | None = None) -> list[Table]
 
 def published_caption(result: Evaluation, printed: PublishedTable) -> str:
     """Return the caption of a published table: how its test set differs from that of `result`."""
-    counts = {score.count for scores in result.table.values() for score in scores.values()}
-    images = f"{printed.images:,} images, here {max(counts):,}" if printed.images else ""
+    counts = [
+        scores[column].count
+        for scores in result.table.values()
+        for column in printed.columns
+        if column in scores
+    ]
+    here = max(counts, default=0)
+    images = f"{printed.images:,} images, here {here:,}" if printed.images else ""
     parts = [f"{printed.data}, as published", images, masks_text(result), printed.note]
     return "; ".join(filter(None, parts))
 

@@ -28,6 +28,7 @@ from ..errors import DataError, ImageError, InpaintError
 from ..files.pairs import Pair, Pairing, pair_files
 from ..files.stamps import FileStamp
 from ..files.write import sweep_folder, write_error
+from ..files.zips import archive_of
 from ..models.choose import LoadedModel, ModelRef, load_model
 from ..runtime.process import limit_threads
 from ..runtime.workers import run_in_workers
@@ -229,7 +230,8 @@ def check_inputs_safe(pairs: Sequence[Pair], output: Path) -> None:
     def spot(path: Path) -> tuple[object, str]:
         return place(path.parent), path.name
 
-    inputs = {spot(path) for pair in pairs for path in (pair.photo, pair.mask) if path}
+    files = {path for pair in pairs for path in (pair.photo, pair.mask) if path}
+    inputs = {spot(archive_of(path) or path) for path in files}
     for each in pairs:
         if spot(output / each.name) in inputs:
             raise DataError(f"{output / each.name} would overwrite an input; give another -o")
@@ -253,11 +255,11 @@ def fill_folder(
 ) -> FolderReport | None:
     """Fill all photos of a folder; what is done already is kept.
 
-    `masks` is a folder of masks, paired by name, one mask for all photos, "alpha" where the photos
-    themselves are transparent, or None where `regions` or `find` say it all. Results go into the
-    folder `output`, in the subfolders and under the names of the photos, beside a ledger that lets
-    the same call resume. `only` are patterns of names. A photo that fails stops nothing: see
-    `FolderReport.failed`. `settings` are the other keywords of `fill`, such as grow=4.
+    `masks` is a folder or zip file of masks, paired by name, one mask for all photos, "alpha" where
+    the photos themselves are transparent, or None where `regions` or `find` say it all. Results go
+    into the folder `output`, in the subfolders and under the names of the photos, beside a ledger
+    that lets the same call resume. `only` are patterns of names. A photo that fails stops nothing:
+    see `FolderReport.failed`. `settings` are the other keywords of `fill`, such as grow=4.
 
     Under `accelerate launch` each process fills its share; the first returns the report of all,
     the others None. Raises `InpaintError` where the job as a whole cannot be done.

@@ -7,6 +7,7 @@ from eval_sets import folders, run
 
 from inpaint_cli.errors import DataError
 from inpaint_cli.evaluation import protocols, results
+from inpaint_cli.evaluation.protocols import PublishedTable
 
 
 def test_published_rows_stand_beside_ours(tmp_path):
@@ -37,6 +38,12 @@ def test_a_published_table_says_itself_what_is_not_comparable(tmp_path):
     assert "the paper: NVIDIA's irregular test set, 12,000 masks; the list" in caption
     assert results.results_table(result).caption.startswith("masks from masks; the paper: NVIDIA")
     assert results.results_data(result)["masks"] == "from masks"
+    narrow = results.published_caption(
+        result, PublishedTable(data="x", columns=("[0, 20)",), rows={}, images=9)
+    )
+    assert narrow.startswith("x, as published; 9 images, here ")
+    in_bin = result.table["psnr"]["[0, 20)"].count
+    assert narrow.split("; ")[1] == f"9 images, here {in_bin}"
     without, _ = run((results_folder, truth, None), used)
     assert results.results_table(without).caption == results.CONFIDENCE
 

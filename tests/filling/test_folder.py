@@ -12,6 +12,7 @@ import time
 import warnings
 from functools import partial
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -540,3 +541,14 @@ def test_many_masks_without_a_photo_are_one_line(files):
     assert result.exit_code == 0
     assert f"{COUNT // 2} masks belong to no photo: b/01.png, " in result.stderr
     assert len(result.stderr.splitlines()) == 2
+
+
+def test_masks_may_stay_in_an_archive(files, whole):
+    """The same fills as from the folder; a second run does nothing."""
+    with ZipFile(files / "m.zip", "w") as archive:
+        for mask in (files / "masks").rglob("*.png"):
+            archive.write(mask, mask.relative_to(files / "masks"))
+    done = infer(masks="m.zip", output="packed")
+    assert done.exit_code == 0, done.output
+    assert tree(files / "packed") == whole
+    assert f"0 filled, {COUNT} kept" in infer(masks="m.zip", output="packed").output
