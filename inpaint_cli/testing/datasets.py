@@ -34,6 +34,8 @@ def check_dataset(name: str, root: Path, settings: Mapping[str, Any] | None = No
             decode_image(dataset.read(root, image), image)
         except InpaintError as error:
             raise AssertionError(f"what it reads of '{image}' is no image: {error}") from error
+        mapped = dataset.label_map(root, image) is not None
+        assert dataset.has_label_map(root, image) == mapped, f"'{image}': has_label_map is wrong"
     with TemporaryDirectory() as folder, expect_error(DataError, "an empty folder"):
         dataset.names(Path(folder))
 
