@@ -22,7 +22,7 @@ __getattr__, __all__ = lazy_names(
         ".masks": "Mask Masks Ratio hole_areas percent_text",
         ".metrics": "Features ImageMetric Metric SetMetric unit",
         ".datasets": "Dataset",
-        ".formats": "Foreign Format",
+        ".formats": "Foreign ForeignFiller Format",
         ".catalogues": "Catalogue",
         ".tensors": "to_uint8",
         "..files.pictures": "is_picture",

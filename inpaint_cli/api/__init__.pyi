@@ -63,6 +63,7 @@ from .finders import Box as Box
 from .finders import Finder as Finder
 from .finders import Points as Points
 from .formats import Foreign as Foreign
+from .formats import ForeignFiller as ForeignFiller
 from .formats import Format as Format
 from .masks import Mask as Mask
 from .masks import Masks as Masks

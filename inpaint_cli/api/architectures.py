@@ -62,6 +62,7 @@ class Architecture(ABC):
     needs_weights: ClassVar[bool] = True  # False: fills as it is built
     stochastic: ClassVar[bool] = False  # True: draws from torch's generator, which is seeded
     precisions: ClassVar[Sequence[Precision]] = ("full", "bf16")  # in which its results are sound
+    no_onnx: ClassVar[str] = ""  # why the network cannot be an ONNX file, in words
     licence: ClassVar[str] = "Apache-2.0"  # of the code; weights carry their own
     source: ClassVar[str] = ""  # the paper or the package it comes from
 

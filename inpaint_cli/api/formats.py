@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
 
 from .architectures import Precision, Sizes
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import nn
+
+    from .fillers import Filler
 
 
 @dataclass(frozen=True)
@@ -24,10 +27,25 @@ class Foreign:
     precisions: tuple[Precision, ...] = ("full",)
 
 
+@dataclass(frozen=True)
+class ForeignFiller:
+    """A filler from another program's file, which needs no torch.
+
+    `make` returns it for a device as `--device` names it: "auto", "cpu", "cuda:1". It raises
+    `WeightsError` where the file fills no holes, `InpaintError` where there is no such device.
+    """
+
+    name: str
+    make: Callable[[str], Filler]
+    header: Mapping[str, str] = field(default_factory=dict)
+
+
 class Format(ABC):
     """Reads weights files without our header. Nothing in such a file may be executed."""
 
+    suffixes: ClassVar[Sequence[str]] = ()  # of the files that it reads; empty: any
+
     @staticmethod
     @abstractmethod
-    def read(path: Path) -> Foreign:
-        """Return the network in the file at `path`; raise `WeightsError` if there is none."""
+    def read(path: Path) -> Foreign | ForeignFiller:
+        """Return what is in the file at `path`; raise `WeightsError` if it fills no holes."""

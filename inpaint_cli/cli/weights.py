@@ -102,19 +102,32 @@ def convert_command(
     "-o", "--output", type=click.Path(path_type=Path), required=True, help="The copy to write."
 )
 @click.option("--half", is_flag=True, help="Store 16 bits a number: half as large.")
+@click.option("--onnx", is_flag=True, help="Write an ONNX file, which fills without torch.")
 @click.option("--note", "notes", multiple=True, metavar="KEY=TEXT", help="Into the header.")
 @overwriting
 def export_command(
-    file: Path, output: Path, half: bool, notes: tuple[str, ...], overwrite: bool
+    file: Path, output: Path, half: bool, onnx: bool, notes: tuple[str, ...], overwrite: bool
 ) -> None:
-    """Copy weights to give them away: smaller, and with notes such as their licence."""
+    """Copy weights to give them away: smaller, as ONNX, and with notes such as their licence.
+
+    An ONNX file is compared with the network on random photos before it is kept.
+    """
     from ..files.write import check_free
     from ..models import choose as models
     from ..models import weights
 
     if not all("=" in note for note in notes):
         raise click.UsageError("--note takes KEY=TEXT, such as licence='research only'")
+    if onnx and half:
+        raise click.UsageError("an ONNX file has 32 bits a number: leave out --half")
     check_free(output, overwrite=overwrite)
     header = dict(note.split("=", 1) for note in notes)
+    if onnx:
+        from ..models.export import export_onnx
+
+        file_made = export_onnx(models.locate_weights(file), output, notes=header)
+        size = f"{file_made.bytes / 1e6:.1f} MB"
+        click.echo(f"{output}: {size}, fills within {file_made.difference:.1g} of the network")
+        return
     made = weights.export_weights(models.locate_weights(file), output, half=half, notes=header)
     echo(f"{made.path}: {made.bytes / 1e6:.1f} MB")

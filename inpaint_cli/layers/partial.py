@@ -40,13 +40,10 @@ class PartialConv2d(nn.Module):
             counts = torch.cat(
                 [n * m.float() for n, (_, m) in zip(self.sources, sources, strict=True)], 1
             )
-            s = F.avg_pool2d(  # whole numbers below 2^24: exact in float32
-                counts.sum(1, keepdim=True),
-                self.kernel,
-                self.stride,
-                self.padding,
-                divisor_override=1,
+            means = F.avg_pool2d(
+                counts.sum(1, keepdim=True), self.kernel, self.stride, self.padding
             )
+            s = (means * self.kernel**2).round()  # whole numbers below 2^24: exact in float32
             known = (s > 0).to(s)
             ratio = known * (self.window / s.clamp(min=1))
         y = y * ratio

@@ -18,12 +18,13 @@ import click
 
 from .. import registry
 from ..api.fillers import Filler
+from ..api.formats import ForeignFiller
 from ..errors import InpaintError, PluginError, WeightsError, unknown_name
 from ..files.pretrained import BACKBONES
 from ..files.stamps import FileStamp
 from ..files.write import atomic_path
 from .catalogue import PublishedModel, first_terms, get_model, own_folders, read_catalogues
-from .weights import inspect_weights, make_network, read_weights
+from .weights import inspect_weights, make_network, read_model_file
 
 if TYPE_CHECKING:
     from ..api.architectures import Architecture
@@ -167,27 +168,27 @@ def load_model(
     if ref.path is None:
         name = ref.name or ref.chosen[0]
         return LoadedModel(name, load_filler(name, device, precision), notes=notes)
-    network = read_weights(ref.path)
+    found = read_model_file(ref.path)
     if ref.name is not None and ref.weights is not None:
-        known = {network.name, network.header.get("architecture"), Path(ref.weights).stem}
+        known = {found.name, found.header.get("architecture"), Path(ref.weights).stem}
         if ref.name not in known:
             raise WeightsError(
-                f"{ref.weights} holds weights for '{network.name}', not for '{ref.name}';"
+                f"{ref.weights} holds weights for '{found.name}', not for '{ref.name}';"
                 f" leave out --model {ref.name}, or give weights for it"
             )
+    if isinstance(found, ForeignFiller):
+        check_full_precision(found.name, precision)
+        return LoadedModel(found.name, found.make(device), ref.path, found.header, notes)
     from .network import make_filler
 
-    filler = make_filler(network, device=device, precision=precision)
-    return LoadedModel(
-        network.name, filler, network.weights, network.header, (*notes, *network.notes)
-    )
+    filler = make_filler(found, device=device, precision=precision)
+    return LoadedModel(found.name, filler, found.weights, found.header, (*notes, *found.notes))
 
 
 def load_filler(name: str, device: str = "auto", precision: str = "auto") -> Filler:
     """Load the filler `name`, which needs no weights: arrays alone, or a network as it is built."""
     if name in registry.find_plugins("fillers"):
-        if precision not in ("auto", "full"):
-            raise InpaintError(f"{name} computes in full precision alone; leave out {precision}")
+        check_full_precision(name, precision)
         return registry.load_plugin("fillers", name)()
     from .network import make_filler
 
@@ -195,6 +196,12 @@ def load_filler(name: str, device: str = "auto", precision: str = "auto") -> Fil
     settings = architecture.settings()
     network = make_network(name, architecture, settings, architecture.build(settings))
     return make_filler(network, device=device, precision=precision)
+
+
+def check_full_precision(name: str, precision: str) -> None:
+    """Raise `InpaintError` where a filler that knows one precision is to use another."""
+    if precision not in ("auto", "full"):
+        raise InpaintError(f"{name} computes in full precision alone; leave out {precision}")
 
 
 def is_filler(name: str) -> bool:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__, registry
+from ..api.formats import ForeignFiller
 from ..errors import PluginError, WeightsError, blame_path, unknown_name
 from ..files.write import atomic_path
 from ..wording import name_some
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from ..api.architectures import Architecture, Precision, Sizes
+    from ..api.formats import Format
     from ..settings import Settings
 
 WEIGHTS_FORMAT = "1"  # of the header; a new one for whatever an older version would misread
@@ -127,8 +129,16 @@ def export_weights(
     return inspect_weights(target)
 
 
-@blame_path
 def read_weights(path: Path) -> StoredNetwork:
+    """The network in the weights file at `path`; see `read_model_file`."""
+    found = read_model_file(path)
+    if isinstance(found, ForeignFiller):
+        raise WeightsError(f"{path} runs without torch, which cannot change it: give weights")
+    return found
+
+
+@blame_path
+def read_model_file(path: Path) -> StoredNetwork | ForeignFiller:
     """The model in the weights file at `path`, ours or another program's, on the CPU.
 
     Raises `WeightsError` where the file is missing, damaged, for a newer version or does not fit
@@ -276,15 +286,20 @@ def compare_shapes(
 
 
 @blame_path
-def read_foreign(path: Path) -> StoredNetwork:
+def read_foreign(path: Path) -> StoredNetwork | ForeignFiller:
     """The model in a file without our header, read by the first `formats` plugin that can."""
     refusals = []
     for name in registry.find_plugins("formats"):
         try:
-            known = registry.load_plugin("formats", name).read(path)
+            reader: type[Format] = registry.load_plugin("formats", name)
+            if reader.suffixes and path.suffix not in reader.suffixes:
+                continue
+            known = reader.read(path)
         except (WeightsError, PluginError) as error:
             refusals.append(f"{name}: {error}")
             continue
+        if isinstance(known, ForeignFiller):
+            return known
         return StoredNetwork(
             known.name, known.net.eval(), known.sizes, precisions=known.precisions, weights=path
         )

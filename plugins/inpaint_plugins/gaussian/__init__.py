@@ -19,6 +19,7 @@ class Gaussian(Architecture):
 
     settings = deferred(".settings:GaussianSettings")
     task = deferred(".task:GaussianTask")
+    no_onnx = "it looks for faces, and takes other steps for each photo"
     source = (
         "our own, of known parts: faces as Gaussian vectors (Turk and Pentland 1991), their "
         "conditional mean, a residual U-Net, push-pull (Gortler et al. 1996)"

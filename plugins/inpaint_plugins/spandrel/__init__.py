@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 class Spandrel(Format):
     """LaMa and whatever else spandrel knows that fills holes: .safetensors, .pth, .ckpt, .pt."""
 
+    suffixes = (".safetensors", ".pth", ".pt", ".ckpt")
+
     @staticmethod
     def read(path: Path) -> Foreign:
         from .model import read_network

@@ -26,9 +26,9 @@ def normalise_regions(
         flat = x.float().flatten(2)  # N C P
         both = torch.cat([region, 1 - region], 1).float().flatten(2)  # N 2 P
         count = both.sum(2).clamp(min=1)[:, None]  # N 1 2
-        mean = flat @ both.mT / count  # N C 2
+        mean = flat @ both.transpose(1, 2) / count  # N C 2
         centred = flat - mean @ both
-        variance = centred.square() @ both.mT / count
+        variance = centred.square() @ both.transpose(1, 2) / count
         factor = (variance + NORM_EPSILON * flat.shape[2] / count).rsqrt()
         if scale is not None:
             factor = factor * scale
