@@ -27,7 +27,7 @@ Hole = NDArray[np.bool_]
 
 PATCH = 7  # pixels a side
 COMPONENTS = 20  # principal components by which patches are compared
-RADIUS = 8  # pixels from the border to the middle of a hole, at most, at the coarsest scale
+RADIUS = 14  # pixels from the border to the middle of a hole, at most, at the coarsest scale
 TEXTURE = 6.0  # weight of the texture channels beside the colours
 DEPTH = 0.9  # a patch is trusted less by this factor a pixel of distance to what is visible
 EXAMPLES = 2000  # patches from which principal components are computed
@@ -60,7 +60,7 @@ def find_sources(rgb: Floats, hole: Hole, patch: int, rng: np.random.Generator) 
     while scales:
         coarse, scale = scale, Scale(*scales.pop(), patch)
         match = refine_matches(match, coarse, scale)
-        scale.vote(match, np.ones(len(scale.queries), np.float32))
+        scale.rows[scale.pixels] = scale.rows[scale.centred(match)[scale.pixels]]
         rounds = 1 if len(scale.queries) > MANY else min(2 + len(scales), 4)
         improve_matches(scale, match, rng, rounds=rounds)
     colours = np.ascontiguousarray(scale.rows[:, :3])
@@ -290,6 +290,7 @@ class Descriptions:
         self.scale = scale
         self.basis = basis
         self.table = np.empty((len(scale.sources), basis.shape[1]), np.float32)
+        self.detail = measure_detail(scale)
         self.price = np.zeros(len(scale.sources), np.float32)
         self.done = np.zeros(len(scale.sources), bool)
 
@@ -302,12 +303,24 @@ class Descriptions:
         return self.table
 
 
+def measure_detail(scale: Scale) -> Floats:
+    """The summed squared distance of the colours of each source [S] from their mean."""
+    picture = scale.rows[:, :3].reshape(scale.height, scale.width, 3)
+    size, anchor = (scale.patch, scale.patch), (0, 0)
+    sums = cv2.boxFilter(picture, -1, size, anchor=anchor, normalize=False)
+    squares = cv2.sqrBoxFilter(picture, -1, size, anchor=anchor, normalize=False)
+    detail = (squares - np.square(sums) / np.float32(scale.patch**2)).sum(axis=2)
+    return np.maximum(detail.take(scale.sources), 0).astype(np.float32)
+
+
 def price_reuse(scale: Scale, match: Indices, wanted: Floats, known: Descriptions) -> Floats:
     """What each source [S] costs beside its distance, because `match` uses it too often.
 
     The occurrence map of Kaspar et al. 2015. Without it a hole at the border of the photo, where
     nothing opposite contradicts, ends in stripes: the mean of the patches of a row that all have
-    the same source is a stripe, and to a stripe that source is nearest again.
+    the same source is a stripe, and to a stripe that source is nearest again. A source costs no
+    more than its detail: a flat one draws no stripes, and what it is needed for, such as a cheek
+    of which little is visible, has nothing else that fits.
     """
     uses = np.bincount(match[scale.queries], minlength=len(match)).astype(np.float32)
     uses = cv2.blur(uses.reshape(scale.hole.shape), (3, 3), borderType=cv2.BORDER_CONSTANT)
@@ -316,7 +329,7 @@ def price_reuse(scale: Scale, match: Indices, wanted: Floats, known: Description
     middle = np.median(compare_patches(wanted, known.of(rank), some, rank))
     fair = max(FREE, 2 * len(scale.queries) / len(scale.sources))
     excess = np.maximum(uses.take(scale.sources) - np.float32(fair), 0)
-    return excess * np.float32(REUSE * middle)
+    return np.minimum(excess * np.float32(REUSE * middle), known.detail)
 
 
 def principal_axes(examples: Floats, rng: np.random.Generator) -> Floats:
