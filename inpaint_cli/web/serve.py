@@ -77,6 +77,7 @@ def open_socket(host: str, port: int | None) -> socket.socket:
     except OSError as error:
         if port is None:
             return open_socket(host, 0)
+        reason = str(error.strerror).partition(" (while")[0]
         raise InpaintError(
-            f"{host}:{port} cannot be listened on ({error.strerror}); give another --port"
+            f"{host}:{port} cannot be listened on ({reason}); give another --port or --host"
         ) from error

@@ -24,6 +24,7 @@ from inpaint_cli.errors import InpaintError
 from inpaint_cli.web.app import make_app
 from inpaint_cli.web.bench import file_fields, refuse_paths
 from inpaint_cli.web.guard import Guard, is_own_host
+from inpaint_cli.web.serve import open_socket
 from inpaint_cli.web.session import Session, check_name, find_photos
 from inpaint_cli.web.squares import RECORD, SIDE, pack_mask, unpack_squares
 
@@ -528,6 +529,17 @@ def test_transparency_is_filled_opaque_and_needs_no_mask_file(tmp_path):
     assert saved["masks"] == []
     with Image.open(tmp_path / "q.png") as filled:
         assert np.asarray(filled)[..., 3].min() == 255
+
+
+def test_a_port_that_is_taken_is_said_and_the_usual_one_gives_way():
+    with open_socket("127.0.0.1", 0) as door:
+        port = door.getsockname()[1]
+        with pytest.raises(InpaintError, match=rf"127\.0\.0\.1:{port} cannot .* \([^(]+\); give"):
+            open_socket("127.0.0.1", port)
+    with open_socket("127.0.0.1", None) as first, open_socket("127.0.0.1", None) as second:
+        assert first.getsockname() != second.getsockname()
+    with pytest.raises(InpaintError, match="give another --port or --host"):
+        open_socket("192.0.2.1", None)
 
 
 def test_a_folder_shows_its_photos_and_not_what_was_made_of_them(tmp_path):
