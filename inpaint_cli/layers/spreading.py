@@ -41,7 +41,7 @@ def spread_colours(values: Tensor, known: Tensor, steps: int = 32) -> Tensor:
         filled = F.interpolate(filled, sums.shape[-2:], mode="bilinear", align_corners=False)
         filled = sums + rest * filled
         filled = sums + rest * F.avg_pool2d(F.pad(filled, (1, 1, 1, 1), mode="replicate"), 3, 1)
-        if rest.any() and min(sums.shape[-2:]) > 2:
+        if steps and min(sums.shape[-2:]) > 2 and rest.any():
             filled = relax_colours(filled, rest, steps * LARGE // max(LARGE, *rest.shape[-2:]))
     return filled
 

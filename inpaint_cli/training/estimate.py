@@ -1,14 +1,10 @@
-"""Estimate what a training takes before it starts: parameters, steps, memory, disk."""
+"""Estimate what a training takes before it starts: parameters, steps, time, memory, disk."""
 
-from collections.abc import Iterator, Sequence
-from copy import deepcopy
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import torch
-from torch import Tensor, nn
-from torch.autograd.graph import saved_tensors_hooks
+from torch import nn
 
-from ..api.architectures import Batch
 from ..api.stages import Optimizer, Stage
 from ..arguments import AnyPath, check_arguments
 from ..datasets.collection import Collection
@@ -16,8 +12,11 @@ from ..files.pretrained import BACKBONES, find_backbone
 from ..layers.backbones import stand_in_backbones
 from ..recipe.plugins import draw_trial_masks
 from ..recipe.read import dump_recipe, open_recipe
+from ..runtime.devices import choose_device
 from .build import Built, build_training
+from .rehearsal import Rehearsal, rehearse_stage
 from .run import paper_notes
+from .speed import measure_speed
 
 FLOAT = 4  # bytes
 
@@ -31,11 +30,12 @@ def outline_training(
     masks: AnyPath | None = None,
     set: Sequence[str] = (),
 ) -> str:
-    """Return the resolved recipe as YAML, under comments on parameters, steps, memory and disk.
+    """Return the resolved recipe as YAML, under comments on parameters, steps, time and memory.
 
     Everything but the images is checked, and nothing is downloaded: published backbones that are
-    missing are listed. With `data` the steps are also counted in epochs. The arguments are those of
-    `train`. Raises `RecipeError`.
+    missing are listed. With `data` the steps are also counted in epochs. Time is that of computing
+    on this machine's device, to within a factor of two. The arguments are those of `train`. Raises
+    `RecipeError`, and `DataError` if `data` has no images or lacks the label maps of a stage.
 
     >>> print(outline_training("gated", "smoke").splitlines()[0])
     # net: 4,244,094 parameters
@@ -44,26 +44,16 @@ def outline_training(
     with stand_in_backbones() as backbones:
         built = build_training(architecture, settings, source)
     draw_trial_masks(built.recipe, built.inputs, source)
-    images = count_images(built, Path(data)) if data else None
+    images = count_images(built, Path(data)) if data else {}
+    rehearsals = rehearse_stages(built)
     lines = (
         *paper_notes(built, source),
         *backbone_lines(backbones),
         *network_lines(built),
-        *step_lines(built, images),
-        *memory_lines(built),
+        *step_lines(built, images, rehearsals),
+        *memory_lines(built, rehearsals),
     )
     return "\n".join([*(f"# {line}" for line in lines), dump_recipe(built.recipe).rstrip()])
-
-
-def count_images(built: Built, data: Path) -> int:
-    """Return the number of images at `data`.
-
-    Raises `DataError` if label maps are needed, and are missing or wrong.
-    """
-    collection = Collection.at(built.inputs.train, data)
-    if any(stage.labelled for stage in trained_stages(built).values()):
-        collection.labelled(built.task.label_names)
-    return len(collection.names)
 
 
 def backbone_lines(names: Sequence[str]) -> Iterator[str]:
@@ -81,15 +71,52 @@ def network_lines(built: Built) -> Iterator[str]:
             yield f"{name}: {count:,} parameters"
 
 
-def step_lines(built: Built, images: int | None) -> Iterator[str]:
-    """Yield the length of each stage; with a number of `images`, also in epochs."""
+def count_images(built: Built, data: Path) -> dict[str, int]:
+    """Return the number of images at `data` that each stage learns from.
+
+    Raises `DataError` if label maps are needed, and are missing or wrong.
+    """
+    whole, classes = Collection.at(built.inputs.train, data), built.task.label_names
+    return {
+        name: len((whole.labelled(classes) if stage.labelled else whole).names)
+        for name, stage in trained_stages(built).items()
+    }
+
+
+def step_lines(
+    built: Built, images: Mapping[str, int], rehearsals: Mapping[str, Rehearsal | Exception]
+) -> Iterator[str]:
+    """Yield the length of each stage in steps, in epochs of `images`, and in time."""
+    device = choose_device()
+    speed = measure_speed(device, built.recipe.precision)
+    total = 0.0
     for name, stage in built.stages.items():
-        seen = stage.steps * (stage.batch or 0)
-        epochs = f", {seen / images:.1f} epochs of {images:,}" if images else ""
-        yield f"stage {name}: {stage.steps:,} steps of {stage.batch} images{epochs}"
+        seen, count = stage.steps * (stage.batch or 0), images.get(name)
+        epochs = f", {seen / count:.1f} epochs of {count:,}" if count else ""
+        line = f"stage {name}: {stage.steps:,} steps of {stage.batch} images{epochs}"
+        rehearsal = rehearsals.get(name)
+        if isinstance(rehearsal, Rehearsal):
+            seconds = stage.steps * speed.seconds(rehearsal.operations, rehearsal.moved)
+            total += seconds
+            line += f", about {duration_text(seconds)}"
+        yield line
+    broken = unforeseen_text(rehearsals)
+    yield f"time: about {duration_text(total)} on one {device.type} as fast as this one{broken}"
 
 
-def memory_lines(built: Built) -> Iterator[str]:
+def unforeseen_text(rehearsals: Mapping[str, Rehearsal | Exception]) -> str:
+    """Return what an estimate lacks, to be added to it; "" if nothing."""
+    reasons = {
+        name: f"{type(reason).__name__}: {(str(reason).splitlines() or ['?'])[0]}"
+        for name, reason in rehearsals.items()
+        if isinstance(reason, Exception)
+    }
+    return "".join(
+        f"; what stage {name} adds cannot be foreseen ({why})" for name, why in reasons.items()
+    )
+
+
+def memory_lines(built: Built, rehearsals: Mapping[str, Rehearsal | Exception]) -> Iterator[str]:
     """Yield estimates of memory and disk."""
     everything, net = (
         sum(p.numel() for p in m.parameters()) * FLOAT for m in (built.task, built.task.net)
@@ -102,12 +129,12 @@ def memory_lines(built: Built) -> Iterator[str]:
     optimisers = max(
         (sum(map(optimizer_moments, moved, moved.values())) for moved in stages), default=0
     )
-    seen = activation_bytes(built)
+    seen = [r.kept for r in rehearsals.values() if isinstance(r, Rehearsal)]
     parts = {"weights and their mean": everything + net + buffers, "optimisers": optimisers}
-    parts |= {"gradients": gradients, "activations": seen or 0}
+    parts |= {"gradients": gradients, "activations": max(seen, default=0)}
     listed = ", ".join(f"{name} {size_text(part)}" for name, part in parts.items() if part)
-    unknown = "; its activations cannot be estimated" if seen is None else ""
-    yield f"memory: about {size_text(sum(parts.values()))} in each process ({listed}){unknown}"
+    total, broken = size_text(sum(parts.values())), unforeseen_text(rehearsals)
+    yield f"memory: about {total} in each process ({listed}){broken}"
     last = built.recipe.keep.last
     state = everything + net + optimisers
     most = size_text(last * (state + net) + 2 * net)
@@ -135,44 +162,15 @@ def optimizer_moments(parameter: nn.Parameter, optimizer: Optimizer) -> int:
     return count * parameter.numel() * FLOAT
 
 
-def activation_bytes(built: Built) -> int | None:
-    """Return the bytes that autograd keeps for a step of the largest stage; None if unknown.
-
-    Only shapes are computed, on torch's meta device, which takes neither time nor memory.
-    """
-    data, parts = built.recipe.data, built.recipe.accumulate
-    width = 1 if built.recipe.precision == "full" else 2
-    largest = 0
-    for name, stage in trained_stages(built).items():
-        task = deepcopy(built.task).to("meta")
-        task.stage = name
-        number = max((stage.batch or 1) // parts, 1)
-        batch = Batch(
-            torch.zeros(number, 3, data.size, data.size, device="meta"),
-            torch.zeros(number, 1, data.size, data.size, device="meta"),
-        )
-        kept: dict[int, int] = {p.untyped_storage()._cdata: 0 for p in task.parameters()}
+def rehearse_stages(built: Built) -> dict[str, Rehearsal | Exception]:
+    """Rehearse a step of each stage; where that broke off, the reason is in its place."""
+    found: dict[str, Rehearsal | Exception] = {}
+    for name in trained_stages(built):
         try:
-            with saved_tensors_hooks(count_saved(kept), lambda tensor: tensor):
-                out = task.predict(batch)
-                for phase in task.phases(name):
-                    phase.losses(batch, out)
-        except Exception:  # a plugin may need values, which the meta device does not have
-            if not any(kept.values()):
-                return None
-        largest = max(largest, sum(kept.values()) // width)
-    return largest
-
-
-def count_saved(kept: dict[int, int]):
-    """Return a hook that notes the size of each storage that autograd keeps."""
-
-    def note(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        kept.setdefault(storage._cdata, storage.nbytes())
-        return tensor
-
-    return note
+            found[name] = rehearse_stage(built, name)
+        except Exception as error:  # a plugin may need values, which a rehearsal does not have
+            found[name] = error
+    return found
 
 
 def size_text(count: float) -> str:
@@ -186,3 +184,15 @@ def size_text(count: float) -> str:
             return f"{count:.0f} {unit}"
         count /= 1024
     return f"{count:.1f} GiB"
+
+
+def duration_text(seconds: float) -> str:
+    """Return a time in its largest unit.
+
+    >>> duration_text(5400), duration_text(40)
+    ('1.5 hours', '40 seconds')
+    """
+    for unit, length in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 1.5 * length or (seconds >= length and unit == "hours"):
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.0f} seconds"

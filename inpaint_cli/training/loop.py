@@ -35,12 +35,18 @@ class Step:
 
 
 @dataclass(frozen=True)
-class RunningPhase:
-    """A phase with its optimiser, its parameters, and those that it must not update."""
+class PhaseParts:
+    """A phase with its parameters, and those that it must not update."""
 
     phase: Phase
     params: Sequence[nn.Parameter]
     others: Sequence[nn.Parameter]  # are trained in this stage, but not by this phase
+
+
+@dataclass(frozen=True)
+class RunningPhase(PhaseParts):
+    """The same with its optimiser."""
+
     optimizer: Any
     settings: Optimizer
     owner: str  # the phase whose optimiser it is
@@ -184,15 +190,11 @@ def start_stage(
     `PluginError` if two phases share some but not all of their modules, and `RecipeError` if they
     share an optimiser and gradients are accumulated.
     """
-    task.requires_grad_(False).eval()
-    task.stage = name
-    phases = task.phases(name)
-    trained = [unfreeze_modules(task, phase) for phase in phases]
-    learning = [p for p in task.parameters() if p.requires_grad]
+    selected = select_parameters(task, name)
+    phases = [part.phase for part in selected]
     running: list[RunningPhase] = []
-    for phase, params in zip(phases, trained, strict=True):
-        own = set(map(id, params))
-        others = [p for p in learning if id(p) not in own]
+    for part in selected:
+        phase, params, others = part.phase, part.params, part.others
         shared = find_shared(running, phase, params, name)
         if shared is None:
             settings = share_rate(stage.optimizer_of(phase.name), phase, phases)
@@ -205,6 +207,20 @@ def start_stage(
             raise RecipeError(f"phases {both} share an optimiser: set accumulate to 1")
         running.append(replace(shared, phase=phase, params=params, others=others))
     return running
+
+
+def select_parameters(task: Task, name: str) -> list[PhaseParts]:
+    """Let only the modules learn that the stage `name` trains; return the parts of its phases."""
+    task.requires_grad_(False).eval()
+    task.stage = name
+    phases = task.phases(name)
+    trained = [unfreeze_modules(task, phase) for phase in phases]
+    learning = [p for p in task.parameters() if p.requires_grad]
+    selected = []
+    for phase, params in zip(phases, trained, strict=True):
+        own = set(map(id, params))
+        selected.append(PhaseParts(phase, params, [p for p in learning if id(p) not in own]))
+    return selected
 
 
 def unfreeze_modules(task: Task, phase: Phase) -> list[nn.Parameter]:

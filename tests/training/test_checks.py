@@ -38,7 +38,7 @@ def test_a_dry_run_lists_missing_backbones_and_shows_the_rest(data, name, backbo
     assert done.exit_code == 0, done.output
     assert f"# needs {backbone} ({size} MB), which is not on this machine" in done.stdout
     assert "# memory: about" in done.stdout
-    assert "cannot be estimated" not in done.stdout
+    assert "cannot be foreseen" not in done.stdout
 
 
 def test_a_pretext_model_that_is_missing_is_listed_too(data):

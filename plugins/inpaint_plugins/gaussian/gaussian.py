@@ -1,9 +1,12 @@
 """A Gaussian of small pictures: the likelihood of one, and the expected content of its hole."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+from inpaint_cli.api import has_values
 
 COLOUR_AXES = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]])
 COLOUR_AXES /= COLOUR_AXES.norm(dim=1, keepdim=True)
@@ -41,9 +44,12 @@ class PictureGaussian:
         fully visible cell. Pictures with the same visible cells are solved together.
         """
         values = project_colours(seen)
-        weights, kind = share.flatten(1).unique(dim=0, return_inverse=True)
-        parts = [self.condition_on(values[kind == n], w, noise) for n, w in enumerate(weights)]
-        expected = torch.cat(parts)[kind.argsort(stable=True).argsort()]
+        weights, groups = group_alike(share.flatten(1))
+        parts = [
+            self.condition_on(values[group], w, noise)
+            for w, group in zip(weights, groups, strict=True)
+        ]
+        expected = torch.cat(parts)[torch.cat([*groups]).argsort()]
         return torch.einsum("ac, nas -> ncs", COLOUR_AXES.to(seen), expected).view_as(seen)
 
     def condition_on(self, values: Tensor, weight: Tensor, noise: Tensor) -> Tensor:
@@ -55,7 +61,7 @@ class PictureGaussian:
 
         (Bishop, "Pattern Recognition and Machine Learning", eq. 2.81).
         """
-        where = (weight > SEEN_SHARE).nonzero()[:, 0]
+        where = list_seen_cells(weight)
         pairs = (where[:, None] * len(weight) + where).flatten()
         system = self.covariance.flatten(1).index_select(1, pairs).view(3, len(where), len(where))
         system = system + torch.diag_embed(noise[:, None] / weight[where])
@@ -79,6 +85,21 @@ class PictureGaussian:
         volume = factor.diagonal(dim1=-2, dim2=-1).log().sum(2)
         distance = torch.log1p(white.square().sum(2) / DEGREES_OF_FREEDOM)
         return -(volume + (DEGREES_OF_FREEDOM + whole.sum(1, keepdim=True)) / 2 * distance).sum(1)
+
+
+def group_alike(weights: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
+    """Return the different rows of `weights` [N, SS], and the numbers of the rows equal to each."""
+    if not has_values(weights):  # an estimate: no two are alike
+        return weights, torch.arange(len(weights), device=weights.device)[:, None].unbind()
+    rows, kind = weights.unique(dim=0, return_inverse=True)
+    return rows, [(kind == n).nonzero()[:, 0] for n in range(len(rows))]
+
+
+def list_seen_cells(weight: Tensor) -> Tensor:
+    """Return the numbers of the cells that are seen, of visible shares `weight` [SS]."""
+    if not has_values(weight):  # an estimate: two in three
+        return torch.arange(2 * len(weight) // 3, device=weight.device)
+    return (weight > SEEN_SHARE).nonzero()[:, 0]
 
 
 class PictureStatistics(nn.Module):

@@ -20,6 +20,7 @@ from inpaint_cli.api import (
     Task,
     TrainingError,
     edgeconnect_critic,
+    has_values,
     hinge_critic,
     hinge_generator,
     kl_divergence,
@@ -107,7 +108,7 @@ class GMSRMTask(Task):
     def predict(self, batch: Batch) -> GMSRMOutput | MemoryImage:
         if self.stage == "memory":
             return self.net(*self.memory_input(batch), MemoryQuery(keep=self.draw_kept(batch)))
-        if any(not memory.steps for memory in self.untrained):
+        if has_values(batch.image) and any(not memory.steps for memory in self.untrained):
             raise TrainingError(
                 "the stage 'fill' needs a trained memory: run `inpaint train gmsrm RECIPE "
                 "--data PATH --set architectures.gmsrm.stages.memory.steps="

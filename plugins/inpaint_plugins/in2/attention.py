@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from inpaint_cli.api import compute_values
+
 TILES_AT_ONCE = 128  # tiles at once: copies of keys and values are six times the map they come from
 
 
@@ -61,7 +63,8 @@ def plan_tiles(
     """Return the groups of a map, and each pixel's first index in their concatenated queries."""
     span = 2 * kernel - 1
     groups = []
-    with torch.inference_mode(False):  # cached tensors are used in training too
+    # cached tensors are used in training too, and after an estimate
+    with torch.inference_mode(False), compute_values():
         for y in group_tiles(height, kernel, tile):
             for x in group_tiles(width, kernel, tile):
                 queries, keys = (

@@ -300,5 +300,5 @@ def ohem_loss(logits: Sequence[Tensor], truth: Tensor) -> Tensor:
         least = max(losses.numel() // 16, 1)
         hard = losses > -torch.log(torch.tensor(0.7))
         hard[:least] = True
-        total = total + losses[hard].mean()
+        total = total + (losses * hard).sum() / hard.sum()
     return total

@@ -22,6 +22,7 @@ from inpaint_cli.api import (
     Task,
     TrainingError,
     edgeconnect_critic,
+    has_values,
     irregular_features,
     irregular_losses,
     logistic_critic,
@@ -183,7 +184,7 @@ class MDRNetsTask(Task):
             return *self.net(image, batch.mask, "parser"), grid
         if self.stage == "recon" and self.recon:
             return self.recon(batch.image)
-        if not self.ready and not batch.image.is_meta:  # an estimate has no values
+        if not self.ready and has_values(batch.image):
             self.check_trained()
         return self.net(batch.visible, batch.mask)
 
@@ -211,16 +212,21 @@ class MDRNetsTask(Task):
 
     def parser_losses(self, batch: Batch, out: tuple[Tensor, Tensor, Tensor, Tensor]) -> Losses:
         assert batch.labels is not None
-        highest, order = int(batch.labels.max()), self.config.labels
-        if highest >= len(self.label_names):
-            raise DataError(
-                f"a label map has class {highest}, but {order} has classes 0 to "
-                f"{len(self.label_names) - 1}; set task.labels to the maps' data set"
-            )
+        if has_values(batch.labels):
+            self.check_classes(batch.labels)
         logits, at8, at16, grid = out
         labels = sample_grid(batch.labels[:, None].float(), grid, "nearest")[:, 0].long()
         truth = self.classes[labels]  # pyright: ignore[reportIndexIssue]
         return {"ohem": ohem_loss([logits, *self.auxiliary(at8, at16)], truth)}
+
+    def check_classes(self, labels: Tensor) -> None:
+        """Raise `DataError` where `labels` have a class that their data set has not."""
+        highest, count = int(labels.max()), len(self.label_names)
+        if highest >= count:
+            raise DataError(
+                f"a label map has class {highest}, but {self.config.labels} has classes 0 to "
+                f"{count - 1}; set task.labels to the maps' data set"
+            )
 
     def recon_losses(self, batch: Batch, out: Tensor) -> Losses:
         return {"l1": F.l1_loss(out, batch.image)}
