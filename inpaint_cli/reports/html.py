@@ -74,17 +74,22 @@ class Curves:
 
     lines: Mapping[str, Sequence[tuple[float, float]]]
     caption: str = ""
-    logarithmic: bool = False  # the y axis; points that are not positive are left out too
+    logarithmic: bool = False  # the y axis, unless a value is not positive: then it is linear
+    x_span: tuple[float, float] | None = None  # of the x axis; None: that of the points
 
-    WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 720, 280, 64, 28, 8  # pixels of the drawing
+    WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 720, 280, 80, 28, 8  # pixels of the drawing
 
     @property
     def drawing(self) -> dict[str, list]:
         """The ticks of both axes and the lines, in pixels, for the template."""
-        lines = {name: self.plotted(points) for name, points in self.lines.items()}
+        shown = {n: [p for p in points if math.isfinite(p[1])] for n, points in self.lines.items()}
+        log = self.logarithmic and all(y > 0 for points in shown.values() for _, y in points)
+        lines = {n: [(x, math.log10(y) if log else y) for x, y in p] for n, p in shown.items()}
         every = [point for points in lines.values() for point in points] or [(0.0, 0.0)]
-        low_x, high_x = value_span([x for x, _ in every])
+        low_x, high_x = value_span(self.x_span or [x for x, _ in every])
         low_y, high_y = value_span([y for _, y in every])
+
+        y_ticks = decade_ticks(low_y, high_y) if log else axis_ticks(low_y, high_y)
 
         def across(x: float) -> float:
             return self.LEFT + (x - low_x) / (high_x - low_x) * (self.WIDTH - self.LEFT - 12)
@@ -95,10 +100,7 @@ class Curves:
 
         return {
             "x": [(across(x), f"{x:.6g}") for x in axis_ticks(low_x, high_x)],
-            "y": [
-                (down(y), f"{10**y if self.logarithmic else y:.4g}")
-                for y in axis_ticks(low_y, high_y)
-            ],
+            "y": [(down(y), f"{10**y if log else y:.4g}") for y in y_ticks],
             "lines": [
                 (name, colour, " ".join(f"{across(x):.1f},{down(y):.1f}" for x, y in points))
                 for (name, points), colour in zip(
@@ -106,11 +108,6 @@ class Curves:
                 )
             ],
         }
-
-    def plotted(self, points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-        """Return the points to plot, with log10(y) if the y axis is logarithmic."""
-        usable = [p for p in points if math.isfinite(p[1]) and (p[1] > 0 or not self.logarithmic)]
-        return [(x, math.log10(y)) for x, y in usable] if self.logarithmic else usable
 
 
 Part = Heading | Text | Listing | Table | Figure | Curves
@@ -140,3 +137,18 @@ def axis_ticks(low: float, high: float) -> list[float]:
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(s * power for s in (1, 2, 5, 10) if s * power >= rough * 0.999)
     return [n * step for n in range(math.ceil(low / step), math.floor(high / step) + 1)]
+
+
+def decade_ticks(low: float, high: float) -> list[float]:
+    """Return log10 of 1, 2 and 5 times powers of 10 from 10**low to 10**high, at most about eight.
+
+    A narrow range, with fewer than two such numbers, has the ticks of its logarithms.
+    """
+    powers = range(math.floor(low), math.ceil(high) + 1)
+    for steps in ((1, 2, 5), (1,)):
+        ticks = [n + math.log10(s) for n in powers for s in steps]
+        ticks = [tick for tick in ticks if low - 1e-9 <= tick <= high + 1e-9]
+        if len(ticks) <= 8:
+            break
+    ticks = ticks[:: -(-len(ticks) // 8) or 1]
+    return ticks if len(ticks) > 1 else axis_ticks(low, high)

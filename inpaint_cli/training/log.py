@@ -33,8 +33,14 @@ class RunLog:
                 temporary.write_text("".join(line + "\n" for line in kept), "utf-8")
             self.file = path.open("ab", buffering=0)
             self.board = open_tensorboard(path.parent) if tensorboard else None
+        self.steps, self.done = steps, done
+        self.prints = writes and not sys.stderr.isatty()  # lines, where a bar would fill a file
         self.bar = tqdm(
-            total=steps, initial=done, unit="step", dynamic_ncols=True, disable=not writes
+            total=steps,
+            initial=done,
+            unit="step",
+            dynamic_ncols=True,
+            disable=self.prints or not writes,
         )
 
     def __enter__(self) -> "RunLog":
@@ -47,6 +53,7 @@ class RunLog:
 
     def advance(self) -> None:
         """Move the bar by one step."""
+        self.done += 1
         self.bar.update()
 
     def note(self, event: str, step: int, values: Mapping[str, Any]) -> None:
@@ -62,9 +69,12 @@ class RunLog:
                 self.board.add_scalar(f"{event}/{name}", value, step)
 
     def show(self, stage: str, losses: Mapping[str, float], speed: float, waited: float) -> None:
-        """Show the latest numbers beside the bar."""
+        """Show the latest numbers beside the bar, or on a line where there is no terminal."""
         terms = " ".join(f"{name} {value:.4g}" for name, value in losses.items())
-        self.bar.set_postfix_str(f"{stage}: {terms}, {speed:.1f} images/s, data {waited:.0%}")
+        text = f"{stage}: {terms}, {speed:.1f} images/s, data {waited:.0%}"
+        self.bar.set_postfix_str(text)
+        if self.prints:
+            print_message(f"step {self.done} of {self.steps}, {text}")
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
