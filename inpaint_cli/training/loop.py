@@ -19,6 +19,7 @@ from ..api.architectures import Batch, Phase, Task
 from ..api.stages import Optimizer, Stage
 from ..errors import PluginError, RecipeError
 from ..runtime.seed import seed_torch
+from .batch_norm import share_batch_statistics
 
 Batches = Callable[[str, int], Iterator[Batch]]
 
@@ -68,6 +69,8 @@ def train_stages(
     one.
     """
     task.to(accelerator.device)
+    if accelerator.num_processes > 1:
+        share_batch_statistics(task)
     done = 0
     if state:
         task.load_state_dict(state["task"])
