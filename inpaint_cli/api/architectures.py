@@ -60,7 +60,7 @@ class Architecture(ABC):
     settings: ClassVar[type[Settings]] = deferred("inpaint_cli.settings:Settings")
     task: ClassVar[type[Task] | None] = None  # None: cannot be trained; see `deferred`
     needs_weights: ClassVar[bool] = True  # False: fills as it is built
-    stochastic: ClassVar[bool] = False  # True: draws from torch's generator, which is seeded
+    stochastic: ClassVar[bool] = False  # True: may draw from torch's generator, which is seeded
     precisions: ClassVar[Sequence[Precision]] = ("full", "bf16")  # in which its results are sound
     no_onnx: ClassVar[str] = ""  # why the network cannot be an ONNX file, in words
     licence: ClassVar[str] = "Apache-2.0"  # of the code; weights carry their own
@@ -75,6 +75,11 @@ class Architecture(ABC):
     def sizes(settings: Any) -> Sizes:
         """The image sizes that the network built from `settings` takes."""
         return Sizes()
+
+    @classmethod
+    def draws(cls, settings: Any) -> bool:
+        """Whether the network built from `settings` draws at random, so that fills differ."""
+        return cls.stochastic
 
     @classmethod
     def convert(cls, tensors: Mapping[str, Tensor]) -> Converted | None:

@@ -26,6 +26,7 @@ from .options import RunOptions, options_to_dict
 from .windows import Box, Region, plan_whole, plan_windows
 
 BLACK_HOLE = "if black marks the hole, use --mask-invert"
+LEAST_SPREAD = 1.0  # levels of 255, below which fills are said to hardly differ
 SMALLEST = 32  # pixels a side, below which a window is not halved any more
 
 Rgb = NDArray[np.float32]  # [H, W, 3] in 0..1
@@ -341,6 +342,27 @@ def shrink_visible(rgb: Rgb, hole: Hole, side: int) -> tuple[Rgb, Hole]:
     small = cv2.resize(rgb * known, size, interpolation=cv2.INTER_AREA)
     small /= np.maximum(share, 1e-6)
     return small.astype(np.float32, copy=False), share[..., 0] < min(0.5, share.max())
+
+
+def measure_spread(one: Filled, other: Filled) -> float:
+    """Return the mean difference of two fills of one hole, in levels of 255."""
+    rows, columns = (np.flatnonzero(one.hole.area.any(axis)) for axis in (1, 0))
+    box = Box(rows[0], columns[0], rows[-1] + 1 - rows[0], columns[-1] + 1 - columns[0])
+    area = one.hole.area[box.slices]
+    first, second = (
+        filled.photo.crop(box.top, box.left, box.height, box.width)[area] for filled in (one, other)
+    )
+    return 255 * float(np.abs(first - second).mean())
+
+
+def describe_spread(spread: float) -> str | None:
+    """Return a sentence where fills differ by `spread` levels of 255, which is hardly at all."""
+    if spread >= LEAST_SPREAD:
+        return None
+    return (
+        f"the fills hardly differ: by {spread:.2g} of 255 on average; this model has learned to"
+        " draw almost the same each time"
+    )
 
 
 def describe_run(model: LoadedModel) -> str:

@@ -102,6 +102,19 @@ def save_tensors(tensors: dict[str, Tensor], path: Path, header: dict[str, str])
             save_file(tensors, temporary, header)
         except SafetensorError as error:  # such as of a full disk
             raise OSError(str(error)) from error
+        sort_header(temporary)
+
+
+def sort_header(path: Path) -> None:
+    """Sort the notes in the header of a safetensors file, whose writer puts them in any order."""
+    with path.open("r+b") as file:
+        length = int.from_bytes(file.read(8), "little")
+        entries = json.loads(file.read(length))
+        entries["__metadata__"] = dict(sorted(entries["__metadata__"].items()))
+        text = json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode()
+        if len(text) <= length:
+            file.seek(8)
+            file.write(text.ljust(length))
 
 
 def export_weights(
@@ -319,15 +332,20 @@ def make_network(
     header: Mapping[str, str] | None = None,
 ) -> StoredNetwork:
     """Return `net`, built from `settings`, with what its architecture declares."""
-    without = (header or {}).get("without")
+    known = header or {}
+    told = {
+        "without": "was trained without",
+        "parser": "finds regions by",
+        "starts": "started from",
+    }
     return StoredNetwork(
         name,
         net.eval(),
         architecture.sizes(settings),
-        architecture.stochastic,
+        architecture.draws(settings),
         architecture.precisions,
         weights,
         header or {},
-        (f"{weights} was trained without: {without}",) if without else (),
+        tuple(f"{weights} {how}: {known[key]}" for key, how in told.items() if known.get(key)),
         architecture,
     )

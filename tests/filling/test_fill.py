@@ -478,8 +478,27 @@ def test_several_samples_differ_and_repeat(pair):
     assert INVOKE(main, [*args, "-o", "out"]).exit_code == 0
     one, two = (Path(f"p.filled.{n}.png").read_bytes() for n in (1, 2))
     assert one != two
+    assert "hardly differ" not in result.stderr
     assert Path("out/p.filled.1.png").read_bytes() == one
     assert Path("out/p.filled.2.png").read_bytes() == two
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.002, True), (0.2, False)])
+def test_samples_that_hardly_differ_are_told(pair, monkeypatch, share, said):
+    """Whichever two: of three, the first two may be alike by chance."""
+    monkeypatch.setattr(
+        Dice, "forward", lambda net, visible, mask: 0.5 + share * (torch.rand_like(visible) - 0.5)
+    )
+    result = INVOKE(main, ["fill", "p.png", "--mask", "m.png", "--model", "dice", "-n", "3"])
+    assert result.exit_code == 0, result.output
+    assert ("the fills hardly differ: by " in result.stderr) is said
+
+
+def test_a_model_whose_settings_leave_no_chance_is_refused_samples(pair, monkeypatch):
+    monkeypatch.setattr(DiceFill, "draws", classmethod(lambda cls, settings: False))
+    result = INVOKE(main, ["fill", "p.png", "--mask", "m.png", "--model", "dice", "-n", "2"])
+    assert result.exit_code == 2
+    assert "dice fills a hole in one way only" in result.stderr
 
 
 def test_the_report_says_what_was_done(pair):

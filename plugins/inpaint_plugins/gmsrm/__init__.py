@@ -36,6 +36,12 @@ class GMSRM(Architecture):
         step = settings.multiple  # instance norm needs two numbers a channel: two steps a side
         return Sizes(multiple=step, minimum=2 * step, window=8 * step, context=step)
 
+    @classmethod
+    def draws(cls, settings: GMSRMSettings) -> bool:
+        if not settings.memory or settings.noise == "none":
+            return False
+        return settings.noise == "random" or settings.temperature > 0
+
     @staticmethod
     def explain(net: GMSRMNet, visible: Tensor, mask: Tensor) -> Sequence[tuple[Any, str]]:
         from .explain import explain_memory_fill

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from inpaint_cli.api import Converted
 
     from .model import SemanticPriorNet
-    from .settings import SPNSettings
+    from .settings import SPNPSettings, SPNSettings
 
 
 class SPN(Architecture):
@@ -54,6 +54,10 @@ class SPNP(SPN):
     settings = deferred(".settings:SPNPSettings")
     task = deferred(".task:SPNPTask")
     stochastic = True
+
+    @classmethod
+    def draws(cls, settings: SPNPSettings) -> bool:
+        return settings.z == "drawn"
 
     @staticmethod
     def sizes(settings: SPNSettings) -> Sizes:

@@ -183,8 +183,9 @@ def load_prior(file: Path | None) -> tuple[PriorLearner, int]:
 def make_pretext(name: PretextName, file: Path | None = None) -> PretextFeatures | None:
     """Make the model `name`; None for "none". `file` has the weights of tresnet_l or spn.
 
-    "random" is TResNet-L with random weights from a fixed seed. Raises `WeightsError` if published
-    weights are missing or incomplete.
+    "random" is TResNet-L with torch's own initial weights from a fixed seed [choice]: the authors'
+    start each block as its shortcut, with the scale of its last norm at 0. Raises `WeightsError` if
+    published weights are missing or incomplete.
     """
     if name == "none":
         return None
@@ -228,7 +229,8 @@ def make_tresnet(name: str, file: Path | None) -> PretextFeatures:
         if file is None:
             raise WeightsError(
                 "pretext tresnet_l needs its weights: set task.pretext_file to the file of"
-                " TResNet-L trained on OpenImages, or task.pretext to resnet34"
+                " TResNet-L on OpenImages in the model zoo of the asymmetric loss (ASL), or"
+                " task.pretext to resnet34"
             )
         load_tresnet(nn.ModuleDict(layers), file)
     stem = nn.Sequential(SpaceToDepth(), layers["conv1"])

@@ -75,6 +75,13 @@ def shuffle_up(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(conv, nn.PixelShuffle(2), nn.ReLU(inplace=True))
 
 
+def draw_noise(like: Tensor, *, training: bool) -> Tensor:
+    """Draw N(0, 1) in the shape of `like`; for a fill on the CPU, so that a seed means the same."""
+    if training:
+        return torch.randn_like(like)
+    return torch.randn(like.shape).to(like)
+
+
 class LatentPrior(nn.Module):
     """Features drawn from q(z | visible part) (eq. 3 to 5)."""
 
@@ -95,7 +102,8 @@ class LatentPrior(nn.Module):
         mean, deviation = self.mean(x), F.softplus(self.deviation(x))
         z = mean.repeat(samples, 1, 1, 1)
         if drawn:
-            z = z + deviation.repeat(samples, 1, 1, 1) * torch.randn_like(z)
+            noise = draw_noise(z, training=self.training)
+            z = z + deviation.repeat(samples, 1, 1, 1) * noise
         return self.decode(z), mean, deviation
 
 

@@ -78,7 +78,11 @@ class SPNTaskSettings(Settings):
         "EdgeConnect; spn, the priors of a trained SPN; random, a classifier that was not trained; "
         "none leaves them out.",
     )
-    pretext_file: Path | None = Field(None, description="Weights file of tresnet_l or spn.")
+    pretext_file: Path | None = Field(
+        None,
+        description="Weights file of spn, or of tresnet_l: TResNet-L on OpenImages, from the model "
+        "zoo of the asymmetric loss (ASL).",
+    )
     target_norm: Literal["auto", "channel", "none"] = Field(
         "auto", description="Normalisation of target features; auto: none for tresnet_l."
     )

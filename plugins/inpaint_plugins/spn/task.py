@@ -7,6 +7,7 @@ their files, as in that code.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch
@@ -166,6 +167,13 @@ class SPNTask(Task):
             return ["no-pretext"]
         return [] if self.pretext.name == "tresnet_l" else [f"{self.pretext.name}-pretext"]
 
+    def notes(self) -> Mapping[str, str]:
+        return {"pretext": "none" if self.pretext is None else self.pretext.name}
+
+    def files(self) -> Mapping[str, Path]:
+        file = self.config.pretext_file
+        return {"pretext": file} if file and self.config.pretext == "tresnet_l" else {}
+
     @property
     def adversarial(self) -> bool:
         """True if the critic is used."""
@@ -282,7 +290,7 @@ class SPNPTask(SPNTask):
 
     def generator_losses(self, batch: Batch, image: Tensor) -> dict[str, Tensor]:
         fake, features = self.critic(image)
-        with torch.no_grad():
+        with torch.no_grad():  # of the updated critic; the authors' are from before [choice]
             _, true = self.critic(batch.image)
         matched = feature_matching(
             features[1:], [repeat_samples(t, self.samples) for t in true[1:]]
