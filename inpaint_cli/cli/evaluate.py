@@ -135,7 +135,7 @@ def eval_command(
       inpaint eval filled truth --masks masks -o scores
       inpaint eval --model telea --data photos --masks masks --features none
       inpaint eval --weights run/weights.safetensors --data faces recipes/faces-small.yaml
-      accelerate launch -m inpaint_cli eval filled truth --masks masks
+      torchrun --nproc-per-node 2 -m inpaint_cli eval filled truth --masks masks
 
     RESULTS is a folder of fills under the names of the photos in TRUTH. Files without a partner
     are listed, and nothing is resized. With --model or --weights, the model fills the photos of

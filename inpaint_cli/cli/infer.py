@@ -71,7 +71,7 @@ def infer_command(photos: Path, mask: str | None, as_json: bool, **options: Any)
       inpaint infer photos --masks masks -o filled --workers 4
       inpaint infer photos --find text -o filled --find-limit 5%
       inpaint infer photos --masks logo.png -o filled --weights big-lama.safetensors
-      accelerate launch -m inpaint_cli infer photos --masks masks -o filled
+      torchrun --nproc-per-node 2 -m inpaint_cli infer photos --masks masks -o filled
 
     Subfolders are read too, and kept. The mask of a/cat.jpg is a/cat.png in the folder of masks,
     or a/cat_mask.png, cat-mask, cat_mask001, mask_cat or mask-cat, in any format; photos without

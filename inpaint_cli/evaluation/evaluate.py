@@ -26,7 +26,7 @@ class EvalResult:
     evaluation: Evaluation
     samples: EvalSamples
     files: Sequence[Path] = ()  # written into `output`
-    main_process: bool = True  # False in the other processes of `accelerate launch`
+    main_process: bool = True  # False in the other processes of `torchrun`
 
     @property
     def title(self) -> str:

@@ -261,7 +261,7 @@ def fill_folder(
     that lets the same call resume. `only` are patterns of names. A photo that fails stops nothing:
     see `FolderReport.failed`. `settings` are the other keywords of `fill`, such as grow=4.
 
-    Under `accelerate launch` each process fills its share; the first returns the report of all,
+    Under `torchrun` each process fills its share; the first returns the report of all,
     the others None. Raises `InpaintError` where the job as a whole cannot be done.
 
     >>> from tempfile import mkdtemp

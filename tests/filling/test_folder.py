@@ -469,16 +469,36 @@ def test_what_prevents_all_work_is_raised():
             list(run_in_workers(refusing, range(3), workers))
 
 
+COUNT_PROCESSES = """
+import atexit, os, sys
+def note():
+    state = sys.modules.get("accelerate.state")
+    if state and "RANK" in os.environ and state.PartialState._shared_state:
+        one = state.PartialState()
+        with open(f"rank-{one.process_index}", "w") as file:
+            file.write(f"{one.process_index} of {one.num_processes}")
+atexit.register(note)
+"""
+
+
 @pytest.mark.ddp
 def test_two_launched_processes_fill_each_photo_once(files, whole):
     (files / "photos" / "bad.png").touch()
     (files / "masks" / "bad.png").touch()
     (files / "photos" / "alone.png").touch()
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2",
-              "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no",
-              "--main_process_port", "0", "-m", "inpaint_cli", "infer", "photos", "--masks",
-              "masks", "-o", "out", "--model", "telea", "--json"]  # fmt: skip
-    done = subprocess.run(launch, capture_output=True, text=True, timeout=120)
+    (files / "sitecustomize.py").write_text(COUNT_PROCESSES)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node",
+              "2", "-m", "inpaint_cli", "infer", "photos", "--masks", "masks", "-o", "out",
+              "--model", "telea", "--json"]  # fmt: skip
+    done = subprocess.run(
+        launch,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(files)},
+    )
+    ranks = sorted(path.read_text() for path in files.glob("rank-*"))
+    assert ranks == ["0 of 2", "1 of 2"], done.stderr[-3000:]
     report = json.loads(done.stdout)
     assert (report["filled"], report["kept"]) == (COUNT, 0)
     assert [*report["failed"]] == ["alone.png", "bad.png"]
