@@ -1,4 +1,4 @@
-"""The command `inpaint`, `python -m inpaint_cli`, `torchrun --nproc-per-node 2 -m inpaint_cli infer ...`."""
+"""`inpaint`, `python -m inpaint_cli`, `torchrun --nproc-per-node 2 -m inpaint_cli infer ...`."""
 
 import sys
 

@@ -102,6 +102,11 @@ class Stage(Settings):
     averaged: bool = Field(
         default=False, description="Start from the averaged network of the stage before."
     )
+    decay: Share | None = Field(
+        default=None,
+        description="Share of the averaged network that is kept at each step; 0: no averaging; "
+        "null: as `ema` says.",
+    )
     optimizer: Optimizer = Field(default=Optimizer(), description="Optimiser of every phase.")
     optimizers: dict[str, Optimizer] = Field(
         default_factory=dict, description="Changes of `optimizer` for single phases, by name."

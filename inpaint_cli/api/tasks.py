@@ -6,6 +6,7 @@ where the photo is visible.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -83,9 +84,36 @@ class Task(nn.Module):
         """The weighted terms of the one phase of a task that has no others."""
         raise NotImplementedError(f"{type(self).__name__} defines neither losses nor phases")
 
+    def filler(self, net: nn.Module) -> Callable[[Tensor, Tensor], Any] | None:
+        """Return what a validation of the running stage fills with; `net` is the averaged network.
+
+        It is called as `net` is. None: the stage trains nothing that fills. Scores of what is not
+        `net` itself are named after the stage, and its weights are never the best.
+        """
+        return net
+
+    def tally(self, net: nn.Module, batch: Batch) -> Tensor | None:
+        """Return counts of one batch of a validation, of what the running stage trains in `net`.
+
+        They are added over all batches; None: there is nothing to count.
+        """
+        return None
+
+    def tally_scores(self, total: Tensor) -> Mapping[str, float]:
+        """Return the scores that the sum of all `tally` gives, by name; higher is better."""
+        return {}
+
     def without(self) -> Sequence[str]:
         """Return what this training goes without, for the names of its runs: ["no-vgg"]."""
         return []
+
+    def notes(self) -> Mapping[str, str]:
+        """Return what else a weights file should say of this training: {"parser": "template"}."""
+        return {}
+
+    def files(self) -> Mapping[str, Path]:
+        """Return the files of others' weights that it starts from, by the part they are for."""
+        return {}
 
     def after(self, batch: Batch, out: Any, gather: Callable[[Tensor], Tensor]) -> None:
         """Write memories and running means, without gradient, from gathered tensors."""

@@ -115,8 +115,8 @@ def evaluate(
     `masks` is a folder, a zip file or one mask for all photos; without it no holes are scored, or
     with a model they are drawn as `recipe` says. `protocol` is a name or a YAML file. `features`
     are the weights of networks inside metrics; "none" skips such metrics. The report goes into the
-    folder `output`, with the `worst` images; `overwrite` replaces an earlier one. Under `accelerate
-    launch` processes share the work.
+    folder `output`, with the `worst` images; `overwrite` replaces an earlier one. Under `torchrun`
+    processes share the work.
 
     Raises `ArgumentError`, or another `InpaintError` where files do not fit together.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -101,7 +101,9 @@ def make_filler(
 
 
 @torch.inference_mode()
-def fill_tensors(net: nn.Module, sizes: Sizes, image: Tensor, mask: Tensor) -> Tensor:
+def fill_tensors(
+    net: Callable[[Tensor, Tensor], Any], sizes: Sizes, image: Tensor, mask: Tensor
+) -> Tensor:
     """Fill `image` [N, 3, H, W] where `mask` [N, 1, H, W] is over 1/2; the rest stays as it is.
 
     Both are continued to the right and below, mirrored where that reaches far enough, to a size

@@ -333,7 +333,7 @@ def make_network(
 ) -> StoredNetwork:
     """Return `net`, built from `settings`, with what its architecture declares."""
     known = header or {}
-    told = {
+    clauses = {
         "without": "was trained without",
         "parser": "finds regions by",
         "starts": "started from",
@@ -346,6 +346,6 @@ def make_network(
         architecture.precisions,
         weights,
         header or {},
-        tuple(f"{weights} {how}: {known[key]}" for key, how in told.items() if known.get(key)),
+        tuple(f"{weights} {how}: {known[key]}" for key, how in clauses.items() if known.get(key)),
         architecture,
     )

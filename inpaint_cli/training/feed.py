@@ -313,10 +313,12 @@ def validation_batches(
     *,
     rank: int = 0,
     world: int = 1,
+    labelled: bool = False,
 ) -> Iterator[tuple[int, Batch]]:
     """Yield this process's share of the first `count` images (0: all), with their numbers.
 
-    Crops are centred, nothing is mirrored, and each image always has the same mask.
+    Crops are centred, nothing is mirrored, and each image always has the same mask. `labelled`
+    gives label maps too.
     """
     size, fit = recipe.data.size, recipe.data.fit
     for n in range(rank, min(count or len(collection.names), len(collection.names)), world):
@@ -324,10 +326,15 @@ def validation_batches(
             shape = draw_shape(recipe.data, [recipe.seed, 2**32, n, 2])
         else:
             shape = nearest_bucket(collection.shape(n), size) if fit == "buckets" else (size, size)
-        image = place_image(collection.decode(n), shape, fit, resize=recipe.data.resize)
+        whole, labels = collection.decode(n), None
+        if labelled:
+            numbers = collection.labels(n, (whole.shape[1], whole.shape[2]))
+            labels = place_image(numbers, shape, fit, resize="labels").long()
+        image = place_image(whole, shape, fit, resize=recipe.data.resize)
         image, hidden = split_hidden(image)
         hole = masks.draw(*shape, np.random.default_rng([recipe.seed, 2**32, n]))
-        yield n, Batch(image[None] / 255, (torch.from_numpy(hole) | hidden)[None].float())
+        known = (torch.from_numpy(hole) | hidden)[None].float()
+        yield n, Batch(image[None] / 255, known, labels)
 
 
 def find_unreadable(collection: Collection, workers: int = 0) -> Iterator[tuple[str, str | None]]:

@@ -27,6 +27,7 @@ from .ema import AveragedNetwork
 from .feed import Feed
 from .log import RunLog, print_message
 from .loop import Step, train_stages
+from .origin import Upstream, check_upstream
 from .saving import LossMeter, Saver
 from .stopping import StopAgreement, catch_signals
 
@@ -98,8 +99,6 @@ def run_training(
     with catch_signals() as signals, run.log:
         done = take_steps(run, StopAgreement(signals, accelerator), state)
     accelerator.wait_for_everyone()
-    if done == built.steps and accelerator.is_main_process:
-        validate.write_report(folder, built)
     return TrainOutcome(folder.path, done, done < built.steps, accelerator.is_main_process)
 
 
@@ -114,6 +113,10 @@ def prepare_run(
     train_set = Collection.at(built.inputs.train, options.data)
     validation = validate.build_validation(built, train_set, options.val_data)
     facts = {"images": len(train_set.names), "names": checkpoint.names_fingerprint(train_set.names)}
+    upstream = list_upstream(built, options, state)
+    if built.inputs.val is not None:
+        for each in upstream:
+            check_upstream(each, train_set, validation.collection)
     if state:
         check_same_run(folder, built.recipe, facts, state["facts"], options)
     sizes = built.architecture.sizes(built.settings)
@@ -133,7 +136,7 @@ def prepare_run(
     if state:
         average.load(state["average"])
     best = state["best"] if state else None
-    saver = Saver(built, folder, accelerator, validation, average, facts, best)
+    saver = Saver(built, folder, accelerator, validation, average, facts, upstream, best)
     if accelerator.is_main_process:
         checkpoint.write_recipe(folder.recipe, built.recipe, recipe_notes(built, options))
     accelerator.wait_for_everyone()
@@ -156,7 +159,7 @@ def take_steps(run: TrainingRun, stop: StopAgreement, state: Mapping[str, Any] |
     steps = train_stages(task, run.built.stages, run.feed, run.accelerator, seed=seed, state=state)
     for step in steps:
         done = step.done
-        run.average.update(task.net, done)
+        run.average.update(task.net, done, run.built.stages[step.stage].decay)
         if done in starts:
             task.net.load_state_dict(run.average.net.state_dict())
         run.meter.add(step)
@@ -178,6 +181,8 @@ def record_step(run: TrainingRun, step: Step, *, stopped: bool) -> None:
         run.saver.validate(step, run.log)
     if saves:
         run.saver.save(step)
+        if (validates or stopped) and run.accelerator.is_main_process:
+            validate.write_report(run.saver.folder, run.built)
         run.meter.restart()
 
 
@@ -300,10 +305,25 @@ def initialise_parts(built: Built, options: TrainOptions) -> Built:
     return built.skip_stages(skipped)
 
 
+def list_upstream(
+    built: Built, options: TrainOptions, state: Mapping[str, Any] | None
+) -> list[Upstream]:
+    """Return the files that a training starts from, or those that `state` remembers."""
+    if state:
+        return [Upstream(**each) for each in state.get("upstream", ())]
+    starts = [(part, models.locate_weights(file)) for part, file in map(split_init, options.init)]
+    return [Upstream.of(*start) for start in (*starts, *built.task.files().items())]
+
+
+def split_init(item: str) -> tuple[str, str]:
+    """Return part ("" for the whole network) and file of "FILE" or "PART=FILE"."""
+    part, _, file = item.partition("=")
+    return ("", item) if not file or Path(item).is_file() else (part, file)
+
+
 def load_part(built: Built, item: str) -> str:
     """Load "FILE" or "PART=FILE"; return the module that was loaded, "" for the whole network."""
-    whole = "=" not in item or Path(item).is_file()
-    part, file = ("", item) if whole else item.split("=", 1)
+    part, file = split_init(item)
     module_name = f"net.{part}" if part else "net"
     try:
         module = built.task.get_submodule(module_name)

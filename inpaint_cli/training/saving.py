@@ -3,8 +3,8 @@
 import math
 import shutil
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from .ema import AveragedNetwork
 from .feed import Feed
 from .log import RunLog, print_message
 from .loop import Step
+from .origin import Upstream, list_origins
 from .validate import Validation
 
 MUCH_WAITING = 0.2  # share of the time spent waiting for data that causes a warning
@@ -108,23 +109,30 @@ class Saver:
     validation: Validation
     average: AveragedNetwork
     facts: Mapping[str, Any]
+    upstream: Sequence[Upstream] = ()
     best: float | None = None
 
     def validate(self, step: Step, log: RunLog) -> None:
-        """Score the averaged network, and keep its weights if they are the best so far."""
-        scores, rows = self.validation(self.average.net, self.accelerator)
+        """Score what the stage trains, and keep the best weights of the whole network."""
+        verdict = self.validation(self.built.task, self.average.net, self.accelerator)
         if not self.accelerator.is_main_process:
             return
-        log.note("validation", step.done, {"scores": scores})
+        scores = verdict.scores
         text = ", ".join(f"{name} {score:.4g}" for name, score in scores.items())
-        print_message(f"step {step.done}: {text or 'wrote a sheet of samples'}")
-        page = sheets.contact_sheet(
-            rows, cell=256, heading=f"{self.folder.path.name}, step {step.done}: {text}"
+        if verdict.rows:
+            heading = f"{self.folder.path.name}, step {step.done}, stage {step.stage}: {text}"
+            page = sheets.contact_sheet(verdict.rows, cell=256, heading=heading)
+            with atomic_path(self.folder.sheet(step.done)) as temporary:
+                page.save(temporary)
+            text = text or "wrote a sheet of samples"
+        log.note("validation", step.done, {"stage": step.stage, "scores": scores})
+        print_message(
+            f"step {step.done}: {text or f'stage {step.stage} trains nothing that fills'}"
         )
-        with atomic_path(self.folder.sheet(step.done)) as temporary:
-            page.save(temporary)
-        name = self.built.recipe.keep.best or next(iter(scores), None)
-        if name is not None and self.is_best(name, scores[name]):
+        if verdict.alike:
+            print_message("two fills of one hole hardly differ yet: by less than 1 of 255")
+        name = self.built.recipe.keep.best or next(iter(scores), "")
+        if verdict.whole and name in scores and self.is_best(name, scores[name]):
             self.best = scores[name]
             self.write(self.folder.best, step, {name: f"{self.best:.6g}"})
 
@@ -154,7 +162,8 @@ class Saver:
             shutil.copyfile(kept, temporary)
         skipped = [name for name, stage in self.built.stages.items() if not stage.steps]
         own = {"average": self.average.net.state_dict(), "best": self.best, "skipped": skipped}
-        checkpoint.write_state(state, step.state() | own | {"facts": dict(self.facts)})
+        own |= {"facts": dict(self.facts), "upstream": [asdict(each) for each in self.upstream]}
+        checkpoint.write_state(state, step.state() | own)
         self.folder.prune(self.built.recipe.keep.last)
 
     def write(self, path: Path, step: Step, scores: Mapping[str, str]) -> None:
@@ -168,7 +177,7 @@ class Saver:
             notes={
                 "licence": self.built.inputs.train.licence or "that of the training images",
                 "recipe": self.built.recipe.summary,
-                "data": self.built.recipe.data.train.kind,
+                **dict(list_origins(self.built, self.facts, self.upstream)),
                 "step": str(step.done),
                 "stage": step.stage,
                 **({"without": ", ".join(without)} if without else {}),

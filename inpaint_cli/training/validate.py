@@ -1,6 +1,6 @@
 """What a training looks like from time to time: scores and pictures of the same few samples."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,13 @@ from accelerate.utils import gather_object
 from PIL import Image
 from torch import Tensor, nn
 
-from ..api.architectures import Batch, Sizes
+from ..api.architectures import Batch, Sizes, Task
 from ..api.masks import Masks
 from ..api.metrics import ImageMetric
 from ..api.tensors import to_uint8
 from ..datasets.collection import Collection
+from ..errors import DataError
+from ..filling.fill import LEAST_SPREAD
 from ..models.network import fill_tensors
 from ..recipe.schema import Recipe
 from ..reports import html as report
@@ -24,9 +26,26 @@ from ..runtime.seed import seed_torch
 from .build import Built
 from .checkpoint import RunFolder
 from .feed import validation_batches
-from .log import read_log
+from .log import print_message, read_log
 
 SHEET_SAMPLES = 6  # samples on a sheet
+MOST_POINTS = 2000  # of a curve in a report
+
+Row = list[tuple[np.ndarray, str]]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The outcome of a validation."""
+
+    scores: Mapping[str, float]  # of what the stage trains; none if it trains nothing that fills
+    rows: Sequence[Row]  # pictures of the first few samples
+    whole: bool  # whether they are of the whole network, so that its weights may be the best
+
+    @property
+    def alike(self) -> bool:
+        """Whether fills of a network that draws at random hardly differ."""
+        return any(s < LEAST_SPREAD for name, s in self.scores.items() if name.endswith("spread"))
 
 
 @dataclass(frozen=True)
@@ -39,43 +58,104 @@ class Validation:
     sizes: Sizes
     recipe: Recipe
     count: int
+    labelled: Collection | None = None  # the images that have label maps; None: no stage needs any
+    stochastic: bool = False  # whether the network draws at random
 
-    @torch.inference_mode()
-    def __call__(
-        self, net: nn.Module, accelerator: Accelerator
-    ) -> tuple[dict[str, float], list[list[tuple[np.ndarray, str]]]]:
-        """Return the score of each metric over all samples, and rows of pictures of the first few.
+    def __call__(self, task: Task, net: nn.Module, accelerator: Accelerator) -> Verdict:
+        """Score what the running stage of `task` trains in `net`, the averaged network.
 
         Processes share the samples; the scores are the same bits as those of one process.
         """
+        scores, rows = self.count_labels(task, net, accelerator), list[Row]()
+        fill = task.filler(net)
+        if fill is not None:
+            own, rows = self.score_fills(fill, accelerator)
+            scores = {**own, **scores}
+        whole = fill is net
+        prefix = "" if whole else f"{task.stage}/"
+        return Verdict({prefix + name: score for name, score in scores.items()}, rows, whole)
+
+    @torch.inference_mode()
+    def score_fills(
+        self, fill: Callable[[Tensor, Tensor], Any], accelerator: Accelerator
+    ) -> tuple[dict[str, float], list[Row]]:
+        """Return the score of each metric over all samples, and rows of pictures of the first few.
+
+        `spread` is the mean difference of two fills in the hole, of 255 levels, of these few.
+        """
         scores: list[tuple[int, dict[str, float]]] = []
-        rows: list[tuple[int, list[tuple[np.ndarray, str]]]] = []
-        samples = validation_batches(
-            self.collection,
+        rows: list[tuple[int, Row]] = []
+        for n, batch in self.samples(self.collection, accelerator):
+            image, mask = batch.image.to(accelerator.device), batch.mask.to(accelerator.device)
+            filled = self.fill_sample(fill, image, mask, n, accelerator)
+            hole = mask > 0.5
+            values = {k: float(m.score(filled, image, hole)) for k, m in self.metrics.items()}
+            if n < SHEET_SAMPLES:
+                name = self.collection.names[n]
+                rows.append((n, sample_row(Batch(image, mask), filled, name, values)))
+                if self.stochastic:
+                    other = self.fill_sample(fill, image, mask, n, accelerator, 1)
+                    apart = ((filled - other).abs() * mask).sum() / (3 * mask.sum()).clamp(min=1)
+                    values["spread"] = 255 * float(apart)
+            scores.append((n, values))
+        every = [values for _, values in sorted(gather_object(scores), key=lambda item: item[0])]
+        shown = [cells for _, cells in sorted(gather_object(rows), key=lambda item: item[0])]
+        means = {k: m.over([values[k] for values in every]) for k, m in self.metrics.items()}
+        if spreads := [values["spread"] for values in every if "spread" in values]:
+            means["spread"] = sum(spreads) / len(spreads)
+        return means, shown
+
+    def fill_sample(
+        self,
+        fill: Callable[[Tensor, Tensor], Any],
+        image: Tensor,
+        mask: Tensor,
+        n: int,
+        accelerator: Accelerator,
+        *draw: int,
+    ) -> Tensor:
+        """Fill sample `n`; another `draw` is another fill of a network that draws at random."""
+        seed_torch(self.recipe.seed, n, *draw)
+        with accelerator.autocast():
+            return fill_tensors(fill, self.sizes, image, mask)
+
+    @torch.inference_mode()
+    def count_labels(
+        self, task: Task, net: nn.Module, accelerator: Accelerator
+    ) -> Mapping[str, float]:
+        """Return the scores that the running stage has of its own."""
+        stage = self.recipe.architectures[next(iter(self.recipe.architectures))].stages[task.stage]
+        collection = self.labelled if stage.labelled else self.collection
+        if collection is None or type(task).tally is Task.tally:
+            return {}
+        counts = []
+        for n, batch in self.samples(collection, accelerator, labelled=stage.labelled):
+            seed_torch(self.recipe.seed, n)
+            image, mask = batch.image.to(accelerator.device), batch.mask.to(accelerator.device)
+            labels = None if batch.labels is None else batch.labels.to(accelerator.device)
+            with accelerator.autocast():
+                count = task.tally(net, Batch(image, mask, labels))
+            if count is None:
+                return {}
+            counts.append(count.cpu())
+        return task.tally_scores(torch.stack(gather_object(counts)).sum(0))
+
+    def samples(
+        self, collection: Collection, accelerator: Accelerator, *, labelled: bool = False
+    ) -> Iterator[tuple[int, Batch]]:
+        """Yield this process's share of the samples, with their numbers."""
+        return validation_batches(
+            collection,
             self.masks,
             self.recipe,
             self.count,
             rank=accelerator.process_index,
             world=accelerator.num_processes,
+            labelled=labelled,
         )
-        for n, batch in samples:
-            image, mask = batch.image.to(accelerator.device), batch.mask.to(accelerator.device)
-            seed_torch(self.recipe.seed, n)
-            with accelerator.autocast():
-                filled = fill_tensors(net, self.sizes, image, mask)
-            hole = mask > 0.5
-            values = {k: float(m.score(filled, image, hole)) for k, m in self.metrics.items()}
-            scores.append((n, values))
-            if n < SHEET_SAMPLES:
-                rows.append(
-                    (n, sample_row(Batch(image, mask), filled, self.collection.names[n], values))
-                )
-        every = [values for _, values in sorted(gather_object(scores), key=lambda item: item[0])]
-        shown = [cells for _, cells in sorted(gather_object(rows), key=lambda item: item[0])]
-        return {k: m.over([values[k] for values in every]) for k, m in self.metrics.items()}, shown
 
 
-def sample_row(batch: Batch, filled: Tensor, name: str, scores: Mapping[str, float]) -> list[Any]:
+def sample_row(batch: Batch, filled: Tensor, name: str, scores: Mapping[str, float]) -> Row:
     """Return input, mask, fill and truth of one sample, with captions."""
     caption = " ".join(f"{key} {score:.4g}" for key, score in scores.items())
     cells = ((batch.visible + 0.5 * batch.mask, name), (batch.mask.expand_as(batch.image), "hole"),
@@ -91,35 +171,69 @@ def build_validation(built: Built, train: Collection, root: Path | None) -> Vali
             Collection.at(built.inputs.val, root or train.root),
             built.recipe.data.val_count,
         )
-    sizes = built.architecture.sizes(built.settings)
-    masks = built.inputs.val_masks
-    return Validation(collection, masks, built.metrics, sizes, built.recipe, count)
+    return Validation(
+        collection,
+        built.inputs.val_masks,
+        built.metrics,
+        built.architecture.sizes(built.settings),
+        built.recipe,
+        count,
+        find_labelled(built, collection),
+        built.architecture.draws(built.settings),
+    )
+
+
+def find_labelled(built: Built, collection: Collection) -> Collection | None:
+    """Return the images of a validation that have label maps, if a stage learns from such maps."""
+    for name, stage in built.stages.items():
+        if stage.labelled and stage.steps:
+            try:
+                return collection.labelled()
+            except DataError:
+                print_message(
+                    f"stage '{name}' will not be scored: the images of the validation have no "
+                    "label maps; set data.val.labels"
+                )
+    return None
 
 
 def write_report(folder: RunFolder, built: Built) -> None:
-    """Write report.html with loss curves, scores and the last sheet."""
+    """Write report.html: curves of losses, scores, rates and speed, the last sheet, the recipe."""
     events = read_log(folder.log)
-    curves = log_curves(events, "train", "losses")
-    scores = log_curves(events, "validation", "scores")
-    parts: list[report.Part] = [report.Text(built.recipe.summary), report.Heading("Losses")]
-    parts += [report.Curves({name: line}, name, logarithmic=True) for name, line in curves.items()]
-    if scores:
-        parts.append(report.Heading("Validation"))
-        parts += [report.Curves({name: line}, name) for name, line in scores.items()]
+    span = (0.0, float(max((line["step"] for line in events), default=0)))
+    sections = {
+        "Losses": log_curves(events, "train", "losses"),
+        "Validation": log_curves(events, "validation", "scores"),
+        "Learning rates": log_curves(events, "train", "rates"),
+        "Speed": log_curves(events, "train", "images_per_second"),
+    }
+    stages = ", ".join(f"{name} {stage.steps:,}" for name, stage in built.stages.items())
+    begun = f"{span[1]:,.0f} of {built.steps:,} steps; of the stages: {stages}."
+    parts: list[report.Part] = [report.Text(built.recipe.summary), report.Text(begun)]
+    for title, curves in sections.items():
+        parts += [report.Heading(title)] * bool(curves)
+        log = title in ("Losses", "Learning rates")
+        parts += [
+            report.Curves({name: line}, logarithmic=log, x_span=span)
+            for name, line in curves.items()
+        ]
     sheet = max(folder.path.glob("sheets/*.png"), default=None)
     if sheet:
         with Image.open(sheet) as image:
             parts += [report.Heading("Samples"), report.Figure(image.copy(), sheet.name)]
+    if folder.recipe.is_file():
+        parts += [report.Heading("Recipe"), report.Listing(folder.recipe.read_text("utf-8"))]
     report.write_page(folder.path / "report.html", f"Training of {folder.path.name}", parts)
 
 
 def log_curves(
     events: Sequence[Mapping[str, Any]], event: str, key: str
 ) -> dict[str, list[tuple[float, float]]]:
-    """Return the curves in a log: lists of (step, value) by name."""
+    """Return the curves in a log: lists of (step, value) by name, of `MOST_POINTS` at most."""
     curves: dict[str, list[tuple[float, float]]] = {}
     for line in events:
-        if line["event"] == event:
-            for name, value in line[key].items():
+        if line["event"] == event and key in line:
+            values = line[key] if isinstance(line[key], Mapping) else {key: line[key]}
+            for name, value in values.items():
                 curves.setdefault(name, []).append((line["step"], value))
-    return curves
+    return {name: points[:: -(-len(points) // MOST_POINTS)] for name, points in curves.items()}

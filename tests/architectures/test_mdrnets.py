@@ -22,6 +22,7 @@ from places import SHARED, SUPPORT
 from small import SMALL
 from tensors import count_parameters
 from torch import Tensor, nn
+from torchvision.models import resnet18
 
 from inpaint_cli import registry
 from inpaint_cli.api.architectures import Batch
@@ -856,6 +857,76 @@ def test_what_has_no_values_can_be_estimated():
     task, values = made(ready=False).to("meta"), torch.zeros(1, 4, 32, 32, device="meta")
     task.net.forward = lambda *_: None
     assert task.predict(Batch(values[:, :3], values[:, 3:])) is None
+
+
+def test_a_region_without_a_hole_is_not_remembered_if_holes_ask():
+    """Its query would be 0, as near to one slot as to any other."""
+    net = built(query="hole", enough=1).train()
+    net.memory.filled = torch.ones(REGION_COUNT, 2, dtype=torch.bool)
+    net.memory.entries = torch.tanh(torch.randn(REGION_COUNT, 2, 16))
+    features, regions = torch.randn(1, 16, 8, 8), torch.zeros(1, 8, 8, dtype=torch.long)
+    regions[:, 4:] = 1  # below the hole
+    hole = torch.zeros(1, 1, 8, 8)
+    hole[..., :2, :2] = 1
+    net.make_condition(features, regions, hole)
+    assert net.memory.hits[0].sum() == 1
+    assert net.memory.hits[1].sum() == 0
+
+
+def test_inco2_as_printed_does_not_grow_with_the_batch():
+    torch.manual_seed(0)
+    filled, truth = torch.randn(2, 1, 8, 8, 8).unbind()
+    regions, hole = torch.randint(0, 4, (1, 8, 8)), torch.zeros(1, 1, 8, 8)
+    hole[..., 2:6, 2:6] = 1
+    one = (filled, truth, regions, hole)
+    two = [torch.cat([t, t]) for t in one]
+    alone = inco2_loss(*one, reduction="sum")
+    assert torch.allclose(inco2_loss(*two, reduction="sum"), alone, rtol=1e-5)
+
+
+def test_a_parser_starts_from_imagenet_where_that_fits(monkeypatch):
+    state = resnet18(weights=None).state_dict()
+    monkeypatch.setattr("inpaint_plugins.mdrnets.regions.load_backbone", lambda *_: state)
+    paper = made(parser="bisenet", parser_width=64, parser_size=64)
+    assert paper.without() == ["no-vgg"]
+    own = paper.net.parser.cp.resnet.state_dict()
+    assert own.keys() == {key for key in state if not key.startswith("fc.")}
+    assert all(torch.equal(value, state[key]) for key, value in own.items())
+    assert made(**BISENET).without() == ["no-vgg", "random-resnet18"]
+    with pytest.raises(WeightsError, match="parser_width=64"):
+        made({"parser_start": "imagenet"}, **BISENET)
+
+
+def test_a_validation_fills_with_what_is_trained():
+    task, batch = made(**BISENET), example()
+    net = task.net.eval()
+    for stage in ("coarse", "finetune"):
+        task.stage = stage
+        fill = task.filler(net)
+        assert fill is not None
+        coarse = net(batch.visible, batch.mask, "coarse")
+        assert torch.equal(fill(batch.visible, batch.mask), coarse)
+    for stage, fill in (("parser", None), ("recon", None), ("fill", net)):
+        task.stage = stage
+        assert task.filler(net) is fill
+
+
+def test_a_parser_is_scored_by_its_overlap_with_the_label_maps():
+    task, batch = made(**BISENET), example()
+    net, task.stage = task.net.eval(), "parser"
+    parsed = nn.functional.interpolate(
+        net.parser(batch.image)[0], batch.image.shape[-2:], mode="bilinear"
+    ).argmax(1)
+    own = {int(region): n for n, region in enumerate(task.classes)}  # regions as labels
+    labels = torch.tensor([[own[int(r)] for r in row] for row in parsed.flatten(1)])
+    right = Batch(batch.image, batch.mask, labels.view_as(parsed))
+    counts = task.tally(net, right)
+    assert task.tally_scores(counts) == {"miou": 1}
+    wrong = torch.stack([torch.zeros_like(counts[0]), counts[1]])
+    assert task.tally_scores(counts + wrong) == {"miou": 0.5}
+    assert task.tally(net, Batch(batch.image, batch.mask)) is None
+    task.stage = "coarse"
+    assert task.tally(net, right) is None
 
 
 def task_stages() -> list[str]:

@@ -1,5 +1,7 @@
 """What surrounds the loop: cut anywhere and resumed, by signals or by SIGKILL, to the same bits."""
 
+import hashlib
+import json
 import os
 import resource
 import shlex
@@ -18,7 +20,7 @@ from click.testing import CliRunner
 from PIL import Image
 from places import SUPPORT
 from safetensors.torch import load_file
-from toy import RECIPE, ToyTask, install, photos
+from toy import RECIPE, Toy, ToyTask, install, photos
 
 from inpaint_cli.cli import main
 from inpaint_cli.errors import InpaintError, TrainingError, WeightsError
@@ -372,6 +374,110 @@ def test_a_stage_may_begin_from_the_averaged_network(toys):
     cut(Path("run"), 4)
     go(toys, "run", averaged, resume=True)
     same(tensors("run"), whole)
+
+
+def test_a_report_is_there_before_the_end_and_after_a_stop(toys, monkeypatch):
+    def stop(_, done):
+        return done == 7
+
+    monkeypatch.setattr(stopping.StopAgreement, "__call__", stop)
+    go(toys, "run", "every.validate=4")
+    page = Path("run/report.html").read_text()
+    assert "7 of 10 steps" in page
+    for title in ("Losses", "Validation", "Learning rates", "Speed", "Samples", "Recipe"):
+        assert f"<h2>{title}</h2>" in page, title
+    assert page.count('x="80.0"') == page.count("<svg")  # each begins at step 0
+
+
+def test_off_a_terminal_there_is_a_line_an_interval(toys, capsys):
+    go(toys, "run", "every.save=5")
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("step ")]
+    steps = [line.split(",")[0] for line in lines if " images/s" in line]
+    assert steps == [f"step {n} of 10" for n in (2, 4, 5, 6, 8, 10)]
+
+
+def test_equal_runs_write_equal_bytes(toys):
+    for folder in ("one", "two"):
+        go(toys, folder)
+    for name in ("weights.safetensors", "best.safetensors"):
+        assert Path("one", name).read_bytes() == Path("two", name).read_bytes()
+
+
+def test_weights_say_where_they_come_from(toys):
+    go(toys, "one")
+    go(toys, "two", init=["one/weights.safetensors"])
+    first, second = (
+        weights.inspect_weights(Path(run, "weights.safetensors")).header for run in ("one", "two")
+    )
+    assert json.loads(first["masks"])["kind"] == "boxes"
+    assert json.loads(first["train"])["split"] == "train"
+    assert (first["images"], first["names"]) == (second["images"], second["names"])
+    assert "upstream" not in first
+    (upstream,) = json.loads(second["upstream"])
+    sha256 = hashlib.sha256(Path("one/weights.safetensors").read_bytes()).hexdigest()
+    assert upstream["sha256"] == sha256
+    (note,) = weights.read_weights(Path("two/weights.safetensors")).notes
+    assert f"started from: weights.safetensors (SHA-256 {sha256[:16]}), trained on files" in note
+    cut(Path("two"), 6)
+    go(toys, "two", resume=True)
+    again = weights.inspect_weights(Path("two/weights.safetensors")).header
+    assert again["upstream"] == second["upstream"]
+
+
+@pytest.mark.parametrize("change", ["data.train.split=val", "data.train.split=all"])
+def test_weights_that_were_trained_on_the_validation_are_refused(toys, change):
+    if change.endswith("all"):
+        change = "data={train: {kind: files}, val: {kind: files, split: val, hold: 3}, size: 32}"
+    go(toys, "one", change)
+    with pytest.raises(TrainingError, match=r"was trained on 3 images of this run's validation"):
+        go(toys, "two", init=["one/weights.safetensors"])
+
+
+def test_only_what_a_stage_trains_is_validated(toys, monkeypatch, capsys):
+    """In stage `prior` a part of the network, or nothing; the best weights are of `fill` alone."""
+    scores = {"psnr-hole", "l1-hole", "ssim"}
+    part, each = (lambda visible, mask: visible + 0.5 * mask), "every.validate=2"
+    for filler, named in ((part, {f"prior/{name}" for name in scores}), (None, set())):
+        monkeypatch.setattr(
+            ToyTask, "filler", lambda task, net, f=filler: net if task.stage == "fill" else f
+        )
+        folder = Path(f"run{len(named)}")
+        go(toys, folder, each)
+        events = [e for e in read_log(folder / "log.jsonl") if e["event"] == "validation"]
+        by_stage = {e["stage"]: set(e["scores"]) for e in events}
+        assert by_stage == {"prior": named, "fill": scores}
+        assert int(weights.inspect_weights(folder / "best.safetensors").header["step"]) > 4
+        sheets = {int(sheet.stem) for sheet in folder.glob("sheets/*.png")}
+        assert sheets == ({2, 4, 6, 8, 10} if named else {6, 8, 10})
+    assert "step 4: stage prior trains nothing that fills" in capsys.readouterr().err
+
+
+def test_counts_of_a_stage_are_scored(toys, monkeypatch):
+    """The sum over all images of the validation, of which there are three."""
+    monkeypatch.setattr(ToyTask, "filler", lambda task, net: net if task.stage == "fill" else None)
+    monkeypatch.setattr(
+        ToyTask, "tally", lambda task, net, batch: torch.ones(2) if task.stage == "prior" else None
+    )
+    monkeypatch.setattr(ToyTask, "tally_scores", lambda task, total: {"seen": float(total[0])})
+    go(toys, "run", "every.validate=4")
+    events = [e for e in read_log(Path("run/log.jsonl")) if e["event"] == "validation"]
+    assert next(e["scores"] for e in events) == {"prior/seen": 3}
+    assert "seen" not in events[-1]["scores"]
+
+
+def test_fills_that_hardly_differ_are_told(toys, monkeypatch, capsys):
+    monkeypatch.setattr(Toy, "stochastic", True)
+    go(toys, "run")  # dropout is off: both fills are the same
+    scores = [e["scores"] for e in read_log(Path("run/log.jsonl")) if e["event"] == "validation"]
+    assert scores[-1]["spread"] == 0
+    assert "two fills of one hole hardly differ yet" in capsys.readouterr().err
+
+
+def test_a_stage_averages_as_it_says(toys):
+    go(toys, "run", "architectures.toy.stages.prior.decay=0", "ema.warmup=false")
+    first, last = tensors("run", 4), tensors("run")
+    assert torch.equal(first["task.net.prior.weight"], first["average.prior.weight"])
+    assert not torch.equal(last["task.net.body.3.weight"], last["average.body.3.weight"])
 
 
 def test_the_average_follows():

@@ -130,6 +130,11 @@ class GenerativeMemory(nn.Module):
         assert isinstance(level, MemoryLevel)
         return level
 
+    def strengths(self) -> Tensor:
+        """Return the strength of the noise in each styled convolution."""
+        convs = [module for module in self.modules() if isinstance(module, StyledConv)]
+        return torch.stack([conv.strength for conv in convs])
+
     def start_features(self, feature: Tensor) -> Tensor:
         """Return the learned constant at the size of the deepest feature, for each image."""
         size = feature.shape[-2:]

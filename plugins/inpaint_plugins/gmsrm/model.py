@@ -83,6 +83,7 @@ class AttentionBlock(nn.Module):
 class CodeMapper(nn.Module):
     """f of eq. 3 and 7, which maps features of any size to a code [N, D]; `quiet`: it starts as 0.
 
+    The paper has one f for all levels, whose features differ in width: each has its own [choice].
     Features are pooled to at most 32 pixels a side, and to 4 x 4 after the convolution [choice].
     """
 

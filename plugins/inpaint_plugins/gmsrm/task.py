@@ -1,14 +1,16 @@
 """Training of GM-SRM: the memory with a critic of its own; then, with it frozen, the rest.
 
-The paper trains its first stage as StyleGAN does; using StyleGAN2's training is a [choice]. Its eq.
-13 has no gradient as printed; the hinge loss takes its place [choice].
+The paper trains its first stage as StyleGAN does; using StyleGAN2's training is a [choice], with
+its code from the encoder in place of a mapping network, so without mixed styles, and without
+augmentation of what the critic sees. Its eq. 13 has no gradient as printed; the hinge loss takes
+its place [choice]. So are Adam's betas and the fall of its rate in stage `fill`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from inpaint_cli.api import (
     Batch,
@@ -45,6 +47,11 @@ def to_signed(image: Tensor) -> Tensor:
     return 2 * image - 1
 
 
+def to_unit(image: Tensor) -> Tensor:
+    """Convert -1..1 to 0..1."""
+    return (image + 1) / 2
+
+
 class GMSRMTask(Task):
     """Stage `memory` trains the memory, stage `fill` everything else."""
 
@@ -58,6 +65,7 @@ class GMSRMTask(Task):
             steps=337_500,
             batch=8,
             averaged=True,
+            decay=0.0,  # the paper averages the memory alone
             optimizer=Optimizer(
                 lr=2e-4, betas=(0.5, 0.999), schedule=Schedule(kind="linear", hold=0.5)
             ),
@@ -70,11 +78,10 @@ class GMSRMTask(Task):
         self.critic = edgeconnect_critic(3 + settings.critic_sees_mask, width=settings.critic)
         taps = [f"relu{n}_1" for n in range(1, 6)]
         self.vgg = make_vgg("vgg19", taps, settings.vgg) if settings.perceptual else None
-        self.untrained: tuple[
-            GenerativeMemory, ...
-        ] = ()  # still to be checked; modules in a tuple are not in the state
+        # modules in a tuple are not in the state, and are not wrapped
+        self.memories: tuple[GenerativeMemory, ...] = (net.memory,) if net.settings.memory else ()
+        self.untrained = self.memories  # still to be checked
         if net.settings.memory:
-            self.untrained = (net.memory,)
             self.memory_critic = ResidualCritic(net.memory.widths[::-1])
         self.register_buffer("path_mean", torch.zeros(()))
         self.lengths: Tensor | None = None  # of this step's paths
@@ -101,6 +108,12 @@ class GMSRMTask(Task):
         if config.path:
             phases.append(Phase("path", makes, self.path_losses, every=config.path_every))
         return phases
+
+    def filler(self, net: nn.Module) -> Callable[[Tensor, Tensor], Any] | None:
+        """The memory's own image in stage `memory`, to see what it recalls."""
+        if self.stage != "memory":
+            return net
+        return lambda visible, mask: to_unit(net(visible, mask, MemoryQuery()).image)
 
     def without(self) -> Sequence[str]:
         return source_label(self.config.vgg) if self.config.perceptual else []
@@ -149,7 +162,8 @@ class GMSRMTask(Task):
         if self.config.visible:
             close = l1_loss(out.image, to_signed(batch.image), batch.mask, hole=0)
             terms["visible"] = self.config.visible * close
-        return terms
+        strengths = self.memories[0].strengths().detach().abs()  # to be logged
+        return {**terms, "strength_mean": strengths.mean(), "strength_most": strengths.max()}
 
     def path_losses(self, batch: Batch, out: MemoryImage) -> Losses:
         """Path length regularisation of half the batch (StyleGAN2, eq. 4)."""

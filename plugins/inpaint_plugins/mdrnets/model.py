@@ -157,7 +157,7 @@ class Refinement(nn.Module):
             x = block(x, condition)
         x = self.blocks[-1](F.interpolate(x, scale_factor=2), condition)  # N 2w H/2
         x = self.last(F.interpolate(x, scale_factor=2))  # N w H
-        return (torch.tanh(self.image(x)) + 1) / 2
+        return (torch.tanh(self.image(x).float()) + 1) / 2  # 8 bits of bf16 are too few
 
 
 class Trace(NamedTuple):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from inpaint_cli.api import WeightsError, load_pickle
+from inpaint_cli.api import WeightsError, load_backbone, load_pickle
 
 from .settings import ClassOrder, RegionMerge
 
@@ -257,6 +257,17 @@ class BiSeNet(nn.Module):
     def parse_regions(self, image: Tensor) -> Tensor:
         """Return the region of each pixel of `image` [N, 3, H, W]: [N, H, W]."""
         return self.region_logits(image).argmax(1)
+
+    def load_backbone(self) -> None:
+        """Start the backbone from ImageNet, as the public parser does. Raises `WeightsError`."""
+        net = self.cp.resnet
+        if net.conv1.out_channels != 64:
+            raise WeightsError(
+                "ResNet-18 trained on ImageNet fits model.parser_width=64 alone; set it, or set "
+                "task.parser_start=random"
+            )
+        tensors = load_backbone("resnet18", net.state_dict)
+        net.load_state_dict({key: tensors[key] for key in net.state_dict()})
 
     def load_checkpoint(self, path: Path) -> None:
         """Load a public checkpoint. Raises `WeightsError` if it does not fit."""

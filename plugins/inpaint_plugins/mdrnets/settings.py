@@ -79,6 +79,11 @@ class MDRNetsTaskSettings(IrregularWeights):
     labels: ClassOrder = Field(
         "celebamask-hq", description="Data set whose class numbers the label maps use."
     )
+    parser_start: Literal["auto", "imagenet", "random"] = Field(
+        "auto",
+        description="Start of the parser's backbone: ResNet-18 trained on ImageNet, random, or "
+        "(auto) the former where model.parser_width is 64, the only one that fits.",
+    )
     parser_weights: Path | None = Field(
         None, description="Public checkpoint of the parser; it replaces the stage `parser`."
     )

@@ -5,6 +5,8 @@ terms they share, 0.1 for the critic and the regions, 1 for InCo2.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -144,6 +146,8 @@ class MDRNetsTask(Task):
             if settings.parser_weights:
                 parser.load_checkpoint(settings.parser_weights)
             else:
+                if self.starts_from_imagenet():
+                    parser.load_backbone()
                 self.auxiliary = AuxiliaryHeads(parser.classes, net.settings.parser_width)
         order = settings.labels
         self.label_names = CLASS_ORDERS[order]
@@ -171,9 +175,54 @@ class MDRNetsTask(Task):
             else [fill],
         }[stage]
 
+    def filler(self, net: nn.Module) -> Callable[[Tensor, Tensor], Any] | None:
+        """The coarse network in its stages, the whole one in `fill`; a parser fills nothing."""
+        if self.stage in ("coarse", "finetune"):
+            return partial(net, part="coarse")
+        return net if self.stage == "fill" else None
+
+    def tally(self, net: nn.Module, batch: Batch) -> Tensor | None:
+        """Count for each class the pixels [2, classes] in both parsed and true, and in either."""
+        parser = net.get_submodule("parser")
+        if self.stage != "parser" or batch.labels is None or not isinstance(parser, BiSeNet):
+            return None
+        logits = F.interpolate(
+            parser(batch.image)[0].float(), batch.labels.shape[-2:], mode="bilinear"
+        )
+        parsed, truth = (
+            F.one_hot(classes, parser.classes).flatten(0, 2).bool()
+            for classes in (logits.argmax(1), self.classes[batch.labels])  # pyright: ignore[reportIndexIssue]
+        )
+        return torch.stack([(parsed & truth).sum(0), (parsed | truth).sum(0)])
+
+    def tally_scores(self, total: Tensor) -> Mapping[str, float]:
+        """Mean over classes of intersection over union; classes without a pixel do not count."""
+        both, either = total.double()
+        return {"miou": float((both / either)[either > 0].mean())}
+
     def without(self) -> Sequence[str]:
-        template = [] if isinstance(self.parsers[0], BiSeNet) else ["template-regions"]
-        return [*source_label(self.config.vgg), *template]
+        parser = [] if isinstance(self.parsers[0], BiSeNet) else ["template-regions"]
+        if hasattr(self, "auxiliary") and not self.starts_from_imagenet():
+            parser = ["random-resnet18"]
+        return [*source_label(self.config.vgg), *parser]
+
+    def notes(self) -> Mapping[str, str]:
+        model = self.net.settings
+        if model.parser == "template":
+            return {"parser": f"a fixed map of an aligned face, 14 regions (merge {model.merge})"}
+        how = "trained here" if hasattr(self, "auxiliary") else "as its file has it"
+        merged = f", merged to 14 regions ({model.merge})" if model.classes != 14 else ""
+        labels = f", from label maps of {self.config.labels}" if how == "trained here" else ""
+        return {"parser": f"BiSeNet, {model.classes} classes{merged}, {how}{labels}"}
+
+    def files(self) -> Mapping[str, Path]:
+        file = self.config.parser_weights
+        return {"parser": file} if file and self.net.settings.parser == "bisenet" else {}
+
+    def starts_from_imagenet(self) -> bool:
+        """Whether the backbone of a parser that is to be trained starts from ImageNet."""
+        start, width = self.config.parser_start, self.net.settings.parser_width
+        return start == "imagenet" or (start == "auto" and width == 64)
 
     def predict(self, batch: Batch) -> Any:
         if self.stage in ("coarse", "finetune"):

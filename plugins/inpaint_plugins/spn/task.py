@@ -172,7 +172,8 @@ class SPNTask(Task):
 
     def files(self) -> Mapping[str, Path]:
         file = self.config.pretext_file
-        return {"pretext": file} if file and self.config.pretext == "tresnet_l" else {}
+        used = self.config.pretext in ("tresnet_l", "spn")
+        return {"pretext": file} if file and used else {}
 
     @property
     def adversarial(self) -> bool:
