@@ -58,7 +58,7 @@ def check_upstream(upstream: Upstream, train: Collection, test: Collection) -> N
         try:
             images = load_plugin("datasets", named.kind).model_validate(named.model_extra)
             names = images.names(train.root)
-        except (InpaintError, ValueError):  # another data set than that at hand
+        except (InpaintError, ValueError):  # another data set than that at `train`
             return
         if upstream.names == names_fingerprint(names):
             seen = {*names} & {*test.names}
