@@ -68,7 +68,10 @@ class IN2Task(Task):
         return source_label(self.config.vgg)
 
     def critic_losses(self, batch: Batch, out: Tensor) -> Losses:
-        """Eq. 6, and R1 of mean logits: a sum over patches would dominate all terms [choice]."""
+        """Eq. 6, and R1 of mean logits: a sum over patches would dominate all terms [choice].
+
+        R1 is by the image in 0..1: four times that by the critic's input, in -1..1 [choice].
+        """
         image = batch.image.detach().requires_grad_()
         real, _ = self.critic(2 * image - 1, full=True)
         fake, _ = self.critic(2 * out.detach() - 1)
