@@ -120,5 +120,6 @@ def options_from_dict(values: Mapping[str, Any]) -> tuple[HoleOptions, RunOption
         {key: value for key, value in values.items() if (key in own) == of_run}
         for of_run in (False, True)
     )
+    hole["find"] = tuple(hole.get("find", ()))  # JSON knows lists alone
     adapters = TypeAdapter(HoleOptions), TypeAdapter(RunOptions)
     return adapters[0].validate_python(hole), adapters[1].validate_python(run)

@@ -85,7 +85,8 @@ def read_manifest(path: Path) -> tuple[ManifestHeader, list[MaskEntry]]:
     Raises `DataError`, with the line, where it is damaged or names files outside the set.
     """
     try:
-        first, *rest = path.read_text("utf-8").rstrip("\n").split("\n")
+        text = path.read_text("utf-8").removesuffix("\n")
+        first, *rest = text.split("\n") if text else ()  # not splitlines: names hold anything
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise DataError(f"{path} is not a manifest of masks; give a {MANIFEST}") from error
     header = ManifestLine(path, 1).parse(ManifestHeader, first)
