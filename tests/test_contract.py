@@ -113,9 +113,13 @@ def test_a_mask_generator_keeps_its_promises(name, tmp_path):
 
 
 FINDER_SETTINGS = {  # of those that need some
+    "coco": {"file": "missing.json"},
     "color": {"value": "#ff8c1e"},
+    "difference": {"other": "missing.png"},
     "ellipse": {"box": "4,5,20,10"},
+    "labelme": {"file": "missing.json"},
     "line": {"points": "1,1,20,1,3,30"},
+    "object": {"box": "4,5,20,10"},
     "polygon": {"points": "1,1,20,1,3,30"},
 }
 

@@ -19,6 +19,7 @@ __getattr__, __all__ = lazy_names(
         ".tasks": "Batch Losses Phase Task",
         ".stages": "Optimizer Schedule Share Stage",
         ".finders": "Box Finder Points",
+        "..images.memory": "read_rgb",
         ".masks": "Mask Masks Ratio hole_areas percent_text",
         ".metrics": "Features ImageMetric Metric SetMetric unit",
         ".datasets": "Dataset",

@@ -12,6 +12,7 @@ from ..files.zips import zip_names as zip_names
 from ..images import grow as grow
 from ..images import read_mask as read_mask
 from ..images import resize_mask as resize_mask
+from ..images.memory import read_rgb as read_rgb
 from ..layers.backbones import load_backbone as load_backbone
 from ..layers.backbones import weights_stand_in as weights_stand_in
 from ..layers.discriminators import PatchDiscriminator as PatchDiscriminator

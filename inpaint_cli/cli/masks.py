@@ -215,6 +215,13 @@ def rebuild_command(ctx: click.Context, manifest: Path, **options: Any) -> None:
     metavar="KEY=VALUE",
     help="Change a setting of KIND; repeatable.",
 )
+@click.option("--box", metavar="X,Y,W,H", help="Around an object or ellipse: sets `box` of KIND.")
+@click.option(
+    "--at", multiple=True, metavar="X,Y", help="A click on an object: sets `at`; repeatable."
+)
+@click.option(
+    "--not", "avoid", multiple=True, metavar="X,Y", help="A click beside it: sets `avoid`."
+)
 @click.option(
     "--limit",
     type=PercentType(),
@@ -222,7 +229,15 @@ def rebuild_command(ctx: click.Context, manifest: Path, **options: Any) -> None:
     help="Refuse a mask of a larger share of the photo.  [default: that of KIND]",
 )
 @overwrite_option
-def find_command(kind: str, photo: Path, **options: Any) -> None:
+def find_command(
+    kind: str,
+    photo: Path,
+    settings: tuple[str, ...],
+    box: str | None,
+    at: tuple[str, ...],
+    avoid: tuple[str, ...],
+    **options: Any,
+) -> None:
     """Make a mask from what a photo shows.
 
     KIND is a finder, such as text, scratches, color or polygon; `inpaint masks finders` lists them
@@ -232,11 +247,14 @@ def find_command(kind: str, photo: Path, **options: Any) -> None:
     \b
     Examples:
       inpaint masks find color photo.jpg --set value=#ff8c1e -o m.png --preview look.jpg
+      inpaint masks find object photo.jpg --box 120,80,200,150 --not 130,90 -o m.png
       inpaint masks find polygon photo.jpg --set points=10,10,200,30,120,90 -o m.png
     """
     from ..masks.find import find_mask_file
 
-    mask = find_mask_file(photo, kind, **options)
+    places = {"box": box, "at": ",".join(at), "avoid": ",".join(avoid)}
+    settings += tuple(f"{name}={place}" for name, place in places.items() if place)
+    mask = find_mask_file(photo, kind, settings=settings, **options)
     notify(mask.summary)
     echo(mask.path)
 

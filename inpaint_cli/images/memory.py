@@ -10,7 +10,7 @@ from PIL import Image
 
 from ..errors import ImageError
 from .masks import ReadMask, read_mask
-from .photo import MODES, Photo, to_pillow
+from .photo import MODES, Photo, rgb_bytes, to_pillow
 from .read import colours_of, limits, read_photo
 from .write import convert_mode
 
@@ -46,6 +46,11 @@ def to_photo(source: Any, *, name: str = "the photo") -> Photo:
     raise ImageError(
         f"{name} is a {type(source).__name__}; give a path, a Pillow picture or a numpy array"
     )
+
+
+def read_rgb(path: Path) -> NDArray[np.uint8]:
+    """Read a photo as `read_photo` does; return RGB [H, W, 3] of 8 bits."""
+    return rgb_bytes(read_photo(path))
 
 
 def photo_of_array(array: NDArray[Any], name: str) -> Photo:

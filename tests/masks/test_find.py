@@ -74,6 +74,14 @@ def test_a_mask_file_and_its_preview_are_written(stamped):
     run(*args, "--overwrite")
 
 
+def test_places_are_options(stamped):
+    args = ("masks", "find", "object", "photo.png", "-o", "m.png", "--overwrite")
+    run(*args, "--box", "16,4,18,12", "--at", "24,9", "--at", "26,10", "--not", "3,3")
+    assert pixels("m.png")[8:12, 20:30].all()
+    assert not pixels("m.png")[:3].any()
+    assert "say where the object is" in run(*args, code=2).output
+
+
 def test_finding_nothing_is_said_and_writes_a_black_mask(stamped):
     done = run("masks", "find", "color", "photo.png", "--set", "value=blue", "-o", "m.png")
     assert "'color' found nothing in photo.png" in done.stderr

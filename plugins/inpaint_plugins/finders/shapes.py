@@ -1,6 +1,9 @@
 """Shapes at given places."""
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from inpaint_cli.api import Box, Finder, Mask, Points
@@ -8,9 +11,21 @@ from inpaint_cli.api import Box, Finder, Mask, Points
 PARTS = 4  # bits of a pixel to which places are drawn
 
 
-def to_parts(points: Points) -> np.ndarray:
-    """Return points as whole numbers [N, 2] of parts of a pixel; centres have whole numbers."""
-    return np.rint((np.array(points) - 0.5) * 2**PARTS).clip(-(2**30), 2**30).astype(np.int32)
+def to_parts(points: Sequence[Sequence[float]]) -> NDArray[np.int32]:
+    """Return points (x, y) as whole parts of a pixel [N, 2], counted from a pixel's centre."""
+    places = np.array(points, np.float64).reshape(-1, 2)
+    if not (len(places) and np.isfinite(places).all()):
+        raise ValueError("points that are no finite numbers")
+    return np.rint((places - 0.5) * 2**PARTS).clip(-(2**30), 2**30).astype(np.int32)
+
+
+def draw_polygon(points: Sequence[Sequence[float]], size: tuple[int, int]) -> Mask:
+    """Return the inside [H, W] of the polygon with corners (x, y)."""
+    import cv2
+
+    canvas = np.zeros(size, np.uint8)
+    cv2.fillPoly(canvas, [to_parts(points)], 1, shift=PARTS)
+    return canvas > 0
 
 
 class Shape(Finder):
@@ -25,11 +40,7 @@ class Polygon(Shape):
     points: Points = Field(description="Corners: x,y,x,y,... in pixels.", min_length=3)
 
     def find(self, rgb, name) -> Mask:
-        import cv2
-
-        canvas = np.zeros(rgb.shape[:2], np.uint8)
-        cv2.fillPoly(canvas, [to_parts(self.points)], 1, shift=PARTS)
-        return canvas > 0
+        return draw_polygon(self.points, rgb.shape[:2])
 
 
 class Line(Shape):

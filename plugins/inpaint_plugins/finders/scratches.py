@@ -1,0 +1,182 @@
+"""Scratches, dust and hairs of old prints and films.
+
+Both are thinner than what they cover, lighter or darker than both their sides, and nearly white
+or black. Texture is too, here and there: what decides is how far something stands out from its
+neighbourhood, where every line of a texture raises the bar.
+"""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from inpaint_cli.api import Finder, Mask, grow
+
+from .align import Picture, keep_strong, shrink
+
+Levels = NDArray[np.float32]  # [H, W], of 255
+
+SIDE = 1200  # pixels of the longer side at which damage is looked for
+TURNS = 16  # directions of lines
+REACH = 9  # pixels to both sides, over which a line is averaged
+ASIDE = 3  # pixels from a line's middle, at which its sides are looked at
+UNEVEN = 0.7  # of what both sides differ by: an edge of the scene, not a line over it
+AREA = 10  # neighbourhoods along the longer side
+LIGHT, DARK = 135, 105  # levels: damage is lighter in all channels, or darker in all
+WEAK, STRONG = 50, 140  # percent of the bar, that a line reaches all along, and somewhere
+HAIR = 5  # times a speck, that a hair may be long
+COLOURED = 70  # levels that its channels differ by at most
+
+Tone = Literal["both", "light", "dark"]
+
+
+class Damage(Finder):
+    """Base of the finders of damage to prints and films."""
+
+    tone: Tone = Field(default="both", description="light, dark or both: what damage looks like.")
+    sensitivity: float = Field(
+        default=1, gt=0.1, lt=10, description="Above 1 more is found, below 1 less."
+    )
+    grow: int | None = Field(
+        default=None,
+        ge=0,
+        le=100,
+        description="Pixels added for soft edges; null: 1, more if large.",
+    )
+
+    def find(self, rgb, name) -> Mask:
+        import cv2
+
+        small, scale = shrink(rgb, SIDE)
+        mask = np.zeros(small.shape[:2], np.bool_)
+        if min(small.shape[:2]) >= 16:
+            for plane, sign in self.planes(small):
+                mask |= self.search(plane, small, sign)
+        if scale < 1:
+            size = (rgb.shape[1], rgb.shape[0])
+            large = cv2.resize(mask.astype(np.uint8) * 255, size, interpolation=cv2.INTER_LINEAR)
+            mask = np.asarray(large) > 100
+        return grow(mask, max(1, round(0.7 / scale)) if self.grow is None else self.grow)
+
+    def planes(self, rgb: Picture) -> Iterator[tuple[Levels, int]]:
+        """Yield brightness so that damage is light in it, and 1, or -1 where it is turned over."""
+        import cv2
+
+        gray = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.float32)
+        if self.tone != "dark":
+            yield gray, 1
+        if self.tone != "light":
+            yield 255 - gray, -1
+
+    def search(self, plane: Levels, rgb: Picture, sign: int) -> Mask:
+        """Return light damage in `plane` [H, W]."""
+        raise NotImplementedError
+
+
+class Scratches(Damage):
+    """Scratches and hairs: thin, long, light or dark, of any direction."""
+
+    least: float = Field(
+        default=0.1, gt=0, le=1, description="Length of the shortest, as a share of the photo's."
+    )
+
+    def search(self, plane, rgb, sign) -> Mask:
+        ridges, turns = find_ridges(plane)
+        bar = 3 * blur(ridges) + 12
+        levels = (ridges / bar * (100 * self.sensitivity)).clip(0, 255).astype(np.uint8)
+        levels[~has_tone(rgb, sign)] = 0
+        return keep_lines(levels, turns, self.least * max(plane.shape))
+
+
+class Dust(Damage):
+    """Specks of dust and short hairs: small, light or dark."""
+
+    largest: float = Field(
+        default=0.018, gt=0, le=1, description="Side of the largest, as a share of the photo's."
+    )
+
+    def search(self, plane, rgb, sign) -> Mask:
+        import cv2
+
+        side = max(5, round(self.largest * max(plane.shape)) // 2 * 2 + 1)
+        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+        specks = np.asarray(cv2.morphologyEx(plane, cv2.MORPH_TOPHAT, kernel), np.float32)
+        bar = 5 * blur(specks) + 12
+        levels = (specks / bar * (100 * self.sensitivity)).clip(0, 255).astype(np.uint8)
+        mask = keep_strong(np.where(has_tone(rgb, sign), levels, 0), 40, 150, least=2)
+        return keep_specks(mask, side * 1.5)
+
+
+def blur(levels: Levels) -> Levels:
+    """Return the mean of `levels` [H, W] around each pixel."""
+    import cv2
+
+    side = max(levels.shape) // AREA + 1
+    return np.asarray(cv2.blur(levels, (side, side)), np.float32)
+
+
+def find_ridges(plane: Levels) -> tuple[Levels, NDArray[np.uint8]]:
+    """Return by how much a line through each pixel is lighter than both its sides, and its turn.
+
+    Lines have `TURNS` directions; the best counts. Means along a line leave little of texture.
+    """
+    import cv2
+
+    best, turns = np.zeros(plane.shape, np.float32), np.zeros(plane.shape, np.uint8)
+    soft = cv2.GaussianBlur(plane, (0, 0), 0.7)
+    for turn in range(TURNS):
+        angle = np.pi * turn / TURNS
+        way = np.array([np.cos(angle), np.sin(angle)])
+        kernel = np.zeros((2 * REACH + 1, 2 * REACH + 1), np.uint8)
+        ends = [tuple(np.rint(REACH + sign * REACH * way).astype(int).tolist()) for sign in (-1, 1)]
+        cv2.line(kernel, ends[0], ends[1], 1)
+        share = kernel.astype(np.float32) / kernel.sum()
+        along = np.asarray(cv2.filter2D(soft, -1, share), np.float32)
+        x, y = np.rint(ASIDE * way[::-1] * (-1, 1)).astype(int).tolist()
+        one, two = shift(along, x, y), shift(along, -x, -y)
+        lift = along - np.maximum(one, two) - UNEVEN * np.abs(one - two)
+        turns[lift > best] = turn
+        np.maximum(best, lift, out=best)
+    return best, turns
+
+
+def shift(levels: Levels, x: int, y: int) -> Levels:
+    """Return `levels` [H, W] moved by x, y pixels; the border is repeated."""
+    rows = np.clip(np.arange(levels.shape[0]) - y, 0, levels.shape[0] - 1)
+    columns = np.clip(np.arange(levels.shape[1]) - x, 0, levels.shape[1] - 1)
+    return levels[rows][:, columns]
+
+
+def has_tone(rgb: Picture, sign: int) -> Mask:
+    """Return what is nearly white, or for a `sign` of -1 nearly black [H, W]."""
+    plain = rgb.max(-1) - rgb.min(-1) <= COLOURED
+    return plain & (rgb.min(-1) >= LIGHT if sign > 0 else rgb.max(-1) <= DARK)
+
+
+def keep_lines(levels: NDArray[np.uint8], turns: NDArray[np.uint8], least: float) -> Mask:
+    """Return runs of one direction in `levels` [H, W] that are at least `least` pixels long."""
+    import cv2
+
+    mask = np.zeros(levels.shape, np.bool_)
+    for turn in range(TURNS):
+        like = (turns - turn + 1) % TURNS <= 2
+        part = keep_strong(np.where(like, levels, 0).astype(np.uint8), WEAK, STRONG, least=8)
+        _, parts, stats, _ = cv2.connectedComponentsWithStats(part.astype(np.uint8))
+        keep = np.hypot(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT]) >= least
+        keep[0] = False
+        mask |= keep[np.asarray(parts, np.int32)]
+    return mask
+
+
+def keep_specks(mask: Mask, most: float) -> Mask:
+    """Return the parts of `mask` that are at most `most` pixels wide and high, and hairs."""
+    import cv2
+
+    _, parts, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    longest = np.maximum(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT])
+    hair = (longest <= HAIR * most) & (stats[:, cv2.CC_STAT_AREA] <= 3 * longest)
+    keep = (longest <= most) | hair
+    keep[0] = False
+    return keep[np.asarray(parts, np.int32)]
