@@ -1,195 +1,229 @@
-"""patchmatch against the other fillers without weights, and against LaMa's forward for its time.
+"""patchmatch against fillers without weights: other packages', its own past, and the smooth ones.
 
-    python benchmarks/patchmatch.py SCENES MASKS [--limit N] [--sheet PATH]
+    OMP_NUM_THREADS=1 python benchmarks/patchmatch.py SCENES MASKS PAIRS [--masks N] [--limit N]
+        [--pairs-limit N] [--side N] [--environment FOLDER] [--sheet FOLDER]
 
-Each photo (at most 512 pixels a side) gets one mask in turn, from those whose hole covers 20 to
-30 % of it. Texture statistics are taken inside the hole, of luma:
-- gradients: L1 distance of the histograms of gradient magnitudes (16 geometric bins)
-- variance: mean |log ratio| of the sorted local variances (7 x 7), a quantile against its like
-- seam: mean step across the hole's border, divided by the truth's (1: as sharp as the truth)
+SCENES are photos, MASKS masks of which those of 10 to 40 % are used, PAIRS folders with image.* and
+mask.png. Other packages are installed into an environment of their own (`peers.py`). Time is that
+of the processor on one thread, every filler in turn on each photo, medians. The measures are those
+of `texture.py`.
 """
 
 import argparse
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
+from peers import Peers
 from PIL import Image
-from skimage.metrics import structural_similarity
-from spandrel.architectures.LaMa import LaMa
-from table import paired, record
+from table import record
+from texture import (
+    MEASURES,
+    Hole,
+    Picture,
+    border_holes,
+    measure_noise,
+    measure_texture,
+    striped_share,
+)
+from tqdm import tqdm
 
 from inpaint_cli.filling.fill import fill_array
 from inpaint_cli.registry import load_plugin
 from inpaint_cli.reports.contact_sheet import contact_sheet, overlay_hole
+from inpaint_plugins.patchmatch.model import find_sources, fitting_patch
 
-Picture = NDArray[np.float32]  # H W 3
-Hole = NDArray[np.bool_]  # H W
+OURS = ("patchmatch", "telea", "ns", "biharmonic")
+PEERS = ("before", "pypatchmatch", "patchmatch-cython")
+CLASSES = {"up to 256": 256, "up to 512": 512, "up to 1,100": 1100}  # pixels of the longer side
+STRIPED = 0.05  # of a hole, from which on it counts as filled with stripes
 
-NAMES = ("patchmatch", "telea", "ns", "biharmonic")
-SIDE = 512
-BINS = np.concatenate([[0], np.geomspace(1 / 255, 1.5, 16)])
-COLUMNS = {  # a measure, and whether less of it is better
-    "gradients": True,
-    "variance": True,
-    "PSNR": False,
-    "SSIM": False,
-    "seam": False,
-}
+Pixels = NDArray[np.uint8]  # H W 3
+Fill = Callable[[Pixels, Hole], tuple[Pixels, float]]  # the photo filled, seconds
 
 
 def main() -> None:
     words = argparse.ArgumentParser(description=__doc__)
-    words.add_argument("scenes", type=Path)
-    words.add_argument("masks", type=Path)
-    words.add_argument("--limit", type=int, help="only so many photos, evenly spread")
-    words.add_argument("--sheet", type=Path, help="write a contact sheet to this folder")
+    for folder in ("scenes", "masks_folder", "pairs"):
+        words.add_argument(folder, type=Path)
+    words.add_argument("--masks", type=int, default=3, help="masks a photo")
+    words.add_argument("--limit", type=int, default=1000, help="photos at most, evenly spread")
+    words.add_argument("--pairs-limit", type=int, default=1000, help="pairs at most")
+    words.add_argument("--side", type=int, default=512, help="pixels to which scenes are reduced")
+    words.add_argument("--environment", type=Path, default=Path("build/peers"))
+    words.add_argument("--sheet", type=Path, help="write contact sheets of PAIRS to this folder")
     given = words.parse_args()
-    torch.set_num_threads(1)
-    photos = sorted(p for p in given.scenes.iterdir() if p.suffix in {".jpg", ".png"})
-    masks = fitting(given.masks)
-    chosen = range(0, len(photos), max(1, len(photos) // (given.limit or len(photos))))
-    nets = {name: filler(name) for name in NAMES}
-    scores: dict[str, list[list[float]]] = {name: [] for name in NAMES}
-    rows = []
-    for n in list(chosen)[: given.limit]:
-        image = shrunk(Image.open(photos[n]))
-        hole = resized(masks[n % len(masks)], image)
-        row = [(overlay_hole(bytes_of(image), hole), photos[n].stem)]
-        for name, fill in nets.items():
-            filled = fill(image, hole)
-            scores[name].append(measured(filled, image, hole))
-            texture = scores[name][-1][:2]
-            row.append((bytes_of(filled), f"{name} {texture[0]:.2f} {texture[1]:.2f}"))
-        rows.append([*row, (bytes_of(image), "truth")])
-    record(
-        "patchmatch",
-        "Fills without weights",
-        "\n\n".join([quality(scores), timing(nets, masks)]),
-        command="python benchmarks/patchmatch.py SCENES MASKS",
-    )
-    if given.sheet:
-        given.sheet.mkdir(parents=True, exist_ok=True)
-        for n in range(0, len(rows), 8):
-            contact_sheet(rows[n : n + 8], cell=384).save(given.sheet / f"patchmatch-{n // 8}.png")
+    cv2.setNumThreads(1)
+    peers = Peers(given.environment)
+    fills = {name: fill_with(name) for name in OURS} | {
+        name: lambda rgb, hole, name=name: peers.fill(name, rgb, hole) for name in PEERS
+    }
+    every = sorted(path for path in given.scenes.iterdir() if path.suffix in {".jpg", ".png"})
+    photos = spread_out(every, given.limit)
+    parts = [
+        describe_quality(fills, photos, given.masks_folder, given.masks, given.side),
+        describe_stripes(spread_out(every, 40), given.side),
+        describe_time(fills, given.pairs, given.pairs_limit, given.sheet),
+    ]
+    command = "python benchmarks/patchmatch.py SCENES MASKS PAIRS"
+    defaults = {"masks": 3, "limit": 1000, "pairs-limit": 1000, "side": 512}
+    for name, default in defaults.items():
+        if (value := getattr(given, name.replace("-", "_"))) != default:
+            command += f" --{name} {value}"
+    record("patchmatch", "Fills without weights", "\n\n".join(parts), command=command)
 
 
-def fitting(folder: Path) -> list[Hole]:
-    """The masks in `folder` whose hole covers 20 to 30 %."""
-    masks = [np.array(Image.open(path).convert("L")) > 127 for path in sorted(folder.glob("*.png"))]
-    return [mask for mask in masks if 0.2 <= mask.mean() <= 0.3]
+def spread_out(items: list[Path], most: int) -> list[Path]:
+    """At most so many of `items`, evenly spread."""
+    return [items[n * len(items) // most] for n in range(most)] if len(items) > most else items
 
 
-def shrunk(photo: Image.Image) -> Picture:
-    photo = photo.convert("RGB")
-    photo.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-    return np.array(photo, np.float32) / np.float32(255)
+def fill_with(name: str) -> Fill:
+    """Return the filler `name` of this project as a function of pixels."""
+    filler = load_plugin("fillers", name)()
 
-
-def resized(mask: Hole, image: Picture) -> Hole:
-    height, width = image.shape[:2]
-    return np.array(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
-
-
-def bytes_of(image: Picture) -> NDArray[np.uint8]:
-    return np.rint(image.clip(0, 1) * 255).astype(np.uint8)
-
-
-def filler(name: str) -> Callable[[Picture, Hole], Picture]:
-    """Return the filler `name` as a function of arrays."""
-    chosen = load_plugin("fillers", name)()
-
-    def fill(image: Picture, hole: Hole) -> Picture:
-        filled = image.copy()
-        fill_array(chosen, filled, hole, np.random.default_rng(0))
-        return filled
+    def fill(rgb: Pixels, hole: Hole) -> tuple[Pixels, float]:
+        start = time.process_time()
+        filled = rgb / np.float32(255)
+        fill_array(filler, filled, hole, np.random.default_rng(0))
+        return np.rint(filled * 255).astype(np.uint8), time.process_time() - start
 
     return fill
 
 
-def measured(filled: Picture, truth: Picture, hole: Hole) -> list[float]:
-    """The numbers of COLUMNS, in their order."""
-    (steps, variances), (true_steps, true_variances) = (
-        texture(luma(image), hole) for image in (filled, truth)
-    )
-    similarity = structural_similarity(
-        luma(filled), luma(truth), data_range=1, gaussian_weights=True, full=True
-    )[1]
-    error = float(((filled - truth)[hole] ** 2).mean())
-    return [
-        float(np.abs(steps - true_steps).sum()),
-        float(np.abs(variances - true_variances).mean()),
-        -10 * np.log10(max(error, 1e-10)),
-        float(np.asarray(similarity)[hole].mean()),
-        seam(filled, hole) / seam(truth, hole),
-    ]
+def read_scene(path: Path, side: int) -> Pixels:
+    photo = Image.open(path).convert("RGB")
+    photo.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return np.array(photo)
 
 
-def luma(image: Picture) -> NDArray[np.float32]:  # H W
-    return image @ np.array([0.299, 0.587, 0.114], np.float32)
+def scenes(photos: list[Path], masks: Path, count: int, side: int) -> Iterator[tuple[Pixels, Hole]]:
+    """Each photo with `count` holes: a box, one at the border, and one of `masks`, in turn."""
+    drawn = [np.array(Image.open(path).convert("L")) > 127 for path in sorted(masks.glob("*.png"))]
+    drawn = [mask for mask in drawn if 0.1 <= mask.mean() <= 0.4]
+    for n, path in enumerate(tqdm(photos, "scenes")):
+        rgb = read_scene(path, side)
+        height, width = rgb.shape[:2]
+        inside = np.zeros((height, width), bool)
+        inside[int(0.3 * height) : int(0.7 * height), int(0.3 * width) : int(0.65 * width)] = True
+        drawing = Image.fromarray(drawn[7 * n % len(drawn)])
+        drawing = drawing.resize((width, height), Image.Resampling.NEAREST)
+        holes = [inside, np.array(drawing), border_holes(height, width)[n % 8]]
+        for k in range(count):
+            yield rgb, holes[(n + k) % 3]
 
 
-def texture(grey: NDArray[np.float32], hole: Hole) -> tuple[NDArray, NDArray]:
-    """The histogram of gradient magnitudes in the hole, and its sorted log local variances."""
-    across, down = np.gradient(grey)
-    histogram = np.histogram(np.hypot(across, down)[hole], BINS)[0] / hole.sum()
-    mean = cv2.blur(grey, (7, 7))
-    variance = np.maximum(cv2.blur(grey * grey, (7, 7)) - mean * mean, 0)
-    return histogram, np.sort(np.log(variance[hole] + 1e-5))
-
-
-def seam(image: Picture, hole: Hole) -> float:
-    """Mean absolute step between neighbours of which one is in the hole."""
-    across = np.abs(np.diff(image, axis=1))[hole[:, 1:] != hole[:, :-1]]
-    down = np.abs(np.diff(image, axis=0))[hole[1:] != hole[:-1]]
-    return float(np.concatenate([across, down]).mean())
-
-
-def quality(scores: dict[str, list[list[float]]]) -> str:
-    every = np.array([scores[name] for name in NAMES])  # names photos columns
+def describe_quality(
+    fills: dict[str, Fill], photos: list[Path], masks: Path, count: int, side: int
+) -> str:
+    """A table of the mean measures, and of the grain, of each filler."""
+    scores: dict[str, list[list[float]]] = {name: [] for name in fills}
+    grain: dict[str, list[float]] = {name: [] for name in fills}
+    for rgb, hole in scenes(photos, masks, count, side):
+        truth = to_floats(rgb)
+        for name, fill in fills.items():
+            filled = to_floats(fill(rgb * ~hole[..., None], hole)[0])
+            scores[name].append(measure_texture(filled, truth, hole))
+            noise = measure_noise(truth, hole)
+            grain[name].append((measure_noise(filled, hole) + 1e-3) / (noise + 1e-3))
+    every = {name: np.array(its) for name, its in scores.items()}
+    ours = every["patchmatch"]
     lines = [
-        f"Inside the hole, mean over {every.shape[1]} photos; in brackets on how many of them"
-        " patchmatch is better (of gradients and variance).",
+        f"Mean over {len(ours)} fills of {len(photos)} photos of at most {side} pixels; in brackets"
+        " on how many percent of them patchmatch is better. Grain: how many percent of fills have"
+        " 0.8 to 1.25 times the truth's noise.",
         "",
-        f"| | {' | '.join(COLUMNS)} |",
-        f"| --- |{' ---: |' * len(COLUMNS)}",
+        f"| | {' | '.join(MEASURES)} | grain |",
+        f"| --- |{' ---: |' * (len(MEASURES) + 1)}",
     ]
-    for name, its in zip(NAMES, every, strict=True):
+    for name, its in every.items():
         cells = [f"{value:.3f}" for value in its.mean(0)]
-        for n, less in enumerate(COLUMNS.values()):
-            if less and name != NAMES[0]:
-                cells[n] += f" ({int((every[0, :, n] < its[:, n]).sum())})"
+        if name != "patchmatch":
+            better = np.rint(100 * (ours < its).mean(0)).astype(int)
+            cells = [f"{cell} ({share})" for cell, share in zip(cells, better, strict=True)]
+        kept = np.array(grain[name])
+        cells.append(f"{100 * ((kept >= 0.8) & (kept <= 1.25)).mean():.0f}")
         lines.append(f"| {name} | {' | '.join(cells)} |")
+    lines += ["", *(f"- {name}: {what}" for name, what in MEASURES.items())]
     return "\n".join(lines)
 
 
-def timing(nets: dict[str, Callable[[Picture, Hole], Picture]], masks: list[Hole]) -> str:
-    """Seconds at 512 x 512, on the photo that scikit-image ships, with the middling mask."""
-    from skimage import data
+def to_floats(rgb: Pixels) -> Picture:
+    return rgb / np.float32(255)
 
-    image = shrunk(Image.fromarray(data.astronaut()))
-    hole = resized(min(masks, key=lambda mask: abs(mask.mean() - 0.25)), image)
-    network = LaMa(in_nc=4, out_nc=3).eval()
-    visible = torch.from_numpy(image * ~hole[..., None]).permute(2, 0, 1)[None]
-    mask = torch.from_numpy(hole).float()[None, None]
 
-    def lama() -> None:
-        with torch.inference_mode():
-            network(visible, mask)
+def describe_stripes(photos: list[Path], side: int) -> str:
+    """How many holes at the border are filled with stripes."""
+    shares = []
+    for path in tqdm(photos, "borders"):
+        rgb = to_floats(read_scene(path, min(side, 320)))
+        for hole in border_holes(*rgb.shape[:2]):
+            seen = np.where(hole[..., None], np.float32(0), rgb)
+            source = find_sources(seen, hole, fitting_patch(hole), np.random.default_rng(0))
+            shares.append(striped_share(source.reshape(hole.shape), hole))
+    many = sum(share > STRIPED for share in shares)
+    return (
+        f"Stripes: of {len(shares)} holes that touch the border of a photo ({len(photos)} photos, 4"
+        f" borders, 2 sizes), {many} have over {STRIPED:.0%} of their pixels in lines of 24 or more"
+        f" whose sources stand still or creep; mean {np.mean(shares):.2%}, most {max(shares):.2%}."
+        " An untouched photo, a copy of itself, has 0."
+    )
 
-    torch.set_num_threads(2)
-    times = paired(lama, *(lambda f=fill: f(image, hole) for fill in nets.values()), rounds=3)
+
+def describe_time(fills: dict[str, Fill], pairs: Path, limit: int, sheet: Path | None) -> str:
+    """A table of median seconds by the size of the photo."""
+    times: dict[str, dict[str, list[float]]] = {
+        name: {size: [] for size in CLASSES} for name in fills
+    }
+    rows = []
+    for folder in tqdm(
+        spread_out(sorted(p for p in pairs.iterdir() if p.is_dir()), limit), "pairs"
+    ):
+        photo = next(p for p in folder.iterdir() if p.stem in {"image", "masked-input"})
+        rgb, hole = (
+            np.array(Image.open(p).convert(mode))
+            for p, mode in ((photo, "RGB"), (folder / "mask.png", "L"))
+        )
+        hole = hole > 127
+        size = next((name for name, side in CLASSES.items() if max(hole.shape) <= side), None)
+        if size is None:
+            continue
+        row = [(overlay_hole(rgb, hole), folder.name)]
+        for name, fill in fills.items():
+            filled, seconds = fill(rgb, hole)
+            times[name][size].append(seconds)
+            row.append((filled, name))
+        rows.append(row)
+    if sheet:
+        sheet.mkdir(parents=True, exist_ok=True)
+        for n in range(0, len(rows), 8):
+            contact_sheet(rows[n : n + 8], cell=384).save(sheet / f"pairs-{n // 8}.jpg")
+    return tabulate_time(times)
+
+
+def tabulate_time(times: dict[str, dict[str, list[float]]]) -> str:
+    """The medians of seconds by filler and class of size."""
+    counts = {size: len(its) for size, its in times["patchmatch"].items()}
     lines = [
-        f"One photo of {SIDE} x {SIDE} with a hole of {hole.mean():.0%}, 2 threads, interleaved.",
+        f"Seconds of {sum(counts.values())} real pairs, medians; in brackets patchmatch's as a"
+        " multiple of theirs.",
         "",
-        "| | median s | of LaMa's forward |",
-        "| --- | ---: | ---: |",
+        f"| side | {' | '.join(f'{size} ({count})' for size, count in counts.items())} | all |",
+        f"| --- |{' ---: |' * (len(CLASSES) + 1)}",
     ]
-    for name, seconds in zip(("LaMa (spandrel)", *nets), times, strict=True):
-        lines.append(f"| {name} | {seconds:.2f} | {seconds / times[0]:.2f} |")
+    columns = {
+        name: [*by_size.values(), [one for its in by_size.values() for one in its]]
+        for name, by_size in times.items()
+    }
+    for name, every in columns.items():
+        cells = [
+            f"{np.median(its):.2f} ({np.median(np.divide(mine, its)):.2f})" if its else "-"
+            for its, mine in zip(every, columns["patchmatch"], strict=True)
+        ]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

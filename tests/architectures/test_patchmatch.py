@@ -1,5 +1,6 @@
 """What `patchmatch` promises beyond the contract: real texture, kept borders, the same bits."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from places import ROOT
 from skimage import data
 
 from inpaint_plugins.patchmatch.model import (
@@ -61,24 +63,11 @@ def box(height: int, width: int, top: int, left: int, bottom: int, right: int) -
     return hole
 
 
-def striped_share(source: NDArray[np.intp], hole: Hole, run: int = 24) -> float:
-    """The part of `hole` [H, W] in lines of `run` pixels that all step in the same wrong way.
-
-    `source` [H, W] has of each pixel the place that it is a copy of. A copy steps along as its
-    pixels do, and so does an untouched photo, a copy of itself; a stripe stands still or creeps.
-    """
-    place = np.stack(np.divmod(source, source.shape[1]))  # 2 H W
-    striped = np.zeros_like(hole)
-    for turned in (False, True):
-        if turned:
-            place, hole, striped = place[::-1].swapaxes(1, 2), hole.T, striped.T
-        steps, within = np.diff(place, axis=1), hole[1:] & hole[:-1]
-        for step in np.ndindex(3, 3):
-            if step != (2, 1):  # one down, none across: a copy
-                same = within & (steps == np.reshape(step, (2, 1, 1)) - 1).all(axis=0)
-                kept = cv2.morphologyEx(same.view(np.uint8), cv2.MORPH_OPEN, np.ones((run, 1)))
-                striped[1:] |= kept > 0
-    return float(striped.sum() / hole.sum())
+@pytest.fixture
+def texture(monkeypatch):
+    """The measures of the benchmark."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    return importlib.import_module("texture")
 
 
 def noise(*shape: int, seed: int = 1) -> Floats:
@@ -152,7 +141,7 @@ def test_the_photo_itself_is_not_changed(photo):
 
 
 @pytest.mark.parametrize("name", ["astronaut", "rocket"])
-def test_holes_at_the_border_of_a_photo_are_not_filled_with_stripes(name):
+def test_holes_at_the_border_of_a_photo_are_not_filled_with_stripes(name, texture):
     picture = Image.fromarray(getattr(data, name)()).convert("RGB").resize((160, 160))
     image = np.array(picture, np.float32) / 255
     shares = []
@@ -161,7 +150,7 @@ def test_holes_at_the_border_of_a_photo_are_not_filled_with_stripes(name):
             hole = np.ascontiguousarray(np.rot90(small, turns))
             seen = np.where(hole[..., None], np.float32(0), image)
             source = find_sources(seen, hole, 7, np.random.default_rng(0))
-            shares.append(striped_share(source.reshape(hole.shape), hole))
+            shares.append(texture.striped_share(source.reshape(hole.shape), hole))
     assert max(shares) < 0.05
     assert np.mean(shares) < 0.015
 
@@ -180,7 +169,8 @@ def test_a_source_that_is_used_too_often_costs_more_unless_it_is_flat():
         assert not price[scale.nearest[20 * 60 + 48]]
 
 
-def test_stripes_are_counted_and_copies_are_not():
+def test_stripes_are_counted_and_copies_are_not(texture):
+    striped_share = texture.striped_share
     hole, place = box(80, 90, 10, 0, 70, 60), np.arange(80 * 90).reshape(80, 90)
     y, x = np.divmod(place, 90)
     assert striped_share(place, hole) == striped_share(place + 30 * hole, hole) == 0
@@ -312,3 +302,22 @@ def test_blending_forgets_a_constant_difference():
     before = np.abs(rows[source] - rows).max()
     after = np.abs(blend_gradients(rows, hole, source).reshape(-1, 3) - rows).max()
     assert after < before / 5
+
+
+def test_the_measures_of_the_benchmark_are_nought_for_the_truth_and_tell_what_is_worse(texture):
+    truth, hole = cv2.GaussianBlur(noise(64, 72, 3), (0, 0), 1.2), box(64, 72, 16, 16, 48, 48)
+    assert texture.measure_texture(truth, truth, hole) == [0] * len(texture.MEASURES)
+    moved = np.where(hole[..., None], np.roll(truth, 20, 1), truth)
+    blurred = np.where(hole[..., None], cv2.blur(truth, (9, 9)), truth)
+    better, worse = (texture.measure_texture(image, truth, hole) for image in (moved, blurred))
+    assert all(a < b for a, b in zip(better, worse, strict=True) if (a, b) != (better[3], worse[3]))
+    assert texture.measure_noise(blurred, hole) < 0.5 * texture.measure_noise(truth, hole)
+
+
+def test_a_fill_of_a_sky_keeps_its_light_and_its_grain(texture):
+    down = np.linspace(0.3, 0.7, 120, dtype=np.float32)[:, None, None]
+    sky = down + 0.02 * (noise(120, 160, 3) + noise(120, 160, 3, seed=2) - 1)
+    hole = box(120, 160, 40, 50, 80, 110)
+    filled = fill(sky, hole)
+    assert abs((filled - sky)[hole].mean()) < 0.005
+    assert 0.8 < texture.measure_noise(filled, hole) / texture.measure_noise(sky, ~hole) < 1.25
