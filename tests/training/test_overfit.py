@@ -11,6 +11,7 @@ from inpaint_cli.training.train import train
 
 FACES = SHARED / "faces-test"
 CLASSICAL = 17  # dB: what telea and ns, which learn nothing, have there
+MARGIN = 3  # dB: other faces are learned so much worse or better
 # the steps of each stage, and the PSNR of the hole that the first such runs came to, in whole dB
 RUNS = {
     "gaussian": ({"count": 10, "learn": 500}, 45),
@@ -33,7 +34,7 @@ def test_four_faces_are_learned_by_heart(name, tmp_path):
     (tmp_path / "faces").mkdir()
     for face in sorted(FACES.glob("*.jpg"))[:4]:
         shutil.copy(face, tmp_path / "faces")
-    steps, floor = RUNS[name]
+    steps, end = RUNS[name]
     whole = [f"architectures.{name}.stages.{stage}.steps={n}" for stage, n in steps.items()]
     batches = [f"architectures.{name}.stages.{stage}.batch=4" for stage in steps]
     recipe = [
@@ -51,4 +52,4 @@ def test_four_faces_are_learned_by_heart(name, tmp_path):
     )
     events = [json.loads(line) for line in Path(folder, "log.jsonl").read_text().splitlines()]
     scores = [event["scores"] for event in events if event["event"] == "validation"]
-    assert scores[-1]["psnr-hole"] > floor > CLASSICAL
+    assert scores[-1]["psnr-hole"] > end - MARGIN > CLASSICAL
