@@ -11,6 +11,7 @@ from .types import (
     model_options,
     notify,
     print_json,
+    quality_option,
     run_options,
 )
 
@@ -51,6 +52,12 @@ from .types import (
     is_flag=True,
     help="Retry photos that failed before, even if neither photo nor mask has changed.",
 )
+@click.option(
+    "--format",
+    metavar="SUFFIX",
+    help="Write all photos in this format, such as png or jpg.  [default: that of each photo]",
+)
+@quality_option
 @hole_options
 @model_options
 @run_options
@@ -80,7 +87,8 @@ def infer_command(photos: Path, mask: str | None, as_json: bool, **options: Any)
 
     Run the same command again to resume: it fills what is new, missing or changed.
     FOLDER/ledger.jsonl says how each photo ended. A photo that fails stops nothing: it is listed
-    at the end, as are those without a hole, and the exit code is 1.
+    at the end, as are those without a hole and pictures that cannot be read, and the exit code
+    is 1.
     """
     from ..filling.folder import fill_folder
 

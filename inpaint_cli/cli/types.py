@@ -99,6 +99,12 @@ def add_options(*options: Callable[[Command], Command]) -> Callable[[Command], C
 overwrite_option = click.option(
     "--overwrite", is_flag=True, help="Overwrite existing files of these names."
 )
+quality_option = click.option(
+    "--quality",
+    type=click.IntRange(1, 100),
+    metavar="N",
+    help="Quality of JPEG, WebP, AVIF and HEIC, 1 to 100.  [default: a JPEG's own, else 95]",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 

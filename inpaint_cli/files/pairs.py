@@ -6,12 +6,12 @@ Knows files by their names only; nothing is opened.
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
 from ..errors import DataError
-from .pictures import PICTURE_SUFFIXES, list_pictures, stem_key
+from .pictures import PICTURE_SUFFIXES, list_pictures, list_unread, stem_key
 from .zips import is_archive
 
 MASK_NAME = re.compile(
@@ -35,6 +35,7 @@ class Pairing:
     pairs: Sequence[Pair]
     alone: Mapping[str, str] = field(default_factory=dict)  # photos, by name
     unused: Mapping[str, str] = field(default_factory=dict)  # masks, by name
+    unread: Mapping[str, str] = field(default_factory=dict)  # what looks like photos, by name
 
 
 def pair_files(
@@ -71,6 +72,9 @@ def pair_files(
     else:
         shapes = list_pictures(masks, [*apart, photos])
         found = match_masks(photos, list_pictures(photos, [*apart, masks]), masks, shapes)
+    found = replace(found, unread=list_unread(photos, apart))
+    if not found.pairs and not found.alone and found.unread:
+        raise DataError(f"no photo in {photos} can be read: {next(iter(found.unread.values()))}")
     if not found.pairs and not found.alone:
         raise DataError(f"no photo in {photos}; what is read ends in {', '.join(PICTURE_SUFFIXES)}")
     return select_pairs(found, only) if only else found
@@ -133,4 +137,5 @@ def select_pairs(found: Pairing, only: Collection[str]) -> Pairing:
     alone = {name: why for name, why in found.alone.items() if wanted(name)}
     if not pairs and not alone:
         raise DataError(f"no photo matches {' or '.join(only)}; a pattern looks like 'image.*'")
-    return Pairing(pairs, alone, found.unused)
+    unread = {name: why for name, why in found.unread.items() if wanted(name)}
+    return Pairing(pairs, alone, found.unused, unread)

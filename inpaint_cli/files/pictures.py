@@ -20,9 +20,33 @@ PICTURE_SUFFIXES = {  # of pictures, and the formats that they stand for
         "PPM": ".ppm .pgm .pbm .pnm .pfm",
         "JPEG2000": ".jp2 .j2k .jpx .j2c .jpf .jpc",
         "AVIF": ".avif",
+        "HEIF": ".heic .heif .hif",
     }.items()
     for suffix in suffixes.split()
 }
+
+UNREAD_SUFFIXES = {  # of pictures that are not read, and the way out
+    suffix: advice
+    for advice, suffixes in {
+        "camera raw, which is not read: develop it and export a TIFF of 16 bits": (
+            ".dng .cr2 .cr3 .crw .nef .nrw .arw .srf .sr2 .orf .rw2 .raf .pef .srw .x3f .3fr .iiq"
+            " .erf .dcr .kdc .mrw .mos .rwl .raw .gpr"
+        ),
+        "a document with layers, which is not read: export it as PNG or TIFF": (
+            ".psd .psb .xcf .kra .ora .clip .afphoto .procreate"
+        ),
+        "JPEG XL, which is not read: convert it to PNG, or back to its JPEG": ".jxl",
+        "of a kind that is not read: export it as PNG or TIFF": (
+            ".svg .pdf .eps .ai .exr .hdr .ico .dds .jxr .wdp .bpg .webm"
+        ),
+    }.items()
+    for suffix in suffixes.split()
+}
+
+
+def suffix_advice(name: str) -> str:
+    """What a picture of this name is that cannot be read, and the way out; else nothing."""
+    return UNREAD_SUFFIXES.get(os.path.splitext(name)[1].lower(), "")
 
 
 def is_picture(name: str) -> bool:
@@ -33,6 +57,8 @@ def is_picture(name: str) -> bool:
 @blame_path
 def picture_format(path: Path) -> str:
     """The format for which the suffix of `path` stands; raises `ImageError` where that is none."""
+    if advice := suffix_advice(path.name):
+        raise ImageError(f"{path} is {advice}")
     if (suffix := path.suffix.lower()) not in PICTURE_SUFFIXES:
         raise ImageError(
             f"{path} has no suffix of a picture; use one of {', '.join(PICTURE_SUFFIXES)}"
@@ -48,9 +74,29 @@ def list_pictures(folder: Path, skip: Sequence[Path]) -> list[str]:
     """
     if is_archive(folder):
         return sorted(name for name in zip_names(folder) if is_picture(name) and not hidden(name))
+    found = walk_files(folder, skip)
+    return sorted(name for name, entry in found if is_picture(name) and entry.is_file())
+
+
+def list_unread(folder: Path, skip: Sequence[Path]) -> dict[str, str]:
+    """Sentences, by name, on the pictures and linked folders under `folder` that are not read."""
+    found = {}
+    for name, entry in walk_files(folder, skip):
+        advice = suffix_advice(name)
+        if entry.is_dir():
+            advice = "a linked folder, which is not entered: give it by itself"
+        elif is_picture(name) and not entry.is_file():
+            advice = "no file, but a pipe, a device or a broken link: remove it"
+        if advice:
+            found[name] = f"{folder / name} is {advice}"
+    return found
+
+
+def walk_files(folder: Path, skip: Sequence[Path]) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Yield the names of what is under `folder` and not hidden, linked folders among it."""
     left_out = {(s.st_dev, s.st_ino) for path in skip if path.exists() for s in [path.stat()]}
 
-    def walk(place: str, prefix: str) -> Iterator[str]:
+    def walk(place: str, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
         with os.scandir(place) as entries:
             for entry in entries:
                 if entry.name.startswith("."):
@@ -59,11 +105,11 @@ def list_pictures(folder: Path, skip: Sequence[Path]) -> list[str]:
                     status = os.stat(entry.path)
                     if (status.st_dev, status.st_ino) not in left_out:
                         yield from walk(entry.path, f"{prefix}{entry.name}/")
-                elif is_picture(entry.name) and entry.is_file():
-                    yield prefix + entry.name
+                else:
+                    yield prefix + entry.name, entry
 
     try:
-        return sorted(walk(os.fspath(folder), ""))
+        yield from walk(os.fspath(folder), "")
     except OSError as error:
         raise DataError(f"{error.filename} cannot be listed: {error.strerror}") from error
 

@@ -83,10 +83,12 @@ class Filled:
         *,
         overwrite: bool = False,
         verify: bool = False,
+        quality: int | None = None,
         notify: Notify = ignore,
     ) -> FillResult:
         """Write a file in the format of its suffix, or into a stream in the photo's own format.
 
+        `quality` (1 to 100) is of lossy formats, by default as near to the photo's as can be.
         `verify` reads the file again and notes what changed outside the hole. Raises
         `InpaintError` where the file exists, unless `overwrite`, and where a single pixel outside
         the hole changed in a lossless format.
@@ -95,10 +97,16 @@ class Filled:
         if isinstance(output, str | Path):
             path = Path(output)
             drift, notes = write_filled(
-                self.photo, self.source, self.hole.area, path, overwrite=overwrite, verify=verify
+                self.photo,
+                self.source,
+                self.hole.area,
+                path,
+                overwrite=overwrite,
+                verify=verify,
+                quality=quality,
             )
         else:
-            data, notes = images.encode(self.photo)
+            data, notes = images.encode(self.photo, quality=quality)
             output.write(data)
         for note in notes:
             notify(note)
@@ -140,12 +148,13 @@ def write_filled(
     *,
     overwrite: bool = False,
     verify: bool = False,
+    quality: int | None = None,
 ) -> tuple[images.Drift | None, tuple[str, ...]]:
     """Write `photo`, which is `source` filled in `area` [H, W]; give the drift, and notes.
 
     With `verify` the file is read again, and its last note says what changed outside `area`.
     """
-    notes = images.write_photo(photo, path, overwrite=overwrite)
+    notes = images.write_photo(photo, path, overwrite=overwrite, quality=quality)
     if not verify:
         return None, notes
     drift = images.verify(source, path, area)

@@ -26,6 +26,7 @@ from tqdm import tqdm
 from .. import images
 from ..errors import DataError, ImageError, InpaintError
 from ..files.pairs import Pair, Pairing, pair_files
+from ..files.pictures import picture_format
 from ..files.stamps import FileStamp
 from ..files.write import sweep_folder, write_error
 from ..files.zips import archive_of
@@ -41,6 +42,7 @@ from .options import (
     FillSettings,
     HoleOptions,
     RunOptions,
+    check_integer,
     check_marked,
     options_to_dict,
     split_mask,
@@ -70,12 +72,20 @@ class FolderJob:
     overwrite: bool = False
     verify: bool = False
     card: bool = False
+    format: str = ""  # suffix of the results, such as ".png"; empty: those of the photos
+    quality: int | None = None  # of lossy results, 1 to 100; None: as that of the photos
+
+    def output_path(self, name: str) -> Path:
+        """Return where the photo `name` is written, filled."""
+        path = self.output / name
+        return path.with_suffix(self.format) if self.format else path
 
     @property
     def settings(self) -> str:
         """A hash of all that shapes the results besides photos and masks; the device does not."""
         options = options_to_dict(self.hole, replace(self.run, device=""))
-        shaping = json.dumps([self.model.identity, options])
+        written = [self.format, self.quality] if self.format or self.quality else []
+        shaping = json.dumps([self.model.identity, options, *written])
         return sha256(shaping.encode()).hexdigest()
 
 
@@ -184,7 +194,7 @@ class FolderReport:
 def pair_job(job: FolderJob) -> Pairing:
     """Find the photos and their masks; `DataError` if there are none or a result would hit one."""
     pairing = pair_files(job.photos, job.masks, only=job.only, skip=job.output)
-    check_inputs_safe(pairing.pairs, job.output)
+    check_inputs_safe(job, pairing.pairs)
     return pairing
 
 
@@ -193,7 +203,7 @@ def survey_job(job: FolderJob, pairing: Pairing, *, retry_failed: bool = False) 
     known, settings = ledger.read_entries(job.output), job.settings
     items = []
     for each in pairing.pairs:
-        output, entry = job.output / each.name, known.get(each.name)
+        output, entry = job.output_path(each.name), known.get(each.name)
         made = entry.made if entry and entry.made and entry.made.fits(output) else None
         state: ItemState = "new"
         if entry is not None:
@@ -220,10 +230,10 @@ def is_unchanged(entry: LedgerEntry, pair: Pair) -> bool:
     )
 
 
-def check_inputs_safe(pairs: Sequence[Pair], output: Path) -> None:
-    """Raise `DataError` where the output of a pair is a photo or a mask of the job."""
-    if output.exists() and not output.is_dir():
-        raise DataError(f"{output} is a file; give a folder with -o")
+def check_inputs_safe(job: FolderJob, pairs: Sequence[Pair]) -> None:
+    """Raise `DataError` where an output is an input of the job, or two outputs are one."""
+    if job.output.exists() and not job.output.is_dir():
+        raise DataError(f"{job.output} is a file; give a folder with -o")
 
     place = cache(folder_identity)
 
@@ -232,9 +242,13 @@ def check_inputs_safe(pairs: Sequence[Pair], output: Path) -> None:
 
     files = {path for pair in pairs for path in (pair.photo, pair.mask) if path}
     inputs = {spot(archive_of(path) or path) for path in files}
+    outputs: dict[Path, str] = {}
     for each in pairs:
-        if spot(output / each.name) in inputs:
-            raise DataError(f"{output / each.name} would overwrite an input; give another -o")
+        output = job.output_path(each.name)
+        if spot(output) in inputs:
+            raise DataError(f"{output} would overwrite an input; give another -o")
+        if (other := outputs.setdefault(output, each.name)) != each.name:
+            raise DataError(f"{other} and {each.name} would both become {output}; rename one")
 
 
 def fill_folder(
@@ -250,6 +264,8 @@ def fill_folder(
     verify: bool = False,
     card: bool = False,
     dry_run: bool = False,
+    format: str | None = None,
+    quality: int | None = None,
     notify: Notify = ignore,
     **settings: Unpack[FillSettings],
 ) -> FolderReport | None:
@@ -258,8 +274,10 @@ def fill_folder(
     `masks` is a folder or zip file of masks, paired by name, one mask for all photos, "alpha" where
     the photos themselves are transparent, or None where `regions` or `find` say it all. Results go
     into the folder `output`, in the subfolders and under the names of the photos, beside a ledger
-    that lets the same call resume. `only` are patterns of names. A photo that fails stops nothing:
-    see `FolderReport.failed`. `settings` are the other keywords of `fill`, such as grow=4.
+    that lets the same call resume. `only` are patterns of names. `format`, such as "png", is that
+    of the results, and `quality`, 1 to 100, that of lossy ones; by default both are the photos'
+    own. A photo that fails stops nothing: see `FolderReport.failed`. `settings` are the other
+    keywords of `fill`, such as grow=4.
 
     Under `torchrun` each process fills its share; the first returns the report of all,
     the others None. Raises `InpaintError` where the job as a whole cannot be done.
@@ -277,6 +295,13 @@ def fill_folder(
     check_marked(masks, settings)
     hole, run = split_settings(alpha, settings)
     ref = model if isinstance(model, ModelRef) else ModelRef.parse(model) if model else ModelRef()
+    suffix = f".{format.lower().removeprefix('.')}" if format else ""
+    if suffix:
+        picture_format(Path(f"the format{suffix}"))
+    if quality is not None:
+        check_integer("quality", quality, 1, 100)
+        if card:
+            raise InpaintError("a card does not hold the quality: leave out one of them")
     job = FolderJob(
         Path(photos),
         path,
@@ -288,6 +313,8 @@ def fill_folder(
         overwrite=overwrite,
         verify=verify,
         card=card,
+        format=suffix,
+        quality=quality,
     )
     if dry_run:
         pairing = pair_job(job)
@@ -329,7 +356,7 @@ def make_report(
     seconds: float,
 ) -> FolderReport:
     """Return what all processes have done together."""
-    failed = dict(pairing.alone)
+    failed = dict(pairing.alone) | dict(pairing.unread)
     for tally in tallies:
         failed |= tally.failed
     return FolderReport(
@@ -365,7 +392,7 @@ def prepare_output(job: FolderJob, pairing: Pairing, notify: Notify) -> Iterator
         job.output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise write_error(job.output, error) from error
-    folders = {(job.output / each.name).parent for each in pairing.pairs}
+    folders = {job.output_path(each.name).parent for each in pairing.pairs}
     with ledger.lock_folder(job.output):
         if damage := ledger.repair_ledger(job.output):
             notify(damage)
@@ -507,7 +534,7 @@ def fill_item(
         output = Path(folder, item.output.name) if folder else item.output
         verify = job.verify or job.card
         filled = fill_photo(model, photo, hole, run=job.run)
-        result = filled.save(output, overwrite=True, verify=verify)
+        result = filled.save(output, overwrite=True, verify=verify, quality=job.quality)
         if foreign and output.read_bytes() != item.output.read_bytes():
             raise InpaintError(
                 f"{item.output} exists already and this job did not create it; use --overwrite,"

@@ -64,7 +64,7 @@ def decode_deep(image: ImageFile.ImageFile, data: bytes, mode: str) -> Deep:
 def refuse_cut(image: ImageFile.ImageFile, data: bytes) -> None:
     """Raise `ImageError` where Pillow would silently cut or misread what the file holds."""
     tags = getattr(image, "tag_v2", {})
-    bits = tags.get(258, (8,))[0]
+    bits = image.info.get("bit_depth", tags.get(258, (8,))[0])  # HEIF says so
     if image.format == "JPEG2000" and not image.mode.startswith("I;16"):
         at = data.find(b"\xff\x51") + 40  # component size in the SIZ marker segment
         bits = 1 + (data[at] & 127)

@@ -50,6 +50,15 @@ def splice(encode: Callable[[Box], bytes], source: bytes, changed: Hole) -> byte
             return None
 
 
+def can_splice() -> bool:
+    """Whether the package is installed."""
+    try:
+        import jpeglib
+    except ImportError:
+        return False
+    return bool(jpeglib)
+
+
 def sampling_factors(image: Any) -> NDArray[np.int64]:
     """Return the sampling [planes, 2] of each plane, vertical and horizontal."""
     return np.asarray(image.samp_factor, np.int64).reshape(-1, 2)

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from ..errors import ImageError, blame_path
+from ..files.pictures import suffix_advice
 from ..files.zips import archive_of, read_zip_member
-from .deep import decode_deep, deep_mode, png_chunks, refuse_cut
+from .deep import PNG_MAGIC, decode_deep, deep_mode, png_chunks, refuse_cut
 from .exif import ORIENTATION, turned, upright, upright_xmp
 from .photo import MODES, STRIP, Photo
 from .remnants import (
@@ -37,7 +38,9 @@ PNG_CHUNKS = (b"cHRM", b"cICP", b"gAMA", b"sBIT", b"sRGB", b"sPLT", b"tEXt", b"z
 LATE_CHUNKS = (b"mDCV", b"cLLI", b"bKGD", b"oFFs", b"tIME", b"caBX")  # which Pillow cannot write
 XMP_TAG, PHOTOSHOP_TAG = 700, 34377  # of TIFF
 LEAST_LIMIT = 2**28  # bytes that a file of any picture may have
-LOSSY = {"JPEG", "AVIF"}
+DNG_TAG = 50706
+HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
+LOSSY = {"JPEG", "AVIF", "HEIF"}
 TIFF_LOSSY = {"jpeg", "tiff_jpeg", "webp"}
 TIFF_LAYOUT = {  # tags that say how pixels lie in the file, or that are written by name
     *(*range(254, 260), 262, 266, 273, ORIENTATION, *range(277, 285), 292, 293, 296, 297),
@@ -112,9 +115,15 @@ def check_length(path: Path) -> None:
 @contextmanager
 def open_image(data: bytes, name: str) -> Iterator[ImageFile.ImageFile]:
     """The image with its header read and found sane, its pixels not decoded yet."""
+    formats = READ_FORMATS
+    if is_heif(data):
+        enable_heif(name)
+        formats = (*formats, "HEIF")
+    elif advice := content_advice(data, name):
+        raise ImageError(f"{name} is {advice}")
     try:
         with without_warnings():
-            image = Image.open(io.BytesIO(data), formats=READ_FORMATS)
+            image = Image.open(io.BytesIO(data), formats=formats)
     except UnidentifiedImageError as error:
         raise ImageError(
             f"{name} is not a picture, or damaged; what can be read is {', '.join(READ_FORMATS)}"
@@ -122,6 +131,8 @@ def open_image(data: bytes, name: str) -> Iterator[ImageFile.ImageFile]:
     except Exception as error:
         raise ImageError(f"{name} cannot be read: {read_error_reason(error)}") from error
     with image:
+        if DNG_TAG in getattr(image, "tag_v2", ()):
+            raise ImageError(f"{name} is {suffix_advice('a.dng')}")
         if not (image.width and image.height):
             raise ImageError(f"{name} has no pixels ({image.width}x{image.height})")
         if image.width * image.height > max_pixels():
@@ -130,6 +141,35 @@ def open_image(data: bytes, name: str) -> Iterator[ImageFile.ImageFile]:
                 f" {max_pixels() / 1e6:.0f} MP; if it is real, set INPAINT_MAX_PIXELS higher"
             )
         yield image
+
+
+def is_heif(data: bytes) -> bool:
+    """Whether these are the bytes of a HEIF or HEIC picture, which AVIF resembles."""
+    brands = data[8 : min(int.from_bytes(data[:4], "big"), 256)]
+    listed = {brands[at : at + 4] for at in range(0, len(brands), 4)}
+    return data[4:8] == b"ftyp" and bool(listed & HEIF_BRANDS) and not listed & {b"avif", b"avis"}
+
+
+def enable_heif(name: str) -> None:
+    """Let Pillow read and write HEIF; raises `ImageError` where the package is missing."""
+    try:
+        import pillow_heif  # takes long to import, and few photos need it
+    except ImportError as error:
+        raise ImageError(
+            f"{name} is HEIC: install the package pillow-heif (pip install 'inpaint-cli[heic]'), or"
+            " export it as JPEG"
+        ) from error
+    pillow_heif.register_heif_opener()
+
+
+def content_advice(data: bytes, name: str) -> str:
+    """What `data` is if it cannot be read, by how it begins or by its name, and the way out."""
+    if data[:3] == b"\xff\xd8\xff" or data[:8] == PNG_MAGIC:
+        return ""
+    starts = {b"8BPS": ".psd", b"\xff\x0a": ".jxl", b"\0\0\0\x0cJXL ": ".jxl", b"%PDF": ".pdf"}
+    found = (suffix for start, suffix in starts.items() if data.startswith(start))
+    kind = ".cr2" if data[8:10] == b"CR" else next(found, "")
+    return suffix_advice(f"a{kind}" if kind else name)
 
 
 def upright_size(image: Image.Image) -> tuple[int, int]:
@@ -240,6 +280,8 @@ def read_metadata(image: Image.Image, data: bytes, name: str) -> tuple[dict[str,
     Whatever shows the photo as it was is left out.
     """
     notes = []
+    beside = {"depth_images": "depth map", "aux": "second picture"}  # of HEIF
+    claims = [kind for key, kind in beside.items() if image.info.get(key)]
     if (frames := getattr(image, "n_frames", 1)) > 1:
         notes.append(f"{name} has {frames} frames; only the first is read")
     keys = ("icc_profile", "dpi", "comment")
@@ -256,11 +298,12 @@ def read_metadata(image: Image.Image, data: bytes, name: str) -> tuple[dict[str,
         keep["xmp"] = scrub_xmp(upright_xmp(xmp))
         if not keep["xmp"]:
             notes.append(f"the XMP of {name} holds a picture or is damaged, and is left out")
-        if claims := claims_of(xmp):
-            notes.append(
-                f"{name} has a {' and a '.join(claims)} of the photo as it was: left out of what"
-                " is written"
-            )
+        claims += claims_of(xmp)
+    if claims:
+        notes.append(
+            f"{name} has a {' and a '.join(dict.fromkeys(claims))} of the photo as it was: left out"
+            " of what is written"
+        )
     if image.format == "PNG" and any(
         kind == b"caBX" and holds_picture(body) for kind, body in png_chunks(data)
     ):

@@ -15,9 +15,9 @@ from ..errors import ImageError
 from ..files.pictures import picture_format
 from ..files.write import atomic_path
 from .deep import encode_png, encode_ppm, encode_tiff, insert_chunks
-from .jpeg import splice
+from .jpeg import can_splice, splice
 from .photo import GRAY, LUMA, STRIP, WITH_ALPHA, FloatArray, Hole, Photo, to_pillow
-from .read import colours_of, read_photo
+from .read import colours_of, enable_heif, read_photo
 
 WRITES = {  # the modes that each format can hold
     format: set(modes.split())
@@ -32,10 +32,11 @@ WRITES = {  # the modes that each format can hold
         "TGA": "L LA P RGB RGBA",
         "JPEG2000": "L LA RGB RGBA I;16",
         "AVIF": "RGB RGBA",
+        "HEIF": "RGB RGBA",
     }.items()
 }
 METADATA = {"icc_profile": "colour profile", "exif": "EXIF", "tags": "tags"}
-HOLDS_METADATA = {"JPEG", "PNG", "WEBP", "AVIF", "TIFF"}
+HOLDS_METADATA = {"JPEG", "PNG", "WEBP", "AVIF", "HEIF", "TIFF"}
 LEVEL = 3  # of PNG: on photos not larger than Pillow's 6, and more than twice as fast
 QUALITY = 95  # of lossy files whose own quality cannot be known: new ones, WebP, AVIF
 
@@ -60,8 +61,11 @@ def encode(
 ) -> tuple[bytes, tuple[str, ...]]:
     """The bytes of `photo` as a file of `format` (its own by default), and notes on losses."""
     format = format or photo.format
+    if format == "HEIF":
+        enable_heif(photo.name)
     fitted, notes = fit(photo, format)
     settings = traits(fitted, format, quality)
+    notes += describe_compression(fitted, format, settings)
     try:
         if fitted.mode.endswith(";16") and fitted.mode != "I;16":
             return encode_deep(fitted, format, settings), notes
@@ -71,6 +75,22 @@ def encode(
         raise ImageError(
             f"{photo.name} cannot be written as {format}: {error}; choose another format"
         ) from error
+
+
+def describe_compression(photo: Photo, format: str, settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return a note where pixels outside the hole change because all are compressed again."""
+    again = format in ("AVIF", "HEIF") or (format == "WEBP" and not settings["lossless"])
+    if again:
+        return (
+            f"{photo.name} is compressed again as {format}, which changes pixels outside the hole a"
+            " little: --verify says by how much, PNG keeps them",
+        )
+    if "source" in photo.keep and "qtables" in settings and not can_splice():
+        return (
+            f"all of {photo.name} is compressed again: with the package jpeglib, blocks without a"
+            " hole stay as they are",
+        )
+    return ()
 
 
 def encode_pillow(photo: Photo, format: str, settings: Mapping[str, Any]) -> bytes:
@@ -159,7 +179,7 @@ def traits(photo: Photo, format: str, quality: int | None) -> dict[str, Any]:
     elif format == "WEBP":
         given |= {"lossless": keep.get("lossless", photo.lossless), "exact": True}
         given["quality"] = quality or (80 if given["lossless"] else QUALITY)
-    elif format == "AVIF":
+    elif format in ("AVIF", "HEIF"):
         given["quality"] = quality or QUALITY
     elif format == "GIF":
         if photo.channel == "palette":

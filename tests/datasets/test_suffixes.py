@@ -11,6 +11,7 @@ from inpaint_cli import registry
 from inpaint_cli.cli import main
 from inpaint_cli.datasets.collection import Collection, describe_skipped
 from inpaint_cli.files.pictures import PICTURE_SUFFIXES
+from inpaint_cli.images.read import enable_heif
 
 FILES = registry.load_plugin("datasets", "files")
 MODES = {".pgm": "L", ".pbm": "1", ".pfm": "F"}
@@ -27,6 +28,7 @@ def folder(tmp_path_factory):
     folder.mkdir()
     pixels = np.zeros((32, 40, 3), np.uint8)
     pixels[8:20, 8:20] = 255
+    enable_heif("the test")
     for suffix, form in PICTURE_SUFFIXES.items():
         image = Image.fromarray(pixels).convert(MODES.get(suffix, "RGB"))
         image.save(folder / f"{suffix[1:]}{suffix}", format=form)
