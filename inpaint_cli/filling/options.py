@@ -115,11 +115,12 @@ def options_from_dict(values: Mapping[str, Any]) -> tuple[HoleOptions, RunOption
     """Return the options of such a mapping; raises `ValueError` or `TypeError` where it is none."""
     from pydantic import TypeAdapter  # which a plain fill does without
 
-    own = {field.name for field in fields(RunOptions)}
     hole, run = (
-        {key: value for key, value in values.items() if (key in own) == of_run}
-        for of_run in (False, True)
+        {field.name: values[field.name] for field in fields(options) if field.name in values}
+        for options in (HoleOptions, RunOptions)
     )
+    if unknown := values.keys() - hole.keys() - run.keys():
+        raise TypeError(f"unknown options: {', '.join(sorted(unknown))}")
     hole["find"] = tuple(hole.get("find", ()))  # JSON knows lists alone
     adapters = TypeAdapter(HoleOptions), TypeAdapter(RunOptions)
     return adapters[0].validate_python(hole), adapters[1].validate_python(run)
