@@ -86,9 +86,11 @@ def read_manifest(path: Path) -> tuple[ManifestHeader, list[MaskEntry]]:
     """
     try:
         text = path.read_text("utf-8").removesuffix("\n")
-        first, *rest = text.split("\n") if text else ()  # not splitlines: names hold anything
-    except (OSError, UnicodeDecodeError, ValueError) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} is not a manifest of masks; give a {MANIFEST}") from error
+    if not text:
+        raise DataError(f"{path} is not a manifest of masks; give a {MANIFEST}")
+    first, *rest = text.split("\n")  # not splitlines: names may hold any other break
     header = ManifestLine(path, 1).parse(ManifestHeader, first)
     entries = []
     for number, text in enumerate(rest, 2):
