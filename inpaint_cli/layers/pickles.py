@@ -33,7 +33,8 @@ def load_pickle(path: Path) -> Any:
     except Exception as error:  # torch raises nearly anything for a damaged file
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise WeightsError(
-            f"{path} is damaged or holds more than tensors: {reason}; get it as .safetensors"
+            f"{path} cannot be read safely, for it is damaged or holds more than tensors: {reason};"
+            " get it as .safetensors"
         ) from error
     check_tensors(dict(flatten_tensors(loaded)), path)
     return loaded

@@ -139,6 +139,8 @@ def read_catalogues() -> tuple[Mapping[str, PublishedModel], Sequence[str]]:
             entries = read_catalogue(registry.load_plugin("catalogues", name).path())
         except PluginError as error:
             broken.append(str(error))
+        except Exception as error:  # somebody else's code
+            broken.append(f"the catalogue '{name}' is broken: {error!r}; update its package")
         else:
             models = {**entries, **models}
     return models, broken

@@ -11,6 +11,7 @@ from ..files.stamps import FileStamp
 from ..models.weights import inspect_weights
 from ..recipe.schema import Named
 from ..registry import load_plugin
+from ..settings import Settings
 from ..wording import name_some
 from .build import Built
 from .checkpoint import names_fingerprint
@@ -69,16 +70,21 @@ def check_upstream(upstream: Upstream, train: Collection, test: Collection) -> N
         )
 
 
+def json_text(settings: Settings) -> str:
+    """Return settings as JSON in ASCII: paths need not be UTF-8."""
+    return json.dumps(settings.model_dump(mode="json"))
+
+
 def list_origins(
     built: Built, facts: Mapping[str, object], upstream: Sequence[Upstream]
 ) -> Iterator[tuple[str, str]]:
     """Yield the notes on a training for the header of its weights file."""
     data = built.recipe.data
     yield "data", data.train.kind
-    yield "train", data.train.model_dump_json()
+    yield "train", json_text(data.train)
     if data.val:
-        yield "val", data.val.model_dump_json()
-    yield "masks", built.recipe.masks.model_dump_json()
+        yield "val", json_text(data.val)
+    yield "masks", json_text(built.recipe.masks)
     for key, value in facts.items():
         yield key, str(value)
     for key, text in built.task.notes().items():

@@ -284,7 +284,7 @@ def test_a_parser_of_the_wrong_class_count_is_refused(tmp_path):
     with pytest.raises(WeightsError, match=r"147 more .* set model\.parser_width"):
         made(rules, **BISENET | {"parser_width": 8}, classes=19)
     (tmp_path / "junk.pth").write_bytes(b"junk")
-    with pytest.raises(WeightsError, match="not a checkpoint of a BiSeNet"):
+    with pytest.raises(WeightsError, match="cannot be read safely"):
         made({"parser_weights": tmp_path / "junk.pth"}, **BISENET)
 
 
@@ -1004,7 +1004,7 @@ def test_one_command_trains_every_stage(faces, tmp_path, capsys):
     outcome = launch(faces, tmp_path / "run")
     assert outcome.done == 10
     model = weights.read_weights(outcome.folder / "weights.safetensors")
-    assert model.header["without"] == "no-vgg"
+    assert model.header["without"] == "no-vgg, random-resnet18"
     assert not any(k.startswith(("critic", "recon", "auxiliary")) for k in model.net.state_dict())
     assert model.net.memory.filled.any()
     # a coarse network from `pconv`, a parser from another run

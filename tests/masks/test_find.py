@@ -86,7 +86,7 @@ def test_finding_nothing_is_said_and_writes_a_black_mask(stamped):
     done = run("masks", "find", "color", "photo.png", "--set", "value=blue", "-o", "m.png")
     assert "'color' found nothing in photo.png" in done.stderr
     assert not pixels("m.png").any()
-    done = run("fill", "photo.png", "--find", "color:value=blue", "--model", "telea")
+    done = run("fill", "photo.png", "--find", "color:value=blue", "--model", "telea", code=1)
     assert "found nothing" in done.stderr
     assert np.array_equal(pixels("photo.filled.png"), stamped)
 

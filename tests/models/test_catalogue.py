@@ -14,6 +14,7 @@ import yaml
 from click.testing import CliRunner, Result
 from onnx_files import write_lama, write_migan
 from PIL import Image
+from places import ROOT
 from server import Shop, open_shop
 from spandrel.architectures.LaMa import LaMa
 from toy import declare
@@ -126,7 +127,7 @@ def test_what_cannot_be_fetched_says_where_it_is(name: str):
     assert "download" in got.stderr
     assert "github.com/" in got.stderr
     if name in registry.find_plugins("architectures"):
-        filled = inpaint("fill", "docs/demo.jpg", "--region", "1,1,5,5", "--model", name)
+        filled = inpaint("fill", ROOT / "docs" / "demo.jpg", "--region", "1,1,5,5", "--model", name)
         assert f"weights convert FILE --to {name}" in filled.stderr
 
 
