@@ -34,7 +34,7 @@ from inpaint_cli.recipe.read import read_recipe
 from inpaint_cli.registry import load_plugin
 from inpaint_cli.training.checkpoint import read_state
 
-FEW, MANY = 25, int(os.environ.get("FUZZ", "2000"))
+FEW, MANY = 12, int(os.environ.get("FUZZ", "2000"))
 SPICE = [
     b"\0", b"\xff", b"\n", b"[", b"{", b"}", b'"', b":", b"-", b"1e400", b"[" * 5000, b"-1",
     b"99999999999999999999", b"null", b"\xe2\x80\xa8", b"\x1b[2J", b"../", b"!!python/none x",
