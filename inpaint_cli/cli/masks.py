@@ -57,6 +57,15 @@ class SizeType(click.ParamType):
         return int(sides[-1]), int(sides[0])
 
 
+settings_option = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a setting of KIND; repeatable.",
+)
+
+
 @click.group()
 def masks_command() -> None:
     """Find masks in photos; draw, check and rebuild sets of masks.
@@ -91,13 +100,7 @@ def masks_command() -> None:
 @click.option(
     "-o", "--output", type=PATH, default="masks", show_default=True, help="Folder of the set."
 )
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Change a setting of KIND; repeatable.",
-)
+@settings_option
 @click.option(
     "--images",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -208,13 +211,7 @@ def rebuild_command(ctx: click.Context, manifest: Path, **options: Any) -> None:
 @click.option(
     "--preview", type=PATH, metavar="FILE", help="Write the photo with the mask laid over it."
 )
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Change a setting of KIND; repeatable.",
-)
+@settings_option
 @click.option("--box", metavar="X,Y,W,H", help="Around an object or ellipse: sets `box` of KIND.")
 @click.option(
     "--at", multiple=True, metavar="X,Y", help="A click on an object: sets `at`; repeatable."

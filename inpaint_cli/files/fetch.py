@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import WeightsError
+from .stamps import PIECE, hash_file
 from .write import write_error
 
 HUB = "https://huggingface.co"
 HUB_FILE = re.compile(re.escape(HUB) + r"/([^/]+)/([^/]+)/resolve/[^/]+/(.+)")
-PIECE = 1 << 20  # bytes
 
 
 @dataclass(frozen=True)
@@ -168,14 +168,10 @@ def is_offline() -> bool:
 
 def verify_file(path: Path, file: PublishedFile) -> Path:
     """`path`, if it is `file`; raise `WeightsError` otherwise."""
-    sha = hashlib.sha256()
-    with path.open("rb") as stream:
-        while piece := stream.read(PIECE):
-            sha.update(piece)
-    if sha.hexdigest() not in file.known:
+    if (found := hash_file(path)) not in file.known:
         raise WeightsError(
             f"{path} is damaged, or not the published {file.name}: its SHA-256 begins with"
-            f" {sha.hexdigest()[:8]}, not {file.sha256[:8]}; delete it and try again"
+            f" {found[:8]}, not {file.sha256[:8]}; delete it and try again"
         )
     return path
 

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from .zips import archive_of
 
+PIECE = 1 << 20  # bytes
+
 
 class FileStamp(NamedTuple):
     """The size, time and hash of a file, which show whether it has changed."""
@@ -38,7 +40,16 @@ class FileStamp(NamedTuple):
             return False
 
 
+def hash_file(path: Path) -> str:
+    """The SHA-256 of a file, in hex; read in pieces, for weights are large."""
+    digest = sha256()
+    with path.open("rb") as file:
+        while piece := file.read(PIECE):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
 @lru_cache(maxsize=16)  # one mask may serve all photos
 def file_hash(path: Path, mtime: int, ctime: int) -> str:
     """The SHA-256 of a file as it was at `mtime` and `ctime`, nanoseconds."""
-    return sha256(path.read_bytes()).hexdigest()
+    return hash_file(path)

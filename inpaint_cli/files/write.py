@@ -2,7 +2,6 @@
 
 import os
 import re
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -57,7 +56,7 @@ def atomic_path(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
 def create_temporary(target: Path) -> tuple[Path, int]:
     """Create an empty file beside `target`; its handle holds the lock that says it is in use."""
     while True:
-        name = f".{shorten(target.stem)}.inpaint-{secrets.token_hex(4)}{target.suffix[:30]}"
+        name = f".{shorten(target.stem)}.inpaint-{os.urandom(4).hex()}{target.suffix[:30]}"
         temporary = target.with_name(name)
         with suppress(FileExistsError):
             handle = os.open(temporary, CREATE, 0o666)

@@ -149,7 +149,9 @@ def torch_threads(count: int) -> Iterator[None]:
 @blame_path
 def read_card(path: Path) -> Card:
     """The card at `path`; `DataError` where it is none."""
-    from pydantic import TypeAdapter, ValidationError  # a fill needs neither
+    from pydantic import TypeAdapter, ValidationError  # a fill needs none of these
+
+    from ..settings import first_problem
 
     try:
         card = TypeAdapter(Card).validate_json(path.read_bytes())
@@ -159,8 +161,7 @@ def read_card(path: Path) -> Card:
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        reason = f"{'.'.join(map(str, first['loc']))} {first['msg']}".strip()
+        reason = first_problem(error)
         raise DataError(f"{path} is not a card that `--card` has written: {reason}") from error
     except (ValueError, TypeError, AttributeError, InpaintError) as error:
         raise DataError(f"{path} is not a card that `--card` has written: {error}") from error

@@ -276,8 +276,8 @@ def begin_set(
 ) -> Path:
     """Claim `folder` for a set; return the file that says so until the set is whole.
 
-    That file names every mask which may be removed: those to come, and those of a set that is
-    replaced. Raises `DataError` where anything else would be in the way.
+    That file names every mask that may be removed: those to come, and those of a set that is
+    replaced. Raises `DataError` where the folder has other files in it.
     """
     if folder.exists() and not folder.is_dir():
         raise DataError(f"{folder} is a file; give a folder for the masks", path=folder)

@@ -6,9 +6,9 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import NonNegativeInt, PositiveInt, ValidationError
 
-from ..api.settings import Settings
 from ..errors import DataError, blame_path
 from ..images.read import max_pixels
+from ..settings import Settings, first_problem
 
 MANIFEST = "masks.jsonl"
 UNFINISHED = ".masks.unfinished.json"  # there while a set is drawn
@@ -57,10 +57,7 @@ class ManifestLine:
         try:
             return schema.model_validate_json(text)
         except ValidationError as error:
-            first = error.errors()[0]
-            key = ".".join(map(str, first["loc"]))
-            reason = f"{key} {first['msg']}".strip()
-            raise self.error(f"not a manifest of masks: {reason}") from error
+            raise self.error(f"not a manifest of masks: {first_problem(error)}") from error
 
     def check(self, entry: MaskEntry, header: ManifestHeader) -> None:
         """Raise `DataError` where `entry` cannot be drawn, or would be written outside the set."""

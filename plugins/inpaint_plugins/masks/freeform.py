@@ -1,6 +1,6 @@
 """The families with DeepFill's strokes: DeepFill v2, CoModGAN and MAT."""
 
-from typing import ClassVar, NamedTuple
+from typing import Annotated, ClassVar, NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -8,6 +8,14 @@ from pydantic import Field
 from inpaint_cli.api import Mask, Masks
 
 from .brush import draw_freeform, flip_at_random
+
+AsPublished = Annotated[
+    bool,
+    Field(
+        description="Do not flip between strokes: the published code throws these flips away, so "
+        "that its strokes meet more often and cover less."
+    ),
+]
 
 
 class DeepFillMasks(Masks):
@@ -19,11 +27,7 @@ class DeepFillMasks(Masks):
     box: bool = Field(
         default=True, description="Add the box of its training, up to half of each side."
     )
-    published: bool = Field(
-        default=False,
-        description="Do not flip between strokes: the published code throws these flips away, so "
-        "that its strokes meet more often and cover less.",
-    )
+    published: AsPublished = False
 
     def sketch(self, height: int, width: int, rng: np.random.Generator) -> Mask:
         strokes = int(rng.integers(1, 4))
@@ -57,11 +61,7 @@ class CoModGANMasks(Masks):
 
     small: ClassVar[MaxCounts] = MaxCounts(10, 5, 20)  # for images with a short side of up to 384
     large: ClassVar[MaxCounts] = MaxCounts(10, 5, 20)
-    published: bool = Field(
-        default=False,
-        description="Do not flip between strokes: the published code throws these flips away, so "
-        "that its strokes meet more often and cover less.",
-    )
+    published: AsPublished = False
 
     def sketch(self, height: int, width: int, rng: np.random.Generator) -> Mask:
         most = self.small if min(height, width) <= 384 else self.large
