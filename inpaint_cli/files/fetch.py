@@ -20,6 +20,7 @@ from ..errors import WeightsError
 from .stamps import PIECE, hash_file
 from .write import write_error
 
+RESTARTS = 3  # of a download from a server that cannot go on where it was cut
 HUB = "https://huggingface.co"
 HUB_FILE = re.compile(re.escape(HUB) + r"/([^/]+)/([^/]+)/resolve/[^/]+/(.+)")
 
@@ -105,7 +106,7 @@ class ArrivingFile(FileIO):
 
     def begin(self, size: int) -> None:
         """Go on after what is there of `size` bytes."""
-        self.size, self.sha = size, hashlib.sha256()
+        self.size, self.sha, self.restarts = size, hashlib.sha256(), 0
         while piece := self.read(PIECE):
             self.sha.update(piece)
         if self.tell() > size:
@@ -121,7 +122,13 @@ class ArrivingFile(FileIO):
         return len(data)
 
     def truncate(self, size: int | None = None, /) -> int:
-        """Begin again: the only truncation there is, where a server cannot go on."""
+        """Begin again: the only truncation there is, where a server cannot go on.
+
+        The library that downloads counts no try in which something came, and would never end.
+        """
+        if self.restarts == RESTARTS:
+            raise OSError(errno.EIO, f"cut {RESTARTS + 1} times, and the server cannot go on there")
+        self.restarts += 1
         self.sha = hashlib.sha256()
         return super().truncate(size)
 
@@ -149,8 +156,9 @@ def download_file(file: PublishedFile, url: str, arriving: ArrivingFile) -> None
     except Exception as error:  # whatever the library of the network raises
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise WeightsError(
-            f"{file.name} could not be fetched from {url}: {reason}; {arriving.tell():,} of"
-            f" {file.bytes:,} bytes are here, and the same command goes on from there"
+            f"{file.name} could not be fetched from {url}: {reason};"
+            f" {os.fstat(arriving.fileno()).st_size:,} of {file.bytes:,} bytes are here, and the"
+            " same command goes on from there"
         ) from error
 
 
