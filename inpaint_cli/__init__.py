@@ -25,6 +25,7 @@ __getattr__, __all__ = lazy_names(
         ".masks.generate": "generate_masks list_mask_kinds rebuild_masks",
         ".masks.check": "inspect_masks",
         ".masks.find": "FoundMask find_mask find_mask_file list_finders",
+        ".sharing": "PublishedWeights publish_weights",
         ".training.train": "train",
         ".training.run": "TrainOutcome",
         ".training.checks": "DataReport check_data smoke_test",

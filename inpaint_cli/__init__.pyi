@@ -37,6 +37,8 @@ from .models.choose import LoadedModel as LoadedModel
 from .models.choose import ModelRef as ModelRef
 from .models.choose import list_models as list_models
 from .models.choose import load_model as load_model
+from .sharing import PublishedWeights as PublishedWeights
+from .sharing import publish_weights as publish_weights
 from .training.checks import DataReport as DataReport
 from .training.checks import check_data as check_data
 from .training.checks import smoke_test as smoke_test

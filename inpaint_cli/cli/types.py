@@ -124,7 +124,10 @@ def model_options(command: Command) -> Command:
             "--model", metavar="NAME", help="Fill with this model; `inpaint models` lists them."
         ),
         click.option(
-            "--weights", metavar="FILE", help="Fill with this weights file (ours, LaMa's, MAT's)."
+            "--weights",
+            metavar="FILE",
+            help="Fill with this weights file (ours, LaMa's, MAT's), or with that of the repository"
+            " hf:OWNER/NAME[@REVISION] of the Hub.",
         ),
         click.option(
             "--download", is_flag=True, help="Fetch the model first where it is not here."

@@ -5,6 +5,23 @@ import click
 
 from .types import echo
 
+
+def parse_notes(
+    ctx: click.Context, param: click.Parameter, notes: tuple[str, ...]
+) -> dict[str, str]:
+    if not all("=" in note for note in notes):
+        raise click.UsageError("--note takes KEY=TEXT, such as licence='research only'")
+    return dict(note.split("=", 1) for note in notes)
+
+
+notes_option = click.option(
+    "--note",
+    "notes",
+    multiple=True,
+    metavar="KEY=TEXT",
+    callback=parse_notes,
+    help="Into the header.",
+)
 overwriting = click.option("--overwrite", is_flag=True, help="Replace the output where it exists.")
 
 
@@ -103,10 +120,10 @@ def convert_command(
 )
 @click.option("--half", is_flag=True, help="Store 16 bits a number: half as large.")
 @click.option("--onnx", is_flag=True, help="Write an ONNX file, which fills without torch.")
-@click.option("--note", "notes", multiple=True, metavar="KEY=TEXT", help="Into the header.")
+@notes_option
 @overwriting
 def export_command(
-    file: Path, output: Path, half: bool, onnx: bool, notes: tuple[str, ...], overwrite: bool
+    file: Path, output: Path, half: bool, onnx: bool, notes: dict[str, str], overwrite: bool
 ) -> None:
     """Copy weights to give them away: smaller, as ONNX, and with notes such as their licence.
 
@@ -116,18 +133,71 @@ def export_command(
     from ..models import choose as models
     from ..models import weights
 
-    if not all("=" in note for note in notes):
-        raise click.UsageError("--note takes KEY=TEXT, such as licence='research only'")
     if onnx and half:
         raise click.UsageError("an ONNX file has 32 bits a number: leave out --half")
     check_free(output, overwrite=overwrite)
-    header = dict(note.split("=", 1) for note in notes)
     if onnx:
         from ..models.export import export_onnx
 
-        file_made = export_onnx(models.locate_weights(file), output, notes=header)
+        file_made = export_onnx(models.locate_weights(file), output, notes=notes)
         size = f"{file_made.bytes / 1e6:.1f} MB"
         click.echo(f"{output}: {size}, fills within {file_made.difference:.1g} of the network")
         return
-    made = weights.export_weights(models.locate_weights(file), output, half=half, notes=header)
+    made = weights.export_weights(models.locate_weights(file), output, half=half, notes=notes)
     echo(f"{made.path}: {made.bytes / 1e6:.1f} MB")
+
+
+@weights_command.command()
+@click.argument("weights", metavar="WEIGHTS|RUN", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, help="The folder to make."
+)
+@click.option(
+    "--scores",
+    multiple=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="A folder of `inpaint eval -o`, or its result.json, for scores and a sheet; repeatable.",
+)
+@click.option(
+    "--repository", metavar="OWNER/NAME", default="", help="What readers of the card are to name."
+)
+@notes_option
+@click.option("--no-sheet", is_flag=True, help="Leave out the sheet of photos.")
+@overwriting
+def publish_command(
+    weights: Path,
+    output: Path,
+    scores: tuple[Path, ...],
+    repository: str,
+    notes: dict[str, str],
+    no_sheet: bool,
+    overwrite: bool,
+) -> None:
+    """Make the folder that you upload to share weights; nothing is uploaded.
+
+    It holds the weights, a card (README.md) that says what they were trained on, how well they do
+    and how they are used, the scores as JSON, and a sheet of fills where there is one. Of the
+    folder of a training the best weights are taken. What it is uploaded to, others name with
+    --weights hf:OWNER/NAME.
+
+    \b
+    Examples:
+      inpaint weights publish runs/lama-places -o to-share --scores eval --repository me/rooms \\
+        --note licence=CC0-1.0 --note trained_on='photos of rooms that we took'
+      hf upload me/rooms to-share
+    """
+    from ..sharing import publish_weights
+
+    made = publish_weights(
+        weights,
+        output,
+        scores=scores,
+        repository=repository,
+        notes=notes,
+        sheet=not no_sheet,
+        overwrite=overwrite,
+    )
+    for note in made.notes:
+        echo(note, err=True)
+    for path in made.files:
+        echo(path)

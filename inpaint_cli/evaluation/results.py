@@ -21,16 +21,14 @@ from ..wording import json_number, number_text
 from .measure import Evaluation, Score, TableLine, table_lines
 from .protocols import ALL, PrintedTable, PublishedTable, in_column
 from .samples import EvalSamples
+from .scores import RESULT_FILES
 
 CONFIDENCE = "in brackets: 95 % confidence interval (bootstrap)"
 
 
-FILES = ("report.html", "result.json", "images.csv", "worst.png")
-
-
 def check_results_free(folder: Path, *, overwrite: bool) -> None:
     """Raise `InpaintError` where results would replace files in `folder`, unless `overwrite`."""
-    for name in FILES:
+    for name in RESULT_FILES:
         check_free(folder / name, overwrite=overwrite)
 
 
@@ -57,7 +55,7 @@ def write_results(
         sheet.save(temporary)
     parts = report_parts(result, sheet)
     write_page(folder / "report.html", f"{result.title}: {result.plan.name}", parts)
-    return [folder / name for name in FILES]
+    return [folder / name for name in RESULT_FILES]
 
 
 def cell_text(text: str) -> str:

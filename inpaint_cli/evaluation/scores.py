@@ -20,6 +20,7 @@ from ..wording import json_number, number_text
 from .bootstrap import difference_interval
 from .protocols import ALL, in_column
 
+RESULT_FILES = ("report.html", "result.json", "images.csv", "worst.png")  # of `inpaint eval -o`
 KEYS = {"title", "fingerprint", "content", "seed", "conventions", "table", "images"}
 
 

@@ -24,6 +24,7 @@ from ..files.pretrained import BACKBONES
 from ..files.stamps import FileStamp
 from ..files.write import atomic_path
 from .catalogue import PublishedModel, first_terms, get_model, own_folders, read_catalogues
+from .hub import fetch_weights, hub_terms, is_hub_name
 from .weights import inspect_weights, make_network, read_model_file
 
 if TYPE_CHECKING:
@@ -38,9 +39,10 @@ SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt", ".onnx")  # of weights files
 class ModelRef:
     """A model as a user names it: by name, by weights file, by both or not at all.
 
-    `name` is a filler or a weights file that `inpaint models` lists; `weights` is a path or such
-    a name. Without either it is $INPAINT_WEIGHTS, else what `inpaint weights use` has stored, else
-    `DEFAULT_MODEL`. A published model that is not on this machine is fetched if `download` is set.
+    `name` is a filler or a weights file that `inpaint models` lists; `weights` is a path, such a
+    name, or a repository of the Hub, "hf:owner/name" or "hf:owner/name@revision". Without either
+    it is $INPAINT_WEIGHTS, else what `inpaint weights use` has stored, else `DEFAULT_MODEL`. A
+    published model that is not on this machine is fetched if `download` is set.
 
     >>> ModelRef.parse("telea").path is None
     True
@@ -79,7 +81,7 @@ class ModelRef:
                     " use --weights for the file, or rename it"
                 )
             return None
-        if self.name is None or name in named_weights():
+        if self.name is None or is_hub_name(name) or name in named_weights():
             return locate_weights(name)
         if Path(name).is_file():
             raise WeightsError(f"{name} is a file; use --weights {name}")
@@ -91,6 +93,8 @@ class ModelRef:
     def published(self) -> PublishedModel | None:
         """The published model whose file this is."""
         named = self.name or self.weights or self.chosen[0]
+        if is_hub_name(named) and self.path:
+            return hub_terms(named, self.path)
         model = read_catalogues()[0].get(named)
         return model if model and self.path and model.locate() == self.path else None
 
@@ -144,10 +148,11 @@ def load_model(
 ) -> LoadedModel:
     """Load a model once, to fill many photos with it.
 
-    `model` is a name that `inpaint models` lists, or the path of a weights file; None means the
-    default (see `ModelRef`). `device` is "auto", "cpu", "cuda", "cuda:1" or "mps", `precision`
-    "auto", "full", "bf16" or "fp16"; both concern networks alone. Raises `WeightsError` where
-    there is no such model, or its file is damaged.
+    `model` is a name that `inpaint models` lists, the path of a weights file, or a repository of
+    the Hub with one, "hf:owner/name" or "hf:owner/name@revision"; None means the default (see
+    `ModelRef`). `device` is "auto", "cpu", "cuda", "cuda:1" or "mps", `precision` "auto", "full",
+    "bf16" or "fp16"; both concern networks alone. Raises `WeightsError` where there is no such
+    model, or its file is damaged.
 
     >>> load_model("telea").name
     'telea'
@@ -233,8 +238,10 @@ def no_model(name: str) -> WeightsError:
 
 
 def locate_weights(weights: str | Path) -> Path:
-    """Return the file at a path, or the one of a name."""
+    """Return the file at a path, or the one of a name, or of a repository of the Hub."""
     path = Path(weights)
+    if is_hub_name(str(weights)) and not path.is_file():
+        return fetch_weights(str(weights))
     if path.is_file() or str(weights) not in (files := named_weights()):
         return path
     return files[str(weights)]
@@ -294,7 +301,8 @@ def store_choice(choice: str | None) -> None:
     ref = ModelRef.parse(choice)
     if ref.path is not None:
         ref.check()
-        choice = choice if ref.name else str(ref.path.resolve())
+        lasting = ref.name or is_hub_name(choice)
+        choice = choice if lasting else str(ref.path.resolve())
     with atomic_path(store) as temporary:
         temporary.write_text(json.dumps({"use": choice}) + "\n", "utf-8")
 

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from ..settings import Settings
 
 WEIGHTS_FORMAT = "1"  # of the header; a new one for whatever an older version would misread
+CUSTOMARY_FORMAT = "pt"  # what other programs want to read in "format"; ours is then elsewhere
+FORMAT_NOTE = "inpaint_format"
+FIXED_NOTES = {"format", FORMAT_NOTE, "inpaint", "architecture", "settings", "plugin"}
 LONGEST_HEADER = 20_000_000  # bytes of a safetensors header; as JSON it takes many times that
 
 
@@ -118,16 +121,22 @@ def sort_header(path: Path) -> None:
 
 
 def export_weights(
-    source: Path, target: Path, *, half: bool, notes: Mapping[str, str]
+    source: Path,
+    target: Path,
+    *,
+    notes: Mapping[str, str],
+    half: bool = False,
+    customary: bool = False,
 ) -> WeightsContents:
     """Write the weights file `source` of ours again, with `notes` in its header.
 
-    `half` stores its real numbers in 16 bits; networks are built in 32 bits all the same.
+    `half` stores its real numbers in 16 bits; networks are built in 32 bits all the same. A
+    `customary` header says to other programs, as they expect, that PyTorch wrote the file.
     """
     contents = inspect_weights(source)
     if not contents.ours:
         raise WeightsError(f"{source} has no header of inpaint; `inpaint weights convert` first")
-    if fixed := notes.keys() & {"format", "inpaint", "architecture", "settings", "plugin"}:
+    if fixed := notes.keys() & FIXED_NOTES:
         raise WeightsError(
             f"{name_some(sorted(fixed))} in the header of {source} cannot be changed; leave it"
         )
@@ -138,7 +147,10 @@ def export_weights(
             raise WeightsError(
                 f"{name_some(sorted(wide))} of {source} do not fit into 16 bits; leave out --half"
             )
-    save_tensors(tensors, target, {**contents.header, **notes})
+    header = {**contents.header, **notes}
+    if customary:
+        header |= {"format": CUSTOMARY_FORMAT, FORMAT_NOTE: header["format"]}
+    save_tensors(tensors, target, header)
     return inspect_weights(target)
 
 
@@ -162,7 +174,17 @@ def read_model_file(path: Path) -> StoredNetwork | ForeignFiller:
     contents = inspect_weights(path)
     if not contents.ours:
         return read_foreign(path)
-    header = contents.header
+    name, architecture, settings = read_plan(contents)
+    if is_enlarged(settings):
+        check_fit(contents, architecture, settings)
+    net = architecture.build(settings)
+    load_tensors(read_tensors(path), net, path, contents.header)
+    return make_network(name, architecture, settings, net, weights=path, header=contents.header)
+
+
+def read_plan(contents: WeightsContents) -> tuple[str, type[Architecture], Any]:
+    """What a header of ours says to build: an architecture by its name, and its settings."""
+    header, path = contents.header, contents.path
     if header["format"] != WEIGHTS_FORMAT:
         raise WeightsError(
             f"{path} has format {header['format']}, unknown to inpaint {__version__};"
@@ -173,12 +195,7 @@ def read_model_file(path: Path) -> StoredNetwork | ForeignFiller:
         missing = unknown_name("architecture", name, registry.find_plugins("architectures"))
         raise PluginError(f"{path} needs {header.get('plugin') or 'another plugin'}: {missing}")
     architecture: type[Architecture] = registry.load_plugin("architectures", name)
-    settings = read_settings(architecture, header["settings"], path)
-    if is_enlarged(settings):
-        check_fit(contents, architecture, settings)
-    net = architecture.build(settings)
-    load_tensors(read_tensors(path), net, path, header)
-    return make_network(name, architecture, settings, net, weights=path, header=header)
+    return name, architecture, read_settings(architecture, header["settings"], path)
 
 
 @blame_path
@@ -196,6 +213,8 @@ def inspect_weights(path: Path) -> WeightsContents:
     try:
         entries = json.loads(text)
         header = {str(k): str(v) for k, v in entries.pop("__metadata__", {}).items()}
+        if header.get("format") == CUSTOMARY_FORMAT and FORMAT_NOTE in header:
+            header["format"] = header.pop(FORMAT_NOTE)
         tensors = {k: (str(e["dtype"]), tuple(map(int, e["shape"]))) for k, e in entries.items()}
         end = max((int(e["data_offsets"][1]) for e in entries.values()), default=0)
     except (

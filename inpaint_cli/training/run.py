@@ -15,6 +15,7 @@ from ..errors import InpaintError, TrainingError
 from ..files.write import sweep_folder
 from ..models import choose as models
 from ..models import weights
+from ..models.catalogue import first_terms
 from ..recipe.plugins import Inputs, draw_trial_masks
 from ..recipe.schema import Recipe
 from ..recipe.source import RecipeSource
@@ -329,6 +330,9 @@ def load_part(built: Built, item: str) -> str:
         module = built.task.get_submodule(module_name)
     except AttributeError:
         raise InpaintError(f"--init {item}: {built.name} has no part '{part}'") from None
+    ref = models.ModelRef(weights=file)
+    for sentence in first_terms(ref.published) if ref.published else ():
+        print_message(sentence)
     tensors = weights.read_tensors(weights.inspect_weights(models.locate_weights(file)).path)
     inner = {k.removeprefix(f"{part}."): t for k, t in tensors.items() if is_within(k, part)}
     # the part of a whole network, or else the part alone

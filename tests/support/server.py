@@ -1,5 +1,7 @@
 """A server on loopback that publishes files, and misbehaves as asked."""
 
+import hashlib
+import json
 import re
 import threading
 import time
@@ -7,13 +9,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
 
 class Shop(ThreadingHTTPServer):
     """Serves `files` by the last part of their paths; what it does with them is in `manners`.
 
     ranges: answers ranges; cut: drops each answer after that many bytes; longer: promises more
     bytes than there are; endless: sends more than it promises to; pause: seconds between pieces;
-    status: answers with that.
+    status: answers with that. `repositories` are files by the names of repositories, which are
+    answered for as the Hub does, and those in `closed` with that status.
     """
 
     daemon_threads = True
@@ -22,6 +27,8 @@ class Shop(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.files: dict[str, bytes] = {}
         self.manners: dict[str, float] = {"ranges": 1}
+        self.repositories: dict[str, dict[str, bytes]] = {}
+        self.closed: dict[str, int] = {}
         self.asked: list[tuple[str, str | None]] = []  # path and range of each request
 
     @property
@@ -40,6 +47,10 @@ class Handler(BaseHTTPRequestHandler):
         manners = self.server.manners
         self.server.asked.append((self.path, self.headers.get("Range")))
         content = self.server.files.get(self.path.rpartition("/")[2])
+        if self.server.repositories:
+            content = self.find_on_hub(self.path.partition("?")[0])
+            if content is None:
+                return
         self.close_connection = True
         if content is None or manners.get("status"):
             self.send_response(int(manners.get("status", 404)))
@@ -54,7 +65,48 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {begin}-{len(content) - 1}/{len(content)}")
         else:
             self.send_response(200)
+        if self.server.repositories:
+            self.send_header("Connection", "close")
+            self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
+            self.send_header("X-Repo-Commit", COMMIT)
         self.send_body(content[begin:])
+
+    do_HEAD = do_GET
+
+    def find_on_hub(self, path: str) -> bytes | None:
+        """Return what is at `path` of the Hub; None once it has been refused."""
+        api = re.fullmatch(r"/api/models/([^/]+/[^/]+?)(?:/revision/(.+))?", path)
+        at = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)
+        match = api or at
+        name, revision = match.groups()[:2] if match else ("", None)
+        files = self.server.repositories.get(name)
+        refused = {401: "", 403: "GatedRepo", 404: "RepoNotFound"}
+        status = self.server.closed.get(name) or (0 if files is not None else 404)
+        code = refused.get(status, "")
+        if not status and revision not in (None, "main", COMMIT):
+            status, code = 404, "RevisionNotFound"
+        if status or files is None:
+            self.send_response(status)
+            self.send_header("X-Error-Code", code)
+            self.send_header("Connection", "close")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return None
+        if at:
+            return files[at[3]]
+        siblings = [
+            {
+                "rfilename": file,
+                "size": len(content),
+                "lfs": {
+                    "size": len(content),
+                    "sha256": hashlib.sha256(content).hexdigest(),
+                    "pointerSize": 130,
+                },
+            }
+            for file, content in files.items()
+        ]
+        return json.dumps({"id": name, "sha": COMMIT, "siblings": siblings}).encode()
 
     def send_body(self, content: bytes) -> None:
         manners = self.server.manners
@@ -64,6 +116,8 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.send_header("Content-Length", str(len(content) + int(manners.get("longer", 0))))
         self.end_headers()
+        if self.command == "HEAD":
+            return
         content = content[: int(manners.get("cut", len(content)))]
         size = 4096 if "pause" in manners else 1 << 20
         for at in range(0, len(content), size):

@@ -20,6 +20,7 @@ from click.testing import CliRunner
 from PIL import Image
 from places import SUPPORT
 from safetensors.torch import load_file
+from server import open_shop
 from toy import RECIPE, Toy, ToyTask, install, photos
 
 from inpaint_cli.cli import main
@@ -28,6 +29,7 @@ from inpaint_cli.models import weights
 from inpaint_cli.recipe import schema
 from inpaint_cli.recipe.read import read_recipe
 from inpaint_cli.recipe.schema import Ema
+from inpaint_cli.sharing import publish_weights
 from inpaint_cli.training import run, stopping
 from inpaint_cli.training.checkpoint import RunFolder, load_matching, read_state, write_state
 from inpaint_cli.training.ema import AveragedNetwork
@@ -401,6 +403,23 @@ def test_equal_runs_write_equal_bytes(toys):
         go(toys, folder)
     for name in ("weights.safetensors", "best.safetensors"):
         assert Path("one", name).read_bytes() == Path("two", name).read_bytes()
+
+
+def test_a_run_that_was_published_starts_another_by_its_name(toys, monkeypatch, capsys):
+    go(toys, "one", "every.validate=5")
+    publish_weights("one", "share", notes={"licence": "CC0-1.0", "trained_on": "toys"})
+    card = Path("share/README.md").read_text("utf-8")
+    assert '- Holes: {"kind": "boxes"' in card
+    assert "In its validation during the training: " in card
+    monkeypatch.delenv("INPAINT_OFFLINE")
+    with open_shop() as shop:
+        monkeypatch.setenv("HF_ENDPOINT", shop.url)
+        shop.repositories["me/toy"] = {p.name: p.read_bytes() for p in Path("share").iterdir()}
+        go(toys, "two", init=["hf:me/toy"])
+    go(toys, "three", init=["one/best.safetensors"])
+    same(tensors("two"), tensors("three"))
+    said = "hf:me/toy: its weights: CC0-1.0, trained on toys (said once)"
+    assert said in capsys.readouterr().err
 
 
 def test_weights_say_where_they_come_from(toys):
