@@ -57,6 +57,25 @@ class RegionType(click.ParamType):
         return x, y, width, height
 
 
+class SidesType(click.ParamType):
+    """Margins as left,top,right,bottom, each in pixels or percent."""
+
+    name = "L,T,R,B"
+
+    def convert(self, value, param, ctx) -> tuple[int | str, ...]:
+        if isinstance(value, tuple):
+            return value
+        from ..errors import InpaintError
+        from ..filling.options import HoleOptions
+
+        sides = tuple(part.strip() for part in value.split(","))
+        try:
+            HoleOptions(extend=sides)
+        except InpaintError as error:
+            self.fail(str(error), param, ctx)
+        return tuple(int(side) if side.isdecimal() else side for side in sides)
+
+
 class PercentType(click.ParamType):
     """A percentage, "5" or "5%", as a share above 0 and up to 1."""
 
@@ -149,6 +168,13 @@ HOLE_OPTIONS = add_options(
         help="A rectangle to fill: x,y,width,height in pixels; repeatable, with or without a mask.",
     ),
     click.option(
+        "--extend",
+        type=SidesType(),
+        default=(),
+        help="Widen the canvas by left,top,right,bottom, in pixels or percent, and fill the margin;"
+        " with or without a mask, which is of the photo as it was.",
+    ),
+    click.option(
         "--find",
         multiple=True,
         metavar="KIND[:KEY=VALUE,...]",
@@ -203,9 +229,10 @@ def hole_options(command: Command) -> Command:
     def with_hole(*args: Any, mask: str | None, **options: Any) -> object:
         if options.get("from_card") is not None:
             return command(*args, mask=mask, **options)
-        if mask is None and not (options["regions"] or options["find"]):
+        if mask is None and not any(options[name] for name in ("regions", "extend", "find")):
             raise click.UsageError(
-                "say where the hole is: give a mask, --region X,Y,W,H or --find KIND"
+                "say where the hole is: give a mask, --region X,Y,W,H, --find KIND or"
+                " --extend L,T,R,B"
             )
         for name in ("invert", "resize", *(["threshold"] if mask is None else [])):
             if options[name] and mask in (None, "alpha"):

@@ -28,7 +28,7 @@ from ..runtime.process import peak_memory
 from ..runtime.workers import run_in_workers
 from ..wording import json_number, number_text
 from .fill import Notify, fill_photo, ignore
-from .hole import PhotoHole, find_hole
+from .hole import PhotoHole, mark_photo
 from .options import FillSettings, HoleOptions, RunOptions, split_mask, split_settings
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def compare_models(
     check_free(page, overwrite=overwrite)
     labels = label_models(models)
     pairs = find_pairs(photos, path, results, notify)
-    truths = {each.name: find_truth(each, photos, truth) for each in pairs} if truth else {}
+    truths = {each.name: find_truth(each, photos, truth, hole) for each in pairs} if truth else {}
     if results:
         for label, each in product(labels, pairs):
             check_free(result_path(results / label, each), overwrite=overwrite)
@@ -165,14 +165,17 @@ def check_unique_outputs(pairs: Sequence[Pair]) -> None:
         names[name] = each.photo
 
 
-def find_truth(pair: Pair, photos: Path, truth: Path) -> Path:
-    """The truth of a photo, which is as large."""
+def find_truth(pair: Pair, photos: Path, truth: Path, hole: HoleOptions) -> Path:
+    """The truth of a photo, which is as large as the photo becomes."""
     path = truth / pair.name if photos.is_dir() else truth
     if not path.is_file():
         raise DataError(f"{path} is missing: the truth of {pair.photo} has the same name")
     (height, width), (h, w) = map(image_size, (pair.photo, path))
+    left, top, right, bottom = hole.sides((height, width))
+    height, width = height + top + bottom, width + left + right
     if (height, width) != (h, w):
-        raise DataError(f"{path} is {w}x{h}, but {pair.photo} is {width}x{height}; make them equal")
+        what = f"{pair.photo}, extended," if hole.extend else f"{pair.photo}"
+        raise DataError(f"{path} is {w}x{h}, but {what} is {width}x{height}; make them equal")
     return path
 
 
@@ -211,13 +214,13 @@ class Contest:
         for each in self.pairs:
             if each.name not in done.seconds:
                 continue
-            area = find_hole(images.read_photo(each.photo), each.mask, self.hole).area
+            _, hole = mark_photo(images.read_photo(each.photo), each.mask, self.hole)
             filled, truth = (
                 to_tensor(images.to_bytes(images.read_photo(path).rgb))
                 for path in (result_path(self.folder / label, each), self.truths[each.name])
             )
             for name, metric in metrics.items():
-                score = metric.score(filled, truth, to_tensor(area[..., None]))
+                score = metric.score(filled, truth, to_tensor(hole.area[..., None]))
                 scores[name].append(float(score))
         return {name: metric.over(scores[name]) for name, metric in metrics.items()}
 
@@ -231,13 +234,15 @@ class Contest:
     def draw_row(self, pair: Pair, runs: Mapping[str, ModelRun]) -> list[Any]:
         """Return photo, hole, fills and truth with captions; nothing for a photo that is broken."""
         try:
-            photo = images.read_photo(pair.photo)
-            area = find_hole(photo, pair.mask, self.hole).area
+            photo, hole = mark_photo(images.read_photo(pair.photo), pair.mask, self.hole)
         except InpaintError:  # every model's process has said so
             return []
-        box = hole_view(area)
+        box = hole_view(hole.area)
         before = cut_view(photo, box)
-        row: list[Any] = [(before, pair.name), (sheets.overlay_hole(before, area[box]), "hole")]
+        row: list[Any] = [
+            (before, pair.name),
+            (sheets.overlay_hole(before, hole.area[box]), "hole"),
+        ]
         for label, done in runs.items():
             path = result_path(self.folder / label, pair)
             row.append(
@@ -263,8 +268,7 @@ def start_model(
         seconds, failed = {}, {}
         for each in tqdm(pairs, desc=model.name, unit="photo", disable=None):
             try:
-                photo = images.read_photo(each.photo)
-                hole = find_hole(photo, each.mask, contest.hole)
+                photo, hole = mark_photo(images.read_photo(each.photo), each.mask, contest.hole)
                 output = result_path(contest.folder / label, each)
                 result = fill_photo(model, photo, hole, run=run).save(output, overwrite=True)
             except InpaintError as error:

@@ -13,7 +13,7 @@ from ..files.write import atomic_path, check_free
 from ..models.choose import LoadedModel, ModelRef, load_model
 from ..reports.contact_sheet import contact_sheet, overlay_hole
 from .fill import shrink_visible
-from .hole import find_hole
+from .hole import mark_photo
 from .options import FillSettings, split_mask, split_settings
 from .windows import plan_windows
 
@@ -39,8 +39,8 @@ def explain_fill(
     check_free(page, overwrite=overwrite)
     path, alpha = split_mask(mask)
     hole_options, run = split_settings(alpha, settings)
-    source = images.read_photo(photo)
-    area = find_hole(source, path, hole_options).area
+    source, marked = mark_photo(images.read_photo(photo), path, hole_options)
+    area = marked.area
     loaded = load_model(model, device=run.device, precision=run.precision)
     sizes = loaded.filler.sizes
     windows = [w for region in plan_windows(area, sizes, run.window) for w in region.windows]

@@ -36,7 +36,7 @@ from ..runtime.workers import run_in_workers
 from ..wording import count_text, name_some
 from . import ledger
 from .fill import FillResult, Notify, describe_run, fill_photo, ignore
-from .hole import find_hole
+from .hole import mark_photo
 from .ledger import LedgerEntry
 from .options import (
     FillSettings,
@@ -272,12 +272,12 @@ def fill_folder(
     """Fill all photos of a folder; what is done already is kept.
 
     `masks` is a folder or zip file of masks, paired by name, one mask for all photos, "alpha" where
-    the photos themselves are transparent, or None where `regions` or `find` say it all. Results go
-    into the folder `output`, in the subfolders and under the names of the photos, beside a ledger
-    that lets the same call resume. `only` are patterns of names. `format`, such as "png", is that
-    of the results, and `quality`, 1 to 100, that of lossy ones; by default both are the photos'
-    own. A photo that fails stops nothing: see `FolderReport.failed`. `settings` are the other
-    keywords of `fill`, such as grow=4.
+    the photos themselves are transparent, or None where `regions`, `find` or `extend` say it all.
+    Results go into the folder `output`, in the subfolders and under the names of the photos, beside
+    a ledger that lets the same call resume. `only` are patterns of names. `format`, such as "png",
+    is that of the results, and `quality`, 1 to 100, that of lossy ones; by default both are the
+    photos' own. A photo that fails stops nothing: see `FolderReport.failed`. `settings` are the
+    other keywords of `fill`, such as grow=4.
 
     Under `torchrun` each process fills its share; the first returns the report of all,
     the others None. Raises `InpaintError` where the job as a whole cannot be done.
@@ -527,8 +527,7 @@ def fill_item(
     A file that exists already and that the ledger does not know may be what a killed job has
     finished last: it stays if it is what would be written, and otherwise it is an error.
     """
-    photo = images.read_photo(item.pair.photo)
-    hole = find_hole(photo, item.pair.mask, job.hole)
+    photo, hole = mark_photo(images.read_photo(item.pair.photo), item.pair.mask, job.hole)
     foreign = not (job.overwrite or item.made) and item.output.exists()
     with TemporaryDirectory() if foreign else nullcontext() as folder:
         output = Path(folder, item.output.name) if folder else item.output

@@ -1,7 +1,7 @@
 """The hole of a photo: the pixels that are filled."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,25 @@ class PhotoHole:
     def describe_finds(self, photo: str) -> list[str]:
         """Return a sentence for each finder about the share of `photo` that it found."""
         return [describe_found(kind, share, photo) for kind, share in self.found.items()]
+
+
+def mark_photo(
+    photo: images.Photo, mask: Path | images.ReadMask | None, options: HoleOptions
+) -> tuple[images.Photo, PhotoHole]:
+    """Return the photo that is to be filled, and its hole, grown.
+
+    The hole is what mask, alpha, regions and finders mark in `photo` together, and the margin
+    that `options.extend` adds to it. Raises `ImageError` as `find_hole` does, and where the photo
+    would become too large.
+    """
+    if not any(sides := options.sides(photo.size)):
+        return photo, find_hole(photo, mask, options)
+    larger = images.extend(photo, sides)  # before any work
+    hole = find_hole(photo, mask, replace(options, grow=0))
+    left, top, right, bottom = sides
+    core = np.pad(hole.core, ((top, bottom), (left, right)), constant_values=True)
+    area = images.grow(core, options.grow) if options.grow else core
+    return larger, replace(hole, area=area, core=core, options=options)
 
 
 def find_hole(

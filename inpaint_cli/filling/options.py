@@ -1,5 +1,7 @@
 """Options of a fill, as plain values: stored as JSON, sent to other processes."""
 
+import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from numbers import Integral
@@ -13,6 +15,7 @@ class FillSettings(TypedDict, total=False):
     """The keywords that `fill` and its kin take; see `HoleOptions` and `RunOptions`."""
 
     regions: Sequence[tuple[int, int, int, int]]
+    extend: Sequence[int | str]
     find: Sequence[str]
     find_limit: float | None
     threshold: int | None
@@ -32,6 +35,7 @@ class HoleOptions:
 
     alpha: bool = False  # pixels that are not opaque are hole too, and opaque when filled
     regions: Sequence[tuple[int, int, int, int]] = ()  # x, y, width, height, added to the mask
+    extend: Sequence[int | str] = ()  # left, top, right, bottom: pixels, or "10%" of that side
     find: Sequence[str] = ()  # finders whose masks are added: "text", "color:value=#ff8c1e"
     find_limit: float | None = None  # share of a photo above which a finder's mask is refused
     threshold: int | None = None  # 1 to 255: levels of the mask from it on, opacity below it
@@ -51,9 +55,36 @@ class HoleOptions:
             raise InpaintError(f"find_limit is {self.find_limit}; give a share from 0 to 1")
         if self.alpha and (self.invert or self.resize):
             raise InpaintError("invert and resize are for a mask, not for the photo's own alpha")
+        if len(self.extend):
+            self.sides((1, 1))
         for region in self.regions:
             if len(region) != 4 or not all(isinstance(n, Integral) for n in region):
                 raise InpaintError(f"region {region} is not x, y, width, height in whole pixels")
+
+    def sides(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
+        """Return the pixels that a photo of (height, width) gains at left, top, right, bottom."""
+        if not len(self.extend):
+            return 0, 0, 0, 0
+        reason = "give left,top,right,bottom in whole pixels or percent, such as 200,0,10%,0"
+        if isinstance(self.extend, str) or len(self.extend) != 4:
+            raise InpaintError(f"extend is {self.extend!r}; {reason}")
+        left, top, right, bottom = (
+            measure_side(value, length, reason)
+            for value, length in zip(self.extend, (*size[::-1], *size[::-1]), strict=True)
+        )
+        return left, top, right, bottom
+
+
+def measure_side(value: object, length: int, reason: str) -> int:
+    """Return the pixels that `value` says, a count or a percentage of `length`, rounded up."""
+    if isinstance(value, Integral) and not isinstance(value, bool) and 0 <= int(value) <= LARGEST:
+        return int(value)
+    number = value.strip() if isinstance(value, str) else ""
+    if re.fullmatch(r"\d{1,7}", number):
+        return int(number)
+    if re.fullmatch(r"\d{1,5}(\.\d{1,5})? ?%", number):
+        return math.ceil(float(number.rstrip(" %")) / 100 * length)
+    raise InpaintError(f"extend has {value!r}; {reason}")
 
 
 @dataclass(frozen=True)
@@ -92,8 +123,10 @@ def split_settings(alpha: bool, settings: FillSettings) -> tuple[HoleOptions, Ru
 
 def check_marked(mask: Any, settings: FillSettings) -> None:
     """Raise `InpaintError` where nothing says where the hole is."""
-    if mask is None and not (settings.get("regions") or settings.get("find")):
-        raise InpaintError("nothing says where the hole is; give a mask, regions or finders")
+    if mask is None and not any(settings.get(name) for name in ("regions", "find", "extend")):
+        raise InpaintError(
+            "nothing says where the hole is; give a mask, regions, finders or what to extend"
+        )
 
 
 def split_mask(mask: str | Path | None) -> tuple[Path | None, bool]:
@@ -121,6 +154,6 @@ def options_from_dict(values: Mapping[str, Any]) -> tuple[HoleOptions, RunOption
     )
     if unknown := values.keys() - hole.keys() - run.keys():
         raise TypeError(f"unknown options: {', '.join(sorted(unknown))}")
-    hole["find"] = tuple(hole.get("find", ()))  # JSON knows lists alone
+    hole |= {name: tuple(hole.get(name, ())) for name in ("find", "extend")}  # JSON knows lists
     adapters = TypeAdapter(HoleOptions), TypeAdapter(RunOptions)
     return adapters[0].validate_python(hole), adapters[1].validate_python(run)

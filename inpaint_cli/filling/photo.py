@@ -17,7 +17,7 @@ from .fill import (
     ignore,
     ignore_progress,
 )
-from .hole import find_hole
+from .hole import mark_photo
 from .options import FillSettings, check_marked, split_settings
 
 Model = str | Path | ModelRef | LoadedModel | None
@@ -29,6 +29,7 @@ def fill(
     *,
     model: Model = None,
     regions: Sequence[tuple[int, int, int, int]] = (),
+    extend: Sequence[int | str] = (),
     find: Sequence[str] = (),
     find_limit: float | None = None,
     grow: int = 0,
@@ -55,6 +56,9 @@ def fill(
         model: a name that `inpaint models` lists, the path of a weights file, or what
             `load_model` returned, which is loaded once for many photos. Default: patchmatch.
         regions: rectangles (x, y, width, height) in pixels that are hole too.
+        extend: (left, top, right, bottom), by which the canvas grows: pixels, or "10%" of the
+            photo's width or height. The margin is filled too; it needs no mask. Masks, regions
+            and finders are of the photo as it was.
         find: finders whose masks are added, with their settings: "text",
             "color:value=#ff8c1e,tolerance=15"; see `list_finders`.
         find_limit: share of the photo, above 0 and up to 1, above which what a finder found is
@@ -87,6 +91,7 @@ def fill(
     """
     settings: FillSettings = {
         "regions": regions,
+        "extend": extend,
         "find": find,
         "find_limit": find_limit,
         "grow": grow,
@@ -109,7 +114,7 @@ def fill(
         mask = Path(mask)
     elif not isinstance(mask, Path | images.ReadMask | None):
         mask = images.to_mask(mask, threshold=threshold, invert=invert)
-    hole = find_hole(source, mask, hole_options)
+    source, hole = mark_photo(source, mask, hole_options)
     loaded = load_model(model, device=device, precision=precision)
     notify(describe_run(loaded))
     for note in (*loaded.notes, *source.notes, *hole.notes, *hole.describe_finds(source.name)):

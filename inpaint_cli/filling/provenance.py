@@ -18,7 +18,7 @@ from ..files.stamps import FileStamp
 from ..files.write import atomic_path, check_free
 from ..models.choose import LoadedModel, ModelRef, load_model
 from .fill import Filled, FillResult, Notify, fill_photo, ignore
-from .hole import find_hole
+from .hole import mark_photo
 from .options import options_from_dict
 
 CARD_FORMAT = 1
@@ -196,8 +196,7 @@ def repeat_card(
         raise DataError(f"{output} is the photo itself: give another name with -o")
     check_free(output, overwrite=overwrite)
     hole_options, run = options_from_dict(card.options)
-    source = images.read_photo(photo)
-    hole = find_hole(source, hole_file, hole_options)
+    source, hole = mark_photo(images.read_photo(photo), hole_file, hole_options)
     ref = ModelRef(weights=str(held)) if held else ModelRef(name=card.model)
     model = load_model(ref, device=run.device, precision=run.precision)
     notify(f"filling as {path} says: {model.name} on {model.device}")

@@ -5,6 +5,7 @@ inks, alpha, sixteen bits, orientation and metadata exist only in here. Nothing 
 torch, networks or the command line.
 """
 
+from .canvas import extend
 from .masks import (
     ReadMask,
     feather,
@@ -26,6 +27,7 @@ __all__ = [
     "Photo",
     "ReadMask",
     "encode",
+    "extend",
     "feather",
     "grow",
     "hole_of_regions",

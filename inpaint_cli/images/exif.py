@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from .remnants import erase_pictures
 
 ORIENTATION = 0x0112
+EXIF_POINTER = 0x8769
+SIZE_TAGS = {0x0100: 0, 0x0101: 1, 0xA002: 0, 0xA003: 1}  # of a picture: its width, its height
+PLACE_TAGS = {0x9214, 0xA214}  # where in the picture its subject is
 HEAD = b"Exif\0\0"
 PREVIEWS = ((0x0201, 0x0202), (0x0111, 0x0117))  # where they start, how long they are
 EMPTY = {330, 700, 34377, 37724}  # pages, XMP, and what Photoshop puts into TIFF: not for a photo
@@ -95,6 +98,58 @@ def erase_entry(body: bytearray, order: str, at: int) -> None:
     size = SIZES.get(kind, 1) * count
     begin, end = (at + 8, at + 12) if size <= 4 else (place, min(place + size, len(body)))
     body[begin:end] = bytes(max(0, end - begin))
+
+
+def resize_exif(exif: bytes, width: int, height: int) -> bytes:
+    """The block for a canvas of `width` x `height`, as it says it; without places of subjects.
+
+    Raises `ValueError` where the block is damaged.
+    """
+    body = bytearray(exif.removeprefix(HEAD))
+    try:
+        order = {b"II": "<", b"MM": ">"}[bytes(body[:2])]
+        (start,) = struct.unpack_from(order + "I", body, 4)
+        if camera := resize_directory(body, order, start, (width, height)):
+            resize_directory(body, order, camera, (width, height))
+    except (KeyError, struct.error) as error:
+        raise ValueError("the block ends before its entries do") from error
+    return HEAD + bytes(body)
+
+
+def resize_directory(body: bytearray, order: str, start: int, size: tuple[int, int]) -> int:
+    """Write `size` into a directory, drop its places; return where the camera's begins, or 0."""
+    camera, at = 0, start + 2
+    while at < start + 2 + 12 * struct.unpack_from(order + "H", body, start)[0]:
+        tag, _, _, value = struct.unpack_from(order + "HHII", body, at)
+        if tag in PLACE_TAGS:
+            drop_entry(body, order, start, at)
+            continue
+        if tag in SIZE_TAGS:
+            struct.pack_into(order + "HHII", body, at, tag, 4, 1, size[SIZE_TAGS[tag]])
+        elif tag == EXIF_POINTER:
+            camera = value
+        at += 12
+    return camera
+
+
+def drop_entry(body: bytearray, order: str, start: int, at: int) -> None:
+    """Overwrite what the entry at `at` holds, and take it out of the directory at `start`."""
+    erase_entry(body, order, at)
+    (count,) = struct.unpack_from(order + "H", body, start)
+    end = start + 2 + 12 * count + 4  # after the place of the next directory
+    body[at : end - 12] = body[at + 12 : end]
+    body[end - 12 : end] = bytes(12)
+    struct.pack_into(order + "H", body, start, count - 1)
+
+
+def resize_xmp(xmp: bytes, width: int, height: int) -> bytes:
+    """The packet with the size of its picture, where it has one, set to `width` x `height`."""
+    for names, side in (
+        (rb"exif:PixelXDimension|tiff:ImageWidth", width),
+        (rb"exif:PixelYDimension|tiff:ImageLength", height),
+    ):
+        xmp = re.sub(rb"((?:%b)(?:=[\"']|>))[0-9]+" % names, rb"\g<1>%d" % side, xmp)
+    return xmp
 
 
 def upright_xmp(xmp: bytes) -> bytes:

@@ -8,7 +8,7 @@ import binascii
 import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from xml.etree import ElementTree
 
 JPEG_START = re.compile(rb"\xff\xd8\xff[\xc0-\xcf\xdb\xdd\xe0-\xef\xfe]")
@@ -33,6 +33,12 @@ NAMESPACES = {  # of XMP, with the names in them that hold or claim another pict
         *(b"MicroVideo", b"MicroVideoVersion", b"MicroVideoOffset"),
         b"MicroVideoPresentationTimestampUs",
     ),
+}
+PLACES = {  # of XMP: names that say where in the picture something is, or what it is cut from
+    b"http://ns.adobe.com/exif/1.0/": (b"SubjectArea", b"SubjectLocation"),
+    b"http://www.metadataworkinggroup.com/schemas/regions/": None,
+    b"http://ns.microsoft.com/photo/1.2/": (b"RegionInfo",),
+    b"http://ns.google.com/photos/1.0/panorama/": None,
 }
 CLAIMS = {  # words of XMP by what the file then has beside the picture
     "gain map": (b"hdr-gain-map/1.0/", b"HDRGainMap/1.0/"),
@@ -75,18 +81,29 @@ def holds_picture(data: bytes) -> bool:
 
 def scrub_xmp(xmp: bytes) -> bytes:
     """Return the packet without embedded pictures and claims about others; empty if damaged."""
-    for uri, names in NAMESPACES.items():
+    xmp = drop_names(xmp, NAMESPACES)
+    try:
+        ElementTree.fromstring(xmp.strip(b"\0 \r\n\t"))
+    except (ElementTree.ParseError, ValueError, LookupError):
+        return b""
+    return b"" if holds_picture(xmp) else xmp
+
+
+def drop_places(xmp: bytes) -> bytes:
+    """Return the packet without places in the picture, such as those of faces."""
+    return scrub_xmp(drop_names(xmp, PLACES))
+
+
+def drop_names(xmp: bytes, namespaces: Mapping[bytes, Sequence[bytes] | None]) -> bytes:
+    """Return the packet without attributes and elements of some names, or of all in a namespace."""
+    for uri, names in namespaces.items():
         for prefix in re.findall(rb"xmlns:([\w.-]+)\s*=\s*[\"']" + re.escape(uri) + rb"[\"']", xmp):
             chosen = rb"[\w.-]+" if names is None else b"|".join(names)
             name = rb"(?P<name>" + re.escape(prefix) + rb":(?:" + chosen + rb"))(?![\w.-])"
             xmp = re.sub(rb"\s+" + name + rb"\s*=\s*(?:\"[^\"]*\"|'[^']*')", b"", xmp)
             xmp = re.sub(rb"<" + name + rb"(?:\s[^<>]*)?/>", b"", xmp)
             xmp = re.sub(rb"<" + name + rb"(?:\s[^<>]*)?>.*?</(?P=name)\s*>", b"", xmp, flags=re.S)
-    try:
-        ElementTree.fromstring(xmp.strip(b"\0 \r\n\t"))
-    except (ElementTree.ParseError, ValueError, LookupError):
-        return b""
-    return b"" if holds_picture(xmp) else xmp
+    return xmp
 
 
 def claims_of(xmp: bytes) -> list[str]:

@@ -85,6 +85,11 @@ def describe_compression(photo: Photo, format: str, settings: Mapping[str, Any])
             f"{photo.name} is compressed again as {format}, which changes pixels outside the hole a"
             " little: --verify says by how much, PNG keeps them",
         )
+    if "extended" in photo.keep and "qtables" in settings:
+        return (
+            f"all of {photo.name} is compressed again, for its canvas is larger: --verify says what"
+            " that changes, PNG keeps all pixels",
+        )
     if "source" in photo.keep and "qtables" in settings and not can_splice():
         return (
             f"all of {photo.name} is compressed again: with the package jpeglib, blocks without a"

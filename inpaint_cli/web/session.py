@@ -68,6 +68,9 @@ class FormOptions(FillOptions):
     regions: list[tuple[int, int, int, int]] = Field(
         default=[], description="Rectangles: x,y,width,height in pixels; repeatable."
     )
+    extend: list[int | str] = Field(
+        default=[], description="Wider canvas: left,top,right,bottom in pixels or percent."
+    )
     find: list[str] = Field(default=[], description="Finders: KIND:KEY=VALUE; repeatable.")
     threshold: int = Field(default=128, description="Mask levels from which it is hole.")
     invert: bool = Field(default=False, description="Black marks the hole.")
@@ -462,4 +465,6 @@ def unpack_field(name: str, texts: Sequence[str]) -> Any:
     """Return the value of a field of a form: a list where it may be repeated."""
     if name == "regions":
         return [text.split(",") for text in texts]
+    if name == "extend":
+        return texts[-1].split(",")
     return texts if name == "find" else texts[-1]

@@ -398,6 +398,20 @@ def test_a_script_fills_what_a_finder_finds(page, place):
     assert read_png(answer.content)[105, 510].max() < 255
 
 
+def test_a_script_widens_the_canvas(page, place):
+    photo = (place / "a.png").read_bytes()
+    files, fields = {"photo": ("a.png", photo)}, {"model": "telea", "extend": "0,0,5,10%"}
+    answer = page.post("api/fill", files=files, data=fields)
+    assert answer.status_code == 200, answer.text
+    before, after = read_png(photo), read_png(answer.content)
+    height, width = before.shape[:2]
+    assert after.shape[:2] == (height + -(-height // 10), width + 5)
+    assert np.array_equal(after[:height, :width], before)
+    answer = page.post("api/fill", files=files, data=fields | {"extend": "1,2"})
+    assert answer.status_code == 422
+    assert "left,top,right,bottom" in answer.json()["error"]
+
+
 def test_a_script_fills_in_one_request(page, place, tmp_path):
     Image.fromarray(spot()).save(tmp_path / "m.png")
     photo = (place / "b.jpg").read_bytes()
