@@ -104,13 +104,15 @@ def features() -> list[str]:
     images = torch.from_numpy(np.stack([truth, filled] * 8)).permute(0, 3, 1, 2).float() / 255
     with torch.inference_mode():
         ours, theirs = paired(
-            lambda: inception.inception_features(ours_net, images),
+            lambda: inception.inception_features(ours_net, inception.resize_bilinear(images)),
             lambda: theirs_net(images),
             rounds=2,
         )
         expected = theirs_net(images)[0].flatten(1)
         gap = float(
-            (inception.inception_features(ours_net, images) - expected).abs().max()
+            (inception.inception_features(ours_net, inception.resize_bilinear(images)) - expected)
+            .abs()
+            .max()
             / expected.abs().max()
         )
     return [line("Inception features, against pytorch-fid", ours, theirs, len(images), gap)]

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -134,8 +135,18 @@ PAGES = {
 }
 
 
+def check_installed() -> None:
+    """Stop where the installed names of plugins are not those of pyproject.toml."""
+    text = (FOLDER.parents[1] / "pyproject.toml").read_text("utf-8")
+    ours = {*re.findall(r'^([\w-]+) = "inpaint_plugins', text, re.MULTILINE)}
+    known = {name for kind in registry.KINDS for name in registry.find_plugins(kind)}
+    if missing := ours - known:
+        sys.exit(f"not installed: {', '.join(sorted(missing))}; run `pip install -e .` again")
+
+
 def main(check: bool) -> int:
     """Write the pages, or with `check` name those that are out of date."""
+    check_installed()
     stale = []
     FOLDER.mkdir(exist_ok=True)
     for name, page in PAGES.items():

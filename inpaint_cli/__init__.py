@@ -32,6 +32,7 @@ __getattr__, __all__ = lazy_names(
         ".training.estimate": "outline_training",
         ".evaluation.evaluate": "EvalResult evaluate",
         ".evaluation.scores": "compare_scores",
+        ".evaluation.functions": "MetricFunction metric",
         ".evaluation.protocols": "list_protocols",
         ".errors": "DataError ImageError InpaintError PluginError RecipeError TrainingError "
         "WeightsError",

@@ -9,6 +9,8 @@ from .errors import TrainingError as TrainingError
 from .errors import WeightsError as WeightsError
 from .evaluation.evaluate import EvalResult as EvalResult
 from .evaluation.evaluate import evaluate as evaluate
+from .evaluation.functions import MetricFunction as MetricFunction
+from .evaluation.functions import metric as metric
 from .evaluation.protocols import list_protocols as list_protocols
 from .evaluation.scores import compare_scores as compare_scores
 from .filling.compare import compare_models as compare_models

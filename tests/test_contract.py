@@ -1,6 +1,7 @@
 """Every plugin that is installed keeps the promises of its kind; one that does not is found."""
 
 import os
+import sys
 from contextlib import nullcontext
 from types import SimpleNamespace
 
@@ -185,9 +186,32 @@ def test_a_finder_that_breaks_a_promise_is_found(finder, promise, monkeypatch):
 
 
 @pytest.mark.parametrize("name", registry.find_plugins("metrics"))
-def test_a_metric_keeps_its_promises(name):
-    has_weights = "weights" in registry.load_plugin("metrics", name).model_fields
-    check_metric(name, {"weights": "random"} if has_weights else None)
+def test_a_metric_keeps_its_promises(name, tmp_path, monkeypatch):
+    settings = METRIC_SETTINGS.get(name, {})
+    if "weights" in registry.load_plugin("metrics", name).model_fields:
+        settings = {"weights": "random", **settings}
+    if name == "dists":
+        (tmp_path / "DISTS_pytorch").mkdir()
+        (tmp_path / "DISTS_pytorch" / "__init__.py").touch()
+        weights = {key: torch.rand(1475) for key in ("alpha", "beta")}
+        torch.save(weights, tmp_path / "DISTS_pytorch" / "weights.pt")
+        monkeypatch.syspath_prepend(tmp_path)
+    if name == "pyiqa":
+        mine = SimpleNamespace(list_models=lambda: ["mine"], create_metric=lambda *_, **__: Mine())
+        monkeypatch.setitem(sys.modules, "pyiqa", mine)
+    check_metric(name, settings, side=192 if name == "ms-ssim" else 64)
+
+
+METRIC_SETTINGS = {"pyiqa": {"name": "mine"}}
+
+
+class Mine(torch.nn.Module):
+    """What pyiqa returns for a metric."""
+
+    lower_better, metric_mode = True, "FR"
+
+    def forward(self, filled, truth):
+        return (filled - truth).abs().mean((1, 2, 3))
 
 
 @pytest.mark.parametrize("name", registry.find_plugins("datasets"))

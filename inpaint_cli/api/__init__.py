@@ -21,7 +21,7 @@ __getattr__, __all__ = lazy_names(
         ".finders": "Box Finder Points",
         "..images.memory": "read_rgb",
         ".masks": "Mask Masks Ratio hole_areas percent_text",
-        ".metrics": "Features ImageMetric Metric SetMetric unit",
+        ".metrics": "Estimate Features ImageMetric Metric SetMetric unit",
         ".datasets": "Dataset",
         ".formats": "Foreign ForeignFiller Format",
         ".catalogues": "Catalogue",

@@ -73,6 +73,7 @@ from .masks import Masks as Masks
 from .masks import Ratio as Ratio
 from .masks import hole_areas as hole_areas
 from .masks import percent_text as percent_text
+from .metrics import Estimate as Estimate
 from .metrics import Features as Features
 from .metrics import ImageMetric as ImageMetric
 from .metrics import Metric as Metric

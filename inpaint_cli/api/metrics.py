@@ -14,6 +14,7 @@ to float. Masks are bool [N, 1, H, W], True in the hole. Averages over images, b
 intervals are computed elsewhere.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -86,8 +87,20 @@ class Features:
         return np.concatenate([*self.blocks(), np.empty((0, self.width))])
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """The score of a set, and how sure it is; NaN for what is not known."""
+
+    value: float
+    low: float = math.nan  # bounds of its 95 % confidence interval
+    high: float = math.nan
+    deviation: float = math.nan  # standard deviation over subsets
+
+
 class SetMetric(Metric):
     """A metric with a score for a set of images, from features of each, such as FID."""
+
+    few: ClassVar[int] = 0  # images below which the score depends on their number; tables say so
 
     @property
     @abstractmethod
@@ -101,6 +114,10 @@ class SetMetric(Metric):
     @abstractmethod
     def distance(self, filled: Features, truth: Features) -> float:
         """Return the score of two sets whose n-th rows are of one photo; NaN if too few."""
+
+    def estimate(self, filled: Features, truth: Features) -> Estimate:
+        """Return `distance` with its interval or deviation, for a metric that has one."""
+        return Estimate(self.distance(filled, truth))
 
 
 def unit(image: Tensor, kind: torch.dtype = torch.float64) -> Tensor:

@@ -39,12 +39,16 @@ CHUNK_SAMPLES = 8  # samples that are measured together
 
 @dataclass(frozen=True)
 class Score:
-    """A metric over `count` images, with the bounds of its 95 % confidence interval."""
+    """A metric over `count` images, with the bounds of its 95 % confidence interval.
+
+    `deviation` is the standard deviation over subsets, of metrics that are a mean over such.
+    """
 
     value: float
     low: float
     high: float
     count: int
+    deviation: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -357,8 +361,9 @@ def summarise_scores(
         features = {name: store.features(index) for name, store in stores.items()}
         for label, metric in metrics.items():
             if isinstance(metric, SetMetric):
-                distance = metric.distance(*features[metric.extractor])
-                table[label][column] = Score(distance, math.nan, math.nan, len(index))
+                own = metric.estimate(*features[metric.extractor])
+                score = Score(own.value, own.low, own.high, len(index), own.deviation)
+                table[label][column] = score
             elif isinstance(metric, ImageMetric):
                 scores = np.array([rows[n].scores[label] for n in members])
                 table[label][column] = average_score(metric, scores, seed)

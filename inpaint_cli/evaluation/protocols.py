@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -271,7 +271,12 @@ def read_protocol(name: str, *, features: str = "published") -> Plan:
             metric = metric.model_copy(update={"weights": features})
         metrics[label] = metric
         owner, _, release = plugin_origin(find_plugins("metrics")[settings.kind][0]).rpartition(" ")
-        versions |= {owner: release, **{name: version(name) for name in metric.uses}}
+        try:
+            versions |= {owner: release, **{name: version(name) for name in metric.uses}}
+        except PackageNotFoundError as error:
+            raise source.error(
+                ("metrics", label), f"needs the package {error.name}, which is not installed"
+            ) from error
     if protocol.best in left_out or not metrics:
         raise RecipeError(f"{name} needs networks for its metrics; leave out --features none")
     return Plan(Path(name).stem, protocol, metrics, dict(sorted(versions.items())), left_out)

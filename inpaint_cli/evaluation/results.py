@@ -4,26 +4,27 @@ import csv
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from ..api.metrics import ImageMetric
+from ..api.metrics import ImageMetric, SetMetric
 from ..api.tensors import to_uint8
 from ..errors import DataError
 from ..files.write import atomic_path, check_free
 from ..reports import contact_sheet as sheets
 from ..reports.html import Curves, Figure, Heading, Listing, Part, Text, write_page
 from ..reports.text import Table
-from ..wording import json_number, number_text
-from .measure import Evaluation, Score, TableLine, table_lines
+from ..wording import count_text, json_number, number_text
+from .measure import Evaluation, Score, TableLine, join_notes, table_lines
 from .protocols import ALL, PrintedTable, PublishedTable, in_column
 from .samples import EvalSamples
 from .scores import RESULT_FILES
 
-CONFIDENCE = "in brackets: 95 % confidence interval (bootstrap)"
+CONFIDENCE = "in brackets: 95 % confidence interval; ±: standard deviation over subsets"
 
 
 def check_results_free(folder: Path, *, overwrite: bool) -> None:
@@ -76,7 +77,11 @@ def results_data(result: Evaluation) -> dict[str, Any]:
         "notes": [*result_notes(result)],
         "masks": result.mask_source,
         "metrics": {
-            label: {"better": line.better, "unit": line.metric.unit, "note": line.note}
+            label: {
+                "better": line.better,
+                "unit": line.metric.unit,
+                "note": join_notes(line.note, count_note(result, label)),
+            }
             for label, line in table_lines(plan).items()
         },
         "table": {
@@ -85,6 +90,7 @@ def results_data(result: Evaluation) -> dict[str, Any]:
                     "value": json_number(v.value),
                     "low": json_number(v.low),
                     "high": json_number(v.high),
+                    "deviation": json_number(v.deviation),
                     "count": v.count,
                 }
                 for column, v in columns.items()
@@ -111,7 +117,28 @@ def result_notes(result: Evaluation) -> list[str]:
         *plan.protocol.notes,
         *([f"skipped, because they need networks: {left_out}"] if left_out else []),
         *result.notes,
+        *few_notes(result),
     ]
+
+
+def few_notes(result: Evaluation) -> list[str]:
+    """Return a sentence on the metrics whose score depends on the number of images, if any."""
+    few = [label for label in result.plan.metrics if count_note(result, label)]
+    if not few:
+        return []
+    least = max(m.few for m in result.plan.metrics.values() if isinstance(m, SetMetric))
+    return [
+        f"{', '.join(few)}: of fewer than {least:,} images these scores depend on their number; "
+        "compare them with scores of as many images only"
+    ]
+
+
+def count_note(result: Evaluation, label: str) -> str:
+    """Return a remark on a score of fewer images than its metric needs, else nothing."""
+    metric = result.plan.metrics.get(label)
+    count = result.table[label][ALL].count
+    few = isinstance(metric, SetMetric) and count < metric.few
+    return f"of {count_text(count, 'image')} only" if few else ""
 
 
 def line_title(label: str, line: TableLine) -> str:
@@ -123,6 +150,8 @@ def line_title(label: str, line: TableLine) -> str:
 
 def score_text(value: Score, *, bounds: bool) -> str:
     text = number_text(value.value)
+    if bounds and not math.isnan(value.deviation):
+        text += f" ± {value.deviation:.2g}"
     if bounds and not math.isnan(value.low):
         text += f" [{value.low:.4g}, {value.high:.4g}]"
     return text
@@ -138,7 +167,8 @@ def results_table(result: Evaluation, *, bounds: Sequence[str] = (ALL,)) -> Tabl
     for label, line in table_lines(result.plan).items():
         values = result.table[label].items()
         cells = [score_text(value, bounds=column in bounds) for column, value in values]
-        rows.append([line_title(label, line), *cells])
+        noted = replace(line, note=join_notes(line.note, count_note(result, label)))
+        rows.append([line_title(label, noted), *cells])
     return Table(head, rows, f"{masks_text(result)}; {CONFIDENCE}".removeprefix("; "))
 
 

@@ -1,5 +1,6 @@
 """The settings of a recipe. No torch."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -8,6 +9,7 @@ from pydantic import (
     PositiveFloat,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from ..api.stages import Share, Stage
@@ -20,8 +22,18 @@ Zoom = Annotated[float, Field(gt=0.5)]  # mirrored margins are no larger than th
 class Named(Settings):
     """A plugin by name, with its own settings, which only the plugin can check."""
 
-    kind: str = Field(description="Name of the plugin.")
+    kind: str = Field(description="Name of the plugin; `pyiqa:musiq` also sets its `name`.")
     model_config = ConfigDict(extra="allow")
+
+    @model_validator(mode="before")
+    @classmethod
+    def split_name(cls, values: Any) -> Any:
+        """Take "pyiqa:musiq" apart."""
+        kind = values.get("kind") if isinstance(values, Mapping) else None
+        if not isinstance(kind, str) or ":" not in kind:
+            return values
+        kind, _, name = kind.partition(":")
+        return {**values, "kind": kind, "name": name}
 
 
 class Data(Settings):

@@ -12,12 +12,15 @@ from ..api.metrics import Features, ImageMetric, Metric, SetMetric, unit
 from .examples import make_batch
 
 
-def check_metric(name: str, settings: Mapping[str, Any] | None = None) -> None:
-    """Check that the metric `name` scores each image by itself, and equal images best."""
+def check_metric(name: str, settings: Mapping[str, Any] | None = None, *, side: int = 64) -> None:
+    """Check that the metric `name` scores each image by itself, and equal images best.
+
+    The images have `side` pixels a side.
+    """
     metric: Metric = registry.load_plugin("metrics", name).model_validate(settings or {})
     assert (metric.__doc__ or "").strip(), "a metric needs a docstring, which listings show"
     assert metric.better in ("higher", "lower"), "a metric's `better` is 'higher' or 'lower'"
-    pair = make_batch(64)
+    pair = make_batch(side)
     mask = pair.mask > 0
     mask[1] = False  # an image without a hole
     truth = (pair.image * 255).byte()

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from eval_sets import folders, run
+from eval_sets import folders, plan, run
 
 from inpaint_cli.errors import DataError
 from inpaint_cli.evaluation import protocols, results
@@ -57,3 +57,16 @@ def test_what_a_protocol_does_not_measure_is_printed_in_the_report(tmp_path):
     page = (tmp_path / "out" / "report.html").read_text()
     assert "votes of 50 people" in page
     assert "60.92" in page
+
+
+def test_scores_that_depend_on_the_number_of_images_say_so(tmp_path):
+    result, _ = run(folders(tmp_path, count=3), plan())
+    titles = [row[0] for row in results.results_table(result).rows]
+    assert "colours ↓, of 3 images only" in titles
+    assert "psnr dB ↑" in titles
+    (note,) = [note for note in results.result_notes(result) if "2,048" in note]
+    assert note.startswith("colours: of fewer than 2,048 images")
+    assert results.results_data(result)["metrics"]["colours"]["note"] == "of 3 images only"
+    subsets = results.Score(0.0123, float("nan"), float("nan"), 9, 0.0021)
+    assert results.score_text(subsets, bounds=True) == "0.0123 ± 0.0021"
+    assert results.score_text(subsets, bounds=False) == "0.0123"

@@ -1,13 +1,16 @@
 """The Inception network of FID: that of pytorch-fid, with its batch norms folded.
 
 Folding batch norms into the convolutions, and the channels-last memory format, save time in small
-batches on a CPU; features change by rounding only. Images are resized to 299 pixels bilinearly
-without antialiasing, as in pytorch-fid and its published scores.
+batches on a CPU; features change by rounding only. By default images are resized to 299 pixels
+bilinearly without antialiasing, as in pytorch-fid and its published scores.
 """
 
 from functools import cache
+from typing import Literal
 
+import numpy as np
 import torch
+from PIL import Image
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -18,24 +21,35 @@ from inpaint_cli.api import SetMetric, load_backbone, unit
 
 from .backbones import NetworkWeights, freeze_network, randomise
 
+SIDE = 299  # pixels of what the network sees
+
 
 class InceptionMetric(SetMetric):
     """Base of the metrics on Inception features."""
 
     uses = ("pytorch-fid",)
+    few = 2048  # the number of features
     weights: NetworkWeights = Field(default="published", description="Weights of the network.")
+    resize: Literal["bilinear", "clean"] = Field(
+        default="bilinear",
+        description="How images come to 299 pixels: bilinearly without antialiasing, as in "
+        "pytorch-fid; or by Pillow's bicubic filter without rounding, as in clean-fid (clean).",
+    )
 
     def note(self) -> str:
-        return "random features" if self.weights == "random" else ""
+        notes = ["random features"] * (self.weights == "random")
+        return ", ".join([*notes, *["clean"] * (self.resize == "clean")])
 
     @property
     def extractor(self) -> str:
-        return f"inception-fid {self.weights}"
+        return f"inception-fid {self.weights}" + ", clean" * (self.resize == "clean")
 
     def features(self, images: Tensor) -> Tensor:
         net = inception_network(self.weights).to(images.device)
         with torch.inference_mode():
-            return inception_features(net, unit(images, torch.float32))
+            levels = unit(images, torch.float32)
+            resize = resize_clean if self.resize == "clean" else resize_bilinear
+            return inception_features(net, resize(levels))
 
 
 @cache
@@ -79,9 +93,29 @@ def fold_batch_norms(net: nn.Module) -> nn.Module:
     return net
 
 
-def inception_features(net: nn.Module, images: Tensor) -> Tensor:
-    """Return the pooled features [N, 2048] of images [N, 3, H, W] in 0..1."""
-    x = F.interpolate(images, size=(299, 299), mode="bilinear", align_corners=False) * 2 - 1
+def resize_bilinear(images: Tensor) -> Tensor:
+    """Return images [N, 3, H, W] in 0..1 as [N, 3, 299, 299] in -1..1, as in pytorch-fid."""
+    return F.interpolate(images, size=(SIDE, SIDE), mode="bilinear", align_corners=False) * 2 - 1
+
+
+def resize_clean(images: Tensor) -> Tensor:
+    """Return images [N, 3, H, W] in 0..1 as [N, 3, 299, 299] in -1..1, as in clean-fid.
+
+    Each channel is resized as floats of 0..255, which then are the offset from 128 over 128.
+    """
+    planes = (255 * images.double()).float().cpu().numpy().reshape(-1, *images.shape[-2:])
+    resized = np.stack(
+        [
+            np.asarray(Image.fromarray(plane).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
+            for plane in planes
+        ]
+    )
+    levels = torch.from_numpy(resized.clip(0, 255)).to(images.device)
+    return (levels.view(-1, 3, SIDE, SIDE) - 128) / 128
+
+
+def inception_features(net: nn.Module, x: Tensor) -> Tensor:
+    """Return the pooled features [N, 2048] of images [N, 3, 299, 299] in -1..1."""
     x = x.contiguous(memory_format=torch.channels_last)
     for name, layer in net.named_children():  # in the order of their definition
         if name == "avgpool":

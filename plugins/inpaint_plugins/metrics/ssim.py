@@ -1,4 +1,4 @@
-"""Structural similarity (Wang et al. 2004), with the conventions that papers use."""
+"""Structural similarity (Wang et al. 2003, 2004), with the conventions that papers use."""
 
 from typing import Literal
 
@@ -11,6 +11,7 @@ from .pixels import PixelMetric
 from .regions import mean_over, region_mask
 
 C1, C2 = 0.01**2, 0.03**2  # for a range of 1
+SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # weights, the finest first
 
 
 class SSIM(PixelMetric):
@@ -27,8 +28,10 @@ class SSIM(PixelMetric):
     sigma: float = Field(
         default=1.5, gt=0, description="Standard deviation of the Gaussian, in pixels."
     )
-    border: Literal["valid", "zero"] = Field(
-        default="valid", description="Windows inside the image only, or images padded with black."
+    border: Literal["valid", "zero", "reflect"] = Field(
+        default="valid",
+        description="Windows inside the image only, or images padded with black or with their "
+        "mirror image (reflect, as in torchmetrics).",
     )
     sample: bool = Field(
         default=False,
@@ -37,19 +40,22 @@ class SSIM(PixelMetric):
 
     def score(self, filled: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
         edge = self.size // 2
-        pad = (edge, self.size - 1 - edge) * 2 if self.border == "zero" else ()
+        pad = () if self.border == "valid" else (edge, self.size - 1 - edge) * 2
         height, width = (side + sum(pad[:2]) - self.size + 1 for side in filled.shape[-2:])
-        if min(height, width) < 1:
+        least = edge + 1 if self.border == "reflect" else 1  # which can be mirrored that far
+        if min(height, width, *filled.shape[-2:]) < least:
             return torch.full((len(filled),), torch.nan, dtype=torch.float64)
         where = pad_image(region_mask(mask, self.region, self.ring), pad)
         where = where[..., edge : edge + height, edge : edge + width]
+        mode = "reflect" if self.border == "reflect" else "constant"
         shape = (2, 4, height + self.size - 1, width + self.size - 1)
         planes = torch.empty(shape, dtype=torch.float64, device=filled.device)
         full = self.region == "full"  # a masked mean takes a tenth of the time
         scores = []
         for n in range(len(filled)):  # plane by plane, to stay in the cache
             pair = (
-                pad_image(self.in_colour(image[n : n + 1]), pad)[0] for image in (filled, truth)
+                pad_image(self.in_colour(image[n : n + 1]), pad, mode)[0]
+                for image in (filled, truth)
             )
             means = []
             for x, y in zip(*pair, strict=True):
@@ -65,6 +71,15 @@ class SSIM(PixelMetric):
         and `spare` [4, H, W], as allocating memory takes longer than the sums, and on whole rows,
         as slices of rows are slower.
         """
+        luminance, squares, covariance, variances = self.terms(x, y, planes, spare)
+        index = covariance.mul_(luminance).div_(variances.mul_(squares))
+        return index[:, self.size // 2 :][:, : x.shape[1] - self.size + 1]
+
+    def terms(self, x: Tensor, y: Tensor, planes: Tensor, spare: Tensor) -> tuple[Tensor, ...]:
+        """Return numerator and denominator of luminance, and of contrast and structure.
+
+        In whole rows; see `similarity`.
+        """
         planes[0], planes[1] = x, y
         torch.mul(x, x, out=planes[2]).addcmul_(y, y)
         torch.mul(x, y, out=planes[3])
@@ -76,9 +91,7 @@ class SSIM(PixelMetric):
         torch.mul(mean_x, mean_x, out=squares).addcmul_(mean_y, mean_y)
         covariance.sub_(product).mul_(2 * scale).add_(C2)
         variances.sub_(squares).mul_(scale).add_(C2)
-        product.mul_(2).add_(C1)
-        index = covariance.mul_(product).div_(variances.mul_(squares.add_(C1)))
-        return index[:, self.size // 2 :][:, : x.shape[1] - self.size + 1]
+        return product.mul_(2).add_(C1), squares.add_(C1), covariance, variances
 
     def weights(self, like: Tensor) -> Tensor:
         """Return the weights of a window along one axis [size], with a sum of 1."""
@@ -90,8 +103,43 @@ class SSIM(PixelMetric):
         return (line / line.sum()).to(like)
 
 
-def pad_image(image: Tensor, pad: tuple[int, ...]) -> Tensor:
-    return F.pad(image, pad) if pad else image
+class MSSSIM(SSIM):
+    """Multi-scale structural similarity (Wang et al. 2003), over five scales.
+
+    Negative terms count as 0. NaN for images too small for a window at the last scale, such as 175
+    pixels for the window of 11.
+    """
+
+    region: Literal["full"] = Field(default="full", description="All pixels.")  # type: ignore[assignment]
+    border: Literal["valid"] = Field(default="valid", description="Windows inside the image.")  # type: ignore[assignment]
+
+    def score(self, filled: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
+        if min(filled.shape[-2:]) >> len(SCALES) - 1 < self.size:
+            return torch.full((len(filled),), torch.nan, dtype=torch.float64)
+        pairs = zip(self.in_colour(filled), self.in_colour(truth), strict=True)
+        scores = [
+            torch.stack([self.over_scales(x, y) for x, y in zip(*pair, strict=True)]).mean()
+            for pair in pairs
+        ]
+        return torch.stack(scores)
+
+    def over_scales(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return the score of two planes [H, W] in 0..1."""
+        score = torch.ones((), dtype=torch.float64, device=x.device)
+        for scale, weight in enumerate(SCALES):
+            buffers = x.new_empty((2, 4, *x.shape))
+            top, bottom, covariance, variances = self.terms(x, y, *buffers)
+            similar = covariance / variances
+            if scale == len(SCALES) - 1:
+                similar *= top / bottom
+            inner = similar[:, self.size // 2 :][:, : x.shape[1] - self.size + 1]
+            score = score * inner.mean().clamp(min=0) ** weight
+            x, y = (F.avg_pool2d(plane[None, None], 2)[0, 0] for plane in (x, y))
+        return score
+
+
+def pad_image(image: Tensor, pad: tuple[int, ...], mode: str = "constant") -> Tensor:
+    return F.pad(image, pad, mode) if pad else image
 
 
 def filter_planes(planes: Tensor, weights: Tensor, spare: Tensor) -> Tensor:
