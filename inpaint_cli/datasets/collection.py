@@ -60,19 +60,14 @@ class Collection:
             )
         found = replace(self, names=names)
         for index in np.linspace(0, len(names) - 1, LABELS_CHECKED, dtype=int).tolist():
-            highest = int(found.labels(index, found.shape(index)).max())
-            if classes and highest >= len(classes):
-                raise DataError(
-                    f"the label map of {names[index]} has class {highest}, but the classes are 0 "
-                    f"to {len(classes) - 1}; check data.train.labels, and the setting of the task "
-                    "for the maps' data set"
-                )
+            found.labels(index, found.shape(index), classes)
         return found
 
-    def labels(self, index: int, shape: Shape) -> Tensor:
+    def labels(self, index: int, shape: Shape, classes: Sequence[str] = ()) -> Tensor:
         """Return the label map of an image, uint8 [1, H, W], scaled to the image's `shape`.
 
-        Raises `DataError` if it is not an 8-bit gray or palette picture.
+        Raises `DataError` if it is not an 8-bit gray or palette picture, or if it has a class
+        beyond those that `classes` names, if any.
         """
         name = self.names[index]
         data = self.images.label_map(self.root, name)
@@ -83,6 +78,12 @@ class Collection:
                     "store it as an 8-bit gray or palette PNG"
                 )
             numbers = torch.from_numpy(np.array(image))[None]
+        if classes and (highest := int(numbers.max())) >= len(classes):
+            raise DataError(
+                f"the label map of {name} has class {highest}, but the classes are 0 to "
+                f"{len(classes) - 1}; check data.train.labels, and the setting of the task for the "
+                "maps' data set"
+            )
         return scale_image(numbers, shape, "labels")
 
     def decode(self, index: int, *, enough: float = math.inf) -> Tensor:

@@ -1,4 +1,4 @@
-"""Tensors without values: in an estimate of a training they have a shape and a type only."""
+"""Whether the values of a tensor can be read: in an estimate of a training there are none."""
 
 from contextlib import AbstractContextManager
 
@@ -9,6 +9,11 @@ from torch._subclasses.fake_tensor import FakeTensor, unset_fake_temporarily
 def has_values(tensor: Tensor) -> bool:
     """Whether `tensor` has values, as everywhere but in an estimate."""
     return not (tensor.is_meta or isinstance(tensor, FakeTensor))
+
+
+def waits_for_device(tensor: Tensor) -> bool:
+    """Whether Python would wait for a device to read values of `tensor`, and so must not."""
+    return has_values(tensor) and tensor.device.type != "cpu"
 
 
 def compute_values() -> AbstractContextManager[object]:

@@ -124,7 +124,8 @@ class TrainingSamples(Dataset[dict[str, Tensor] | str]):
             colours, hidden = split_hidden(placed)  # what is not visible is not known
             parts = {"image": colours, "mask": (torch.from_numpy(hole)[None] | hidden).byte()}
             if self.labelled:
-                labels = self.collection.labels(sample.index, (image.shape[1], image.shape[2]))
+                size = image.shape[1], image.shape[2]
+                labels = self.collection.labels(sample.index, size, self.classes)
                 labels = place(labels, shape=sample.shape, resize="labels")
                 parts["labels"] = mirror_labels(labels, self.classes) if flip else labels
         except InpaintError as error:

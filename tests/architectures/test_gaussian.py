@@ -85,8 +85,11 @@ def test_what_is_expected_is_the_conditional_mean_along_each_axis():
         assert found[axis] == pytest.approx(expected, abs=1e-4)
 
 
-def test_pictures_are_alike_whether_solved_for_together_or_alone():
+@pytest.mark.parametrize("on_device", [False, True])
+def test_pictures_are_alike_whether_solved_for_together_or_alone(on_device, monkeypatch):
     known = taught()
+    waits = "inpaint_plugins.gaussian.gaussian.waits_for_device"
+    monkeypatch.setattr(waits, lambda share: on_device and len(share) > 1)
     seen, share = torch.rand(5, 3, SIDE, SIDE) - 0.5, torch.ones(5, 1, SIDE, SIDE)
     share[::2, :, :2] = 0
     together = known.expect_cells(seen, share, NOISE)

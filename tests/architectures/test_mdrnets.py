@@ -967,9 +967,6 @@ def test_the_parser_learns_regions():
     found = task.net.parser.parse_regions(batch.image)
     truth = region_lookup("fasseg", "A")[batch.labels]
     assert (found == truth).float().mean() > 0.7
-    wrong = Batch(batch.image, batch.mask, batch.labels + 4)
-    with pytest.raises(DataError, match="has class 6, but fasseg has classes 0 to 5"):
-        task.parser_losses(wrong, task.predict(batch))
 
 
 # ---------------------------------------------------------------- by the engine

@@ -2,6 +2,13 @@
 
 from typing import Any
 
+from inpaint_cli.recipe.read import open_recipe
+from inpaint_cli.training.build import Built, build_training
+
+PARSED = {  # the model of an mdrnets whose parser learns
+    "parser": "bisenet", "classes": 14, "parser_size": 64, "parser_width": 8, "levels": 3,
+    "coarse_width": 4, "width": 4,
+}  # fmt: skip
 SPN = {"width": 8, "blocks": 1, "dense_blocks": 1}
 
 SMALL: dict[str, dict[str, dict[str, Any]]] = {
@@ -32,3 +39,12 @@ SMALL: dict[str, dict[str, dict[str, Any]]] = {
     "spn": {"model": SPN, "task": {"pretext": "random", "critic": 8}},
     "spn-p": {"model": SPN, "task": {"pretext": "random", "critic": 8, "vgg": "random"}},
 }
+
+
+def build_small(
+    name: str, *changes: str, model: dict[str, Any] | None = None, steps: int = 1
+) -> Built:
+    """Build the training of an architecture at 64 pixels."""
+    section = {**SMALL[name], "model": model or SMALL[name]["model"]}
+    own = [f"architectures.{name}={section}", "data.size=64", "batch=4", f"steps={steps}"]
+    return build_training(name, *open_recipe("smoke", [*own, *changes], None))

@@ -484,6 +484,16 @@ def test_label_maps_are_looked_at_before_a_training(tmp_path):
         collection.labelled(["background", "skin"])
 
 
+def test_a_label_map_with_a_class_too_many_is_refused_when_its_turn_comes(tmp_path, plan):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.bmp")
+    Image.new("L", (8, 8), 2).save(tmp_path / "a.png")
+    collection = Collection.at(FILES(labels="{}.png"), tmp_path)
+    of = {"labelled": True, "classes": ["background", "skin"]}
+    found = TrainingSamples(collection, BOXES, plan.data, (0,), **of)[FeedSample(0, 0, (8, 8))]
+    assert isinstance(found, str)
+    assert "label map of a.bmp has class 2, but the classes are 0 to 1" in found
+
+
 def test_left_and_right_change_places_in_a_mirrored_label_map():
     labels = torch.tensor([[[0, 1, 2, 3, 4]]], dtype=torch.uint8)
     names = ["background", "left eye", "nose", "right eye", "left ear"]  # no right ear

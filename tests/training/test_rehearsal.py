@@ -4,29 +4,13 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
-from small import SMALL
+from small import PARSED, SMALL, build_small
 
 from inpaint_cli.api.architectures import Batch
-from inpaint_cli.recipe.read import open_recipe
-from inpaint_cli.training.build import build_training
 from inpaint_cli.training.loop import train_stages
 from inpaint_cli.training.rehearsal import SavedBytes, rehearse_stage
 
 SIDE = 64
-PARSED = {
-    "parser": "bisenet", "classes": 14, "parser_size": 64, "parser_width": 8, "levels": 3,
-    "coarse_width": 4, "width": 4,
-}  # fmt: skip
-
-
-def build_small(name, *, model=None, precision="full", batch=4):
-    """An architecture at 64 pixels."""
-    section = {**SMALL[name], "model": model or SMALL[name]["model"]}
-    changes = [f"architectures.{name}={section}", "data.size=64", "steps=1"]
-    recipe, source = open_recipe(
-        "smoke", [*changes, f"batch={batch}", f"precision={precision}"], None
-    )
-    return build_training(name, recipe, source)
 
 
 def real_batches(built):
@@ -65,7 +49,7 @@ def most_kept(built, precision):
     ],
 )
 def test_what_autograd_keeps_is_foreseen(name, model, precision):
-    built = build_small(name, model=model, precision=precision)
+    built = build_small(name, f"precision={precision}", model=model)
     trained = [stage for stage in built.stages if built.stages[stage].steps]
     foreseen = {stage: rehearse_stage(built, stage).kept for stage in trained}
     real = most_kept(built, precision)
@@ -84,6 +68,6 @@ def test_a_rehearsal_changes_nothing():
 
 
 def test_twice_the_images_are_twice_the_work():
-    one, two = (rehearse_stage(build_small("gated", batch=n), "fill") for n in (4, 8))
+    one, two = (rehearse_stage(build_small("gated", f"batch={n}"), "fill") for n in (4, 8))
     assert two.operations == pytest.approx(2 * one.operations, rel=0.01)
     assert two.kept == pytest.approx(2 * one.kept, rel=0.1)

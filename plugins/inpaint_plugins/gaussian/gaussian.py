@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from inpaint_cli.api import has_values
+from inpaint_cli.api import has_values, waits_for_device
 
 COLOUR_AXES = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]])
 COLOUR_AXES /= COLOUR_AXES.norm(dim=1, keepdim=True)
+TO_AXES, TO_COLOURS = COLOUR_AXES.tolist(), COLOUR_AXES.T.tolist()
 SEEN_SHARE = 0.1  # share of visible pixels above which a cell counts as seen
 UNSEEN_VARIANCE = 1e4  # noise variance of a cell that is not seen
 DEGREES_OF_FREEDOM = 4.0  # of the t distribution: contrast varies between photos
@@ -41,16 +42,36 @@ class PictureGaussian:
         """Return the expected pictures [N, 3, S, S] given `seen` [N, 3, S, S], both less 0.5.
 
         `share` [N, 1, S, S] is the visible share of each cell; `noise` [3] is the variance of a
-        fully visible cell. Pictures with the same visible cells are solved together.
+        fully visible cell. Pictures with the same visible cells are solved together, unless a
+        device would be waited for to find them.
         """
         values = project_colours(seen)
-        weights, groups = group_alike(share.flatten(1))
-        parts = [
-            self.condition_on(values[group], w, noise)
-            for w, group in zip(weights, groups, strict=True)
-        ]
-        expected = torch.cat(parts)[torch.cat([*groups]).argsort()]
-        return torch.einsum("ac, nas -> ncs", COLOUR_AXES.to(seen), expected).view_as(seen)
+        if waits_for_device(share):
+            expected = self.condition_each(values, share.flatten(1), noise)
+        else:
+            weights, groups = group_alike(share.flatten(1))
+            parts = [
+                self.condition_on(values[group], w, noise)
+                for w, group in zip(weights, groups, strict=True)
+            ]
+            expected = torch.cat(parts)[torch.cat([*groups]).argsort()]
+        return mix_channels(expected, TO_COLOURS).view_as(seen)
+
+    def condition_each(self, values: Tensor, weight: Tensor, noise: Tensor) -> Tensor:
+        """Return the means of `condition_on` for visible shares [N, SS], one for each picture.
+
+        Its shapes do not depend on values: a cell that is not seen stays in the system, apart from
+        all others, with the solution 0.
+        """
+        whole = weight > SEEN_SHARE  # N SS
+        there = whole.to(values)
+        variance = noise[:, None] / weight.clamp(min=SEEN_SHARE)[:, None]  # N 3 SS
+        alone = torch.diag_embed(torch.where(whole[:, None], variance, 1.0))
+        system = self.covariance * (there[:, :, None] * there[:, None])[:, None] + alone
+        factor = torch.linalg.cholesky_ex(system)[0]
+        difference = (values - self.mean) * there[:, None]
+        solved = torch.cholesky_solve(difference[..., None], factor)[..., 0]
+        return self.mean + torch.einsum("ast, nat -> nas", self.covariance, solved)
 
     def condition_on(self, values: Tensor, weight: Tensor, noise: Tensor) -> Tensor:
         """Return the mean [N, 3, SS] given `values` [N, 3, SS] with visible shares `weight` [SS].
@@ -131,4 +152,13 @@ class Noise(nn.Module):
 
 def project_colours(pictures: Tensor) -> Tensor:
     """Project the colours of `pictures` [N, 3, S, S] onto the axes: [N, 3, SS]."""
-    return torch.einsum("ac, ncs -> nas", COLOUR_AXES.to(pictures), pictures.flatten(2))
+    return mix_channels(pictures.flatten(2), TO_AXES)
+
+
+def mix_channels(pictures: Tensor, rows: Sequence[Sequence[float]]) -> Tensor:
+    """Return the sums of the channels of `pictures` [N, 3, P] weighted by each of `rows`.
+
+    The weights are numbers, not a tensor, which would have to be copied to the device.
+    """
+    a, b, c = pictures.unbind(1)
+    return torch.stack([x * a + y * b + z * c for x, y, z in rows], dim=1)

@@ -112,7 +112,7 @@ class GaussianTask(Task):
             return
         image, net = batch.image.float() - 0.5, self.net
         taught = pool_to_square(image, net.taught.side)
-        frames = random_frames(len(image)).to(image)
+        frames = random_frames(len(image)).to(image, non_blocking=True)
         others = sample_cells(
             pool_to_square(image, net.sight), frames, net.elsewhere.side, "reflection"
         )

@@ -38,9 +38,9 @@ def sample_axis(features: int, samples: int, step: float, device: torch.device) 
     near = [(floor + corner).clamp(0, features - 1) for corner in (0, 1)]
     return AxisSampling(
         step,
-        [i.long().to(device) for i in near],
-        [(u - i).float().to(device) for i in near],
-        [w.float().to(device) for w in (1 - (u - floor), u - floor)],
+        [i.long().to(device, non_blocking=True) for i in near],
+        [(u - i).float().to(device, non_blocking=True) for i in near],
+        [w.float().to(device, non_blocking=True) for w in (1 - (u - floor), u - floor)],
     )
 
 
@@ -115,9 +115,9 @@ class INRB(nn.Module):
     ) -> Tensor:
         """Return the rows `y` [N, rows, W, outputs]."""
         features = self.interpolate_features(a, y, x)
-        cell = features.new_tensor([y.step, x.step])
         hidden = features.shape[-1]  # the cell is constant: its term joins the bias
-        bias = self.first.bias + self.first.weight[:, hidden:] @ cell.to(self.first.weight)
+        down, across = self.first.weight[:, hidden:].unbind(1)
+        bias = self.first.bias + down * y.step + across * x.step
         out = self.last(F.gelu(F.linear(features, self.first.weight[:, :hidden], bias)))
         return out if head is None else head(out)
 

@@ -18,10 +18,18 @@ def pool_regions(
     without a cell has the mean 0.
     """
     with torch.autocast(features.device.type, enabled=False):
-        member = F.one_hot(regions.flatten(1), count).float() * weight.flatten(2).mT  # N hw R
+        member = one_hot(regions.flatten(1), count).float() * weight.flatten(2).mT  # N hw R
         cells = member.sum(1)  # N R
         sums = member.mT @ features.flatten(2).mT.float()  # N R C
         return sums / cells.clamp(min=1)[..., None], cells
+
+
+def one_hot(numbers: Tensor, count: int) -> Tensor:
+    """Return which of 0 to `count` - 1 each of `numbers` [...] is, bool [..., count].
+
+    torch's own looks at the numbers first, for which it waits for some devices.
+    """
+    return numbers[..., None] == torch.arange(count, device=numbers.device)
 
 
 def spread_to_cells(vectors: Tensor, regions: Tensor) -> Tensor:
@@ -95,7 +103,7 @@ class RegionMemory(nn.Module):
         taken = self.filled.sum(1)  # R
         full = taken == slots
         place = torch.where(full, self.similarity(query).argmax(-1), taken + valid.cumsum(0) - 1)
-        member = F.one_hot(place.clamp(0, slots), slots + 1)[..., :slots] * valid[..., None]
+        member = one_hot(place, slots) & valid[..., None]
         count = member.sum(0)  # R m
         total = torch.einsum("nrm,nrc->rmc", member.float(), value)
         mean = total / count.clamp(min=1)[..., None]
