@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .values import has_values, waits_for_device
+
 CELL_CONFIDENCE = 4  # times a cell's share of known pixels, at most 1: the weight of their mean
 LARGE = 256  # pixels a side, beyond which there are fewer steps
 DAMPING = 0.6  # of Jacobi's steps; from 0.62 on they diverge
@@ -41,15 +43,20 @@ def spread_colours(values: Tensor, known: Tensor, steps: int = 32) -> Tensor:
         filled = F.interpolate(filled, sums.shape[-2:], mode="bilinear", align_corners=False)
         filled = sums + rest * filled
         filled = sums + rest * F.avg_pool2d(F.pad(filled, (1, 1, 1, 1), mode="replicate"), 3, 1)
-        if steps and min(sums.shape[-2:]) > 2 and rest.any():
+        if steps and min(sums.shape[-2:]) > 2 and not is_known_empty(rest):
             filled = relax_colours(filled, rest, steps * LARGE // max(LARGE, *rest.shape[-2:]))
     return filled
+
+
+def is_known_empty(rest: Tensor) -> bool:
+    """Whether `rest` is 0 everywhere; False too where a device would be waited for to know."""
+    return has_values(rest) and not waits_for_device(rest) and not rest.any()
 
 
 def relax_colours(surface: Tensor, rest: Tensor, steps: int) -> Tensor:
     """Smooth `surface` [N, C, H, W] by `steps` of Jacobi's method where `rest` [N, 1, H, W] > 0."""
     channels = surface.shape[1]
-    operator = torch.tensor(BILAPLACIAN, dtype=surface.dtype, device=surface.device)
+    operator = torch.tensor(BILAPLACIAN).to(surface, non_blocking=True)
     operator = (DAMPING / operator.max() * operator).expand(channels, 1, 5, 5)
     for _ in range(steps):
         around = F.pad(surface, (2, 2, 2, 2), mode="replicate")

@@ -6,6 +6,7 @@ import torch
 from accelerate import Accelerator
 from small import PARSED, SMALL, build_small
 
+from inpaint_cli import registry
 from inpaint_cli.api.architectures import Batch
 from inpaint_cli.training.loop import train_stages
 from inpaint_cli.training.rehearsal import SavedBytes, rehearse_stage
@@ -42,7 +43,7 @@ def most_kept(built, precision):
 @pytest.mark.parametrize(
     ("name", "model", "precision"),
     [
-        *((name, None, "full") for name in SMALL),
+        *((name, None, "full") for name in registry.find_plugins("architectures") if name in SMALL),
         ("mdrnets", PARSED, "full"),
         ("gated", None, "bf16"),
         ("mdrnets", None, "bf16"),

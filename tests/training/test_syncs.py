@@ -8,12 +8,14 @@ from accelerate import Accelerator
 from small import PARSED, SMALL, build_small
 from syncs import count_copies, count_reads
 
+from inpaint_cli import registry
 from inpaint_cli.api.architectures import Batch
 from inpaint_cli.training.ema import AveragedNetwork
 from inpaint_cli.training.loop import freeze_gradients, select_parameters, train_stages
 from inpaint_plugins.in2 import attention
 
-CASES = [*((name, None) for name in SMALL), ("mdrnets", PARSED)]
+NAMES = [name for name in registry.find_plugins("architectures") if name in SMALL]
+CASES = [*((name, None) for name in NAMES), ("mdrnets", PARSED)]
 NO_STREAM = "hasPrimaryContext"  # a gradient in a loss, which needs more than fake tensors
 
 
@@ -31,7 +33,8 @@ def take_batches(stage, first):
 
 @pytest.mark.parametrize(("name", "model"), CASES)
 def test_python_reads_no_value_between_the_first_step_and_the_log(name, model, monkeypatch):
-    monkeypatch.setattr("inpaint_plugins.gaussian.gaussian.waits_for_device", lambda _: True)
+    for place in ("inpaint_plugins.gaussian.gaussian", "inpaint_cli.layers.spreading"):
+        monkeypatch.setattr(f"{place}.waits_for_device", lambda _: True)
     built = build_small(name, model=model, steps=2)
     average = AveragedNetwork(built.task.net, built.recipe.ema)
     steps = train_stages(built.task, built.stages, take_batches, Accelerator(cpu=True))

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from .model import GaussianFill
-    from .settings import GaussianSettings
+    from .portrait import PortraitFill
+    from .settings import GaussianSettings, PortraitSettings
 
 
 class Gaussian(Architecture):
@@ -50,3 +51,25 @@ class Gaussian(Architecture):
             caption = f"odds e^{log_odds[n]:.0f}: frame of {frames[n, 0]:.0%}"
             pictures.append((to_uint8(((guess + 0.5) * inside)[0]), caption))
         return pictures
+
+
+class Portrait(Gaussian):
+    """A Gaussian of aligned faces, with detail by gated and Fourier convolutions and a critic."""
+
+    settings = deferred(".settings:PortraitSettings")
+    task = deferred(".portrait_task:PortraitTask")
+    source = (
+        "our own, of known parts: `gaussian`; gated convolutions, arXiv 1806.03589, and fast "
+        "Fourier convolutions, arXiv 2109.07161"
+    )
+
+    @staticmethod
+    def build(settings: PortraitSettings) -> PortraitFill:  # pyright: ignore[reportIncompatibleMethodOverride]
+        from .portrait import PortraitFill
+
+        return PortraitFill(settings)
+
+    @staticmethod
+    def explain(net: PortraitFill, visible: Tensor, mask: Tensor) -> Sequence[tuple[Any, str]]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Show what `gaussian` shows: the prediction in each frame that was tried."""
+        return Gaussian.explain(net.base, visible, mask)

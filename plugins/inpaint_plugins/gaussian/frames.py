@@ -3,7 +3,7 @@
 A frame is [side, y, x]: its side and its centre, as shares of the square around the photo.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -45,8 +45,16 @@ def sample_cells(canvas: Tensor, frames: Tensor, side: int, beyond: str = "zeros
 
 
 def relative_frame(part: Tensor, frame: Tensor) -> Tensor:
-    """Convert the frame `part` [3] of a photo to a frame within `frame` [3] of that photo."""
-    return torch.cat([part[:1], part[1:] - frame[1:] + frame[0] / 2]) / frame[0]
+    """Convert frames `part` [..., 3] of photos to frames within `frame` [..., 3] of the same."""
+    side = frame[..., :1]
+    return torch.cat([part[..., :1], part[..., 1:] - frame[..., 1:] + side / 2], dim=-1) / side
+
+
+def whole_frames(like: Tensor) -> Tensor:
+    """Return `WHOLE_FRAME` as often as there are frames in `like` [K, 3]."""
+    frames = torch.full_like(like, WHOLE_FRAME[1])
+    frames[:, 0] = WHOLE_FRAME[0]
+    return frames
 
 
 def find_frames(
@@ -127,3 +135,17 @@ def random_frames(count: int) -> Tensor:
     room = (1 - side).abs()
     y, x = 0.5 + room * (torch.rand(2, count) - 0.5)
     return torch.stack([side, y, x], dim=1)
+
+
+def place_faces(faces: Tensor, size: int, zoom: Sequence[float]) -> tuple[Tensor, Tensor]:
+    """Place each of `faces` [N, 3, H, H] in a picture [N, 3, size, size], at frames [N, 3].
+
+    They are drawn: a side is the picture's times a number of the range `zoom`; a smaller one is
+    anywhere in the picture, which mirrors it beyond its edges.
+    """
+    count, (low, high) = len(faces), zoom
+    side = low + (high - low) * torch.rand(count)
+    y, x = 0.5 + (1 - side).abs() * (torch.rand(2, count) - 0.5)
+    frames = torch.stack([side, y, x], dim=1).to(faces, non_blocking=True)
+    shown = relative_frame(whole_frames(frames), frames)
+    return F.avg_pool2d(sample_frames(faces, shown, 2 * size, "reflection"), 2), frames

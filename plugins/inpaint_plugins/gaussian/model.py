@@ -13,7 +13,14 @@ from torch.nn import functional as F
 
 from inpaint_cli.api import spread_colours
 
-from .frames import WHOLE_FRAME, find_frames, frame_weights, relative_frame, sample_frames
+from .frames import (
+    WHOLE_FRAME,
+    find_frames,
+    frame_weights,
+    relative_frame,
+    sample_frames,
+    whole_frames,
+)
 from .gaussian import Noise, PictureGaussian, PictureStatistics
 from .network import ResidualUNet
 from .settings import GaussianSettings
@@ -120,13 +127,20 @@ class GaussianFill(nn.Module):
         )
 
     def fill_photo(self, visible: Tensor, known: Tensor) -> Tensor:
-        """Return the photo [1, 3, H, W], less 0.5 like `visible`, filled by the weighted frames."""
+        """Return the photo [1, 3, H, W], less 0.5 like `visible`, filled."""
         if known.all():
             return visible
+        with disable_autocast(visible):
+            frames, log_odds = self.find_frames(visible, known)
+        return self.fill_in_frames(visible, known, frames, log_odds)
+
+    def fill_in_frames(
+        self, visible: Tensor, known: Tensor, frames: Tensor, log_odds: Tensor
+    ) -> Tensor:
+        """Return the photo [1, 3, H, W] filled by the frames [K, 3], weighted by their odds [K]."""
         near = crop_around_hole(known)
         seen, there = visible[near], known[near]
         with disable_autocast(visible):
-            frames, log_odds = self.find_frames(visible, known)
             around = self.expect_cells(self.elsewhere(), visible, known)
             base = place_in_photo(around, visible.new_tensor(WHOLE_FRAME), visible, near)
         guesses = [
@@ -141,6 +155,27 @@ class GaussianFill(nn.Module):
         out = visible.clone()
         out[near] = torch.where(there > 0, seen, fill)
         return out
+
+    def fill_framed(self, visible: Tensor, known: Tensor, frames: Tensor) -> Tensor:
+        """Return square photos [N, 3, H, H], less 0.5 like `visible`, filled by a frame [3] each.
+
+        It is `fill_in_frames` of frames that are known, of many photos at once.
+        """
+        size = visible.shape[-1]
+        with disable_autocast(visible):
+            whole = whole_frames(frames)
+            beyond = relative_frame(whole, frames)
+            seen, share = (sample_frames(x, frames, self.sight) for x in (visible, known))
+            around = self.expect_cells(self.elsewhere(), visible, known)
+            base = sample_frames(
+                enlarge(around, (4 * around.shape[-1],) * 2), whole, size, "border"
+            )
+        guess = self.guess_picture(seen, share)
+        with disable_autocast(visible):
+            guess = sample_frames(enlarge(guess, (4 * self.sight,) * 2), beyond, size, "border")
+            inside = (sample_frames(torch.ones_like(share), beyond, size) > 0.99).float()
+            fill = join_to_photo(visible, known, guess, inside, base)
+        return torch.where(known > 0, visible, fill)
 
     def find_frames(self, visible: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
         """Return frames [K, 3] in a photo [1, 3, H, W], and the log odds [K] of each."""

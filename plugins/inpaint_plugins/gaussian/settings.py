@@ -3,7 +3,7 @@
 from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 from typing_extensions import Self
 
-from inpaint_cli.api import Settings
+from inpaint_cli.api import Settings, VGGSource
 
 
 class GaussianSettings(Settings):
@@ -61,3 +61,52 @@ class GaussianTaskSettings(Settings):
     visible: NonNegativeFloat = Field(
         0.3, description="Weight of the mean squared error at visible pixels."
     )
+
+
+class PortraitSettings(GaussianSettings):
+    """Those of `gaussian`, and of the network that adds detail: 7.9 million parameters."""
+
+    canvas: int = Field(
+        256,
+        ge=32,
+        le=4096,
+        multiple_of=32,
+        description="Most pixels a side of the picture to which detail is added.",
+    )
+    detail_width: int = Field(
+        32,
+        ge=1,
+        le=1024,
+        description="Channels of the first level of the network of the detail.",
+    )
+    detail_levels: int = Field(
+        3, ge=1, le=4, description="Levels below the first, each half the size of the one above."
+    )
+    detail_blocks: int = Field(
+        6, ge=1, le=256, description="Blocks of two Fourier convolutions at the lowest level."
+    )
+
+
+class PortraitTaskSettings(GaussianTaskSettings):
+    """Those of `gaussian`, and of the stage of the detail."""
+
+    zoom: tuple[PositiveFloat, PositiveFloat] = Field(
+        (0.5, 1.6), description="Range of the size of a face, as a share of the picture's."
+    )
+    pixels: NonNegativeFloat = Field(5.0, description="Weight of L1 in the hole.")
+    structure: NonNegativeFloat = Field(
+        1.0, description="Weight of contrast and structure at several scales, as in SSIM."
+    )
+    adversarial: NonNegativeFloat = Field(0.3, description="Weight of the critic's score.")
+    feature_matching: NonNegativeFloat = Field(
+        10.0, description="Weight of the distance of the critic's features."
+    )
+    perceptual: NonNegativeFloat = Field(0.0, description="Weight of L1 of VGG-16 features.")
+    vgg: VGGSource = Field(
+        "imagenet",
+        description="Weights of VGG-16, where `perceptual` is not 0: published (imagenet), random, "
+        "or none.",
+    )
+    r1: NonNegativeFloat = Field(1.0, description="Gamma of the critic's gradient penalty.")
+    r1_every: int = Field(16, ge=1, le=1_000_000, description="Steps between two penalties.")
+    critic: int = Field(64, ge=1, le=1024, description="Channels of the critic's first layer.")

@@ -56,6 +56,7 @@ class GaussianTask(Task):
     """Stage `count` for the Gaussian and its noise, then `learn` for the network."""
 
     net: GaussianFill
+    base = "net"  # the Gaussian among the task's modules
     settings = GaussianTaskSettings
     plan: ClassVar[Mapping[str, Stage]] = {
         "count": Stage(steps=100, batch=256, optimizer=Optimizer(lr=0.1)),
@@ -75,12 +76,21 @@ class GaussianTask(Task):
 
     def __init__(self, net: GaussianFill, settings: GaussianTaskSettings) -> None:
         super().__init__(net, settings)
-        self.taught, self.elsewhere = VectorSums(net.taught), VectorSums(net.elsewhere)
+        base = self.gaussian
+        self.taught, self.elsewhere = VectorSums(base.taught), VectorSums(base.elsewhere)
+
+    @property
+    def gaussian(self) -> GaussianFill:
+        """The Gaussian, outside `predict` and losses."""
+        base: Any = self.get_submodule(self.base)
+        return base
 
     def phases(self, stage: str) -> Sequence[Phase]:
         if stage == "count":
-            return [Phase("noise", ["net.noise"], self.noise_losses, every=self.config.every)]
-        return [Phase("network", ["net.network"], self.losses)] if self.net.network else []
+            noise = [f"{self.base}.noise"]
+            return [Phase("noise", noise, self.noise_losses, every=self.config.every)]
+        network = [f"{self.base}.network"]
+        return [Phase("network", network, self.losses)] if self.gaussian.network else []
 
     def predict(self, batch: Batch) -> Tensor | None:
         """Return the network's prediction; None while counting."""
@@ -110,7 +120,7 @@ class GaussianTask(Task):
     def after(self, batch: Batch, out: Any, gather: Callable[[Tensor], Tensor]) -> None:
         if self.stage != "count":
             return
-        image, net = batch.image.float() - 0.5, self.net
+        image, net = batch.image.float() - 0.5, self.gaussian
         taught = pool_to_square(image, net.taught.side)
         frames = random_frames(len(image)).to(image, non_blocking=True)
         others = sample_cells(
