@@ -16,14 +16,16 @@ from numpy.typing import NDArray
 from .photo import Hole
 
 PLANES = ("Y", "Cb", "Cr", "K")
-Box = tuple[slice, slice]  # rows and columns, in pixels or in blocks
+BLOCK = 8  # pixels a side
+Box = tuple[slice, slice]  # rows and columns, in pixels
 
 
 def splice(encode: Callable[[Box], bytes], source: bytes, changed: Hole) -> bytes | None:
-    """Return `source` with new blocks wherever a pixel of `changed` [H, W] is in them.
+    """Return `source` with new blocks wherever there is one of the `changed` blocks of luma.
 
-    `encode` makes a JPEG of a part of the photo, whose metadata the result gets. None where its
-    tables or sampling are not those of `source`, or the package is missing.
+    `changed` [H / 8, W / 8] is True for a block of 8 x 8 pixels that holds a changed one. `encode`
+    makes a JPEG of a part of the photo, whose metadata the result gets. None where its tables or
+    sampling are not those of `source`, or the package is missing.
     """
     try:
         import jpeglib
@@ -34,8 +36,10 @@ def splice(encode: Callable[[Box], bytes], source: bytes, changed: Hole) -> byte
         try:
             Path(names[0]).write_bytes(without_metadata(source))
             old = jpeglib.read_dct(names[0])
-            unit = 8 * sampling_factors(old).max(0)
-            box = changed_box(changed, *unit)
+            factors = sampling_factors(old)
+            if (factors.max(0) % factors).any():  # blocks of one plane that split those of another
+                return None
+            box = changed_box(changed, *factors.max(0).tolist())
             encoded = encode(box)
             Path(names[1]).write_bytes(without_metadata(encoded))
             new = jpeglib.read_dct(names[1])
@@ -43,11 +47,21 @@ def splice(encode: Callable[[Box], bytes], source: bytes, changed: Hole) -> byte
                 return None
             carry_over(new, old, changed, box)
             old.progressive_mode = new.progressive_mode
-            del new  # the writer takes three times the size of the coefficients
+            del new
+            for plane in PLANES:
+                if getattr(old, plane) is not None:
+                    setattr(old, plane, getattr(old, plane).view(Coefficients))
             old.write_dct(names[2])
             return split_metadata(encoded)[0] + split_metadata(Path(names[2]).read_bytes())[1]
         except OSError:  # a slightly damaged source, which Pillow takes and jpeglib does not
             return None
+
+
+class Coefficients(np.ndarray[Any, np.dtype[np.int16]]):
+    """Coefficients that the writer does not copy: it asks for the type that they have."""
+
+    def astype(self, dtype: Any, *values: Any, copy: bool = False, **named: Any) -> Any:
+        return super().astype(dtype, *values, copy=copy, **named)
 
 
 def can_splice() -> bool:
@@ -65,28 +79,29 @@ def sampling_factors(image: Any) -> NDArray[np.int64]:
 
 
 def changed_box(changed: Hole, high: int, wide: int) -> Box:
-    """Return the rows and columns that hold all changes, in whole units of `high` x `wide`.
+    """Return the rows and columns of pixels that hold all changes, in units of blocks.
 
-    One unit where nothing changed. The last unit ends with the photo.
+    A unit has `high` x `wide` blocks of luma; it is one unit where nothing changed. The last may
+    reach beyond the photo.
     """
     ends = []
-    for axis, unit in ((1, int(high)), (0, int(wide))):
+    for axis, unit in ((1, high), (0, wide)):
         used = np.flatnonzero(changed.any(axis))
-        first, last = (used[0], used[-1]) if used.size else (0, 0)
-        start, stop = first // unit * unit, (last // unit + 1) * unit
-        ends.append(slice(int(start), int(min(stop, changed.shape[1 - axis]))))
+        first, last = (int(used[0]), int(used[-1])) if used.size else (0, 0)
+        ends.append(slice(first // unit * unit * BLOCK, (last // unit + 1) * unit * BLOCK))
     return ends[0], ends[1]
 
 
 def carry_over(new: Any, old: Any, changed: Hole, box: Box) -> None:
-    """Put the blocks of `new`, which shows `box` alone, into `old` where a pixel has changed."""
+    """Put the blocks of `new`, which shows `box` alone, into `old` where one has changed."""
     factors = sampling_factors(old)
+    part_changed = changed[tuple(slice(s.start // BLOCK, s.stop // BLOCK) for s in box)]
     for plane, factor in zip(PLANES, factors, strict=False):
         blocks, fresh = getattr(old, plane), getattr(new, plane)
-        high, wide = (int(n) for n in 8 * factors.max(0) // factor)
-        top, left = box[0].start // high, box[1].start // wide
+        high, wide = (int(n) for n in factors.max(0) // factor)
+        top, left = (s.start // BLOCK // unit for s, unit in zip(box, (high, wide), strict=True))
         part = blocks[top : top + fresh.shape[0], left : left + fresh.shape[1]]
-        mask = block_changes(changed[box], high, wide)
+        mask = any_in_cells(part_changed, high, wide)
         rows, columns = (min(sizes) for sizes in zip(mask.shape, part.shape, strict=False))
         mask = mask[:rows, :columns, None, None]
         np.copyto(part[:rows, :columns], fresh[:rows, :columns], where=mask)
@@ -103,8 +118,8 @@ def share_tables(new: Any, old: Any) -> bool:
     )
 
 
-def block_changes(changed: Hole, high: int, wide: int) -> NDArray[np.bool_]:
-    """Whether any pixel changed in each block of `high` x `wide` pixels."""
+def any_in_cells(changed: Hole, high: int, wide: int) -> NDArray[np.bool_]:
+    """Whether any is True in each cell of `high` x `wide`."""
     height, width = changed.shape
     padded = np.zeros((-(-height // high) * high, -(-width // wide) * wide), np.bool_)
     padded[:height, :width] = changed

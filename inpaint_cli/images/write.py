@@ -15,7 +15,7 @@ from ..errors import ImageError
 from ..files.pictures import picture_format
 from ..files.write import atomic_path
 from .deep import encode_png, encode_ppm, encode_tiff, insert_chunks
-from .jpeg import can_splice, splice
+from .jpeg import BLOCK, any_in_cells, can_splice, splice
 from .photo import GRAY, LUMA, STRIP, WITH_ALPHA, FloatArray, Hole, Photo, to_pillow
 from .read import colours_of, enable_heif, read_photo
 
@@ -117,10 +117,13 @@ def splice_blocks(photo: Photo, settings: Mapping[str, Any]) -> bytes | None:
     """
     if "source" not in photo.keep:
         return None
-    before, changed = photo.keep["decoded"], np.zeros(photo.size, np.bool_)
-    for top in range(0, len(changed), STRIP):
-        rows = slice(top, top + STRIP)
-        changed[rows] = differs(photo.pixels[rows], before[rows])
+    before = photo.keep["decoded"]
+    changed = np.concatenate(
+        [
+            any_in_cells(differs(photo.pixels[rows], before[rows]), BLOCK, BLOCK)
+            for rows in photo.strips()
+        ]
+    )
 
     def encode_box(box: tuple[slice, slice]) -> bytes:
         return encode_pillow(replace(photo, pixels=photo.pixels[box]), "JPEG", settings)
