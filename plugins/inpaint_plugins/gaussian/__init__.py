@@ -35,7 +35,7 @@ class Gaussian(Architecture):
     @staticmethod
     def sizes(settings: GaussianSettings) -> Sizes:
         # a face is found by its surroundings; separate tiles might each find a different one
-        return Sizes(window=16384, context=1024, tiles=False)
+        return Sizes(window=1536, context=1024, tiles=False)
 
     @staticmethod
     def explain(net: GaussianFill, visible: Tensor, mask: Tensor) -> Sequence[tuple[Any, str]]:
