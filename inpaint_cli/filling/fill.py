@@ -262,7 +262,8 @@ class Attempt:
         """Yield what to paste for each region."""
         for region in regions:
             box = region.box
-            hole, filled = self.hole.area[box.slices], self.fill_region(region)
+            hole = self.hole.area[box.slices] if region.hole is None else region.hole
+            filled = self.fill_region(region)
             if pixels := self.hole.options.feather:
                 share = images.feather(hole, pixels, core=self.hole.core[box.slices])
                 old = self.crop(box)

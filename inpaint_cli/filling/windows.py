@@ -8,7 +8,7 @@ takes is cut into tiles that overlap. Knows nothing of networks and files.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Boxes = NDArray[np.int64]  # [n, 4]: top, left, bottom, right
 GRID_CELL = 8  # pixels a side of the grid on which boxes are merged
+LOCAL_CELL = 1024  # pixels a side of the grid whose holes are filled together by a local filler
 
 
 @dataclass(frozen=True, order=True)
@@ -53,6 +54,7 @@ class Region:
     windows: tuple[Box, ...]
     owned: tuple[Box, ...]
     fade: int = 0  # pixels
+    hole: NDArray[np.bool_] | None = None  # [height, width], what is filled; None: all hole there
 
     def shares(self) -> Iterator[NDArray[np.float32]]:
         """Yield the weight of each window for its pixels [h, w].
@@ -76,7 +78,9 @@ def plan_windows(hole: NDArray[np.bool_], sizes: Sizes, limit: int | None = None
     limit = round_limit(limit or sizes.window, sizes)
     if not hole.any():
         return []
-    boxes = merge_boxes(hole_boxes(hole, sizes, limit), hole.shape)
+    if sizes.local and max(hole.shape) > LOCAL_CELL:
+        return plan_local(hole, sizes, limit)
+    boxes = merge_boxes(context_boxes(Holes.find(hole), sizes, limit), hole.shape)
     while len(boxes) > len(
         again := merge_boxes(enlarge_boxes(boxes, hole.shape, sizes, limit), hole.shape)
     ):
@@ -99,21 +103,70 @@ def round_limit(limit: int, sizes: Sizes) -> int:
     return max(limit // sizes.multiple * sizes.multiple, sizes.fit(1, 1)[0])
 
 
-def hole_boxes(hole: NDArray[np.bool_], sizes: Sizes, limit: int) -> Boxes:
-    """A box for each connected hole, with the context that it is to be filled from."""
-    import cv2
+def plan_local(hole: NDArray[np.bool_], sizes: Sizes, limit: int) -> list[Region]:
+    """Regions for a filler that looks no farther than its context, so that they may overlap.
 
-    (top, bottom), (left, right) = (used_span(np.any(hole, axis)) for axis in (1, 0))
-    part = np.ascontiguousarray(hole[top:bottom, left:right]).view(np.uint8)
-    _, _, stats, _ = cv2.connectedComponentsWithStats(part, connectivity=8)
-    x, y, w, h, area = stats[1:].astype(np.int64).T
-    start, side = np.stack([y + top, x + left], 1), np.stack([h, w], 1)
-    most = np.sqrt(area) / 2 * (not sizes.local)
+    Each holds the holes whose middle is in one cell of a grid, and is pasted where these are.
+    """
+    holes = Holes.find(hole)
+    boxes = context_boxes(holes, sizes, limit)
+    cells = (boxes[:, :2] + boxes[:, 2:]) // (2 * LOCAL_CELL)
+    _, cell = np.unique(cells, axis=0, return_inverse=True)
+    regions = []
+    for n in range(cell.max() + 1):
+        mine = boxes[cell.ravel() == n]
+        bounds = np.concatenate([mine[:, :2].min(0), mine[:, 2:].max(0)])[None]
+        ((top, left, bottom, right),) = enlarge_boxes(bounds, hole.shape, sizes, limit).tolist()
+        own = np.zeros((bottom - top, right - left), np.bool_)
+        labels, y, x = holes.labels_in(top, left, bottom, right)
+        chosen = np.concatenate([[False], cell.ravel() == n])
+        own[y : y + len(labels), x : x + labels.shape[1]] = chosen[labels]
+        region = make_region([top, left, bottom, right], hole, sizes, limit)
+        regions.append(replace(region, hole=own))
+    return regions
+
+
+@dataclass(frozen=True, eq=False)
+class Holes:
+    """The connected holes of a photo, by numbers from 1, in the rectangle that holds them all."""
+
+    labels: NDArray[np.int32]  # [h, w], 0 where there is no hole
+    top: int
+    left: int
+    boxes: Boxes  # of each hole, in the photo
+    area: NDArray[np.int64]  # [n], pixels
+    photo: tuple[int, int]  # (height, width)
+
+    @classmethod
+    def find(cls, hole: NDArray[np.bool_]) -> Holes:
+        """Find them in `hole` [H, W], which is not empty."""
+        import cv2
+
+        (top, bottom), (left, right) = (used_span(np.any(hole, axis)) for axis in (1, 0))
+        part = np.ascontiguousarray(hole[top:bottom, left:right]).view(np.uint8)
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(part, connectivity=8)
+        x, y, w, h, area = stats[1:].astype(np.int64).T
+        boxes = np.stack([y + top, x + left, y + h + top, x + w + left], 1)
+        return cls(np.asarray(labels, np.int32), top, left, boxes, area, hole.shape)
+
+    def labels_in(
+        self, top: int, left: int, bottom: int, right: int
+    ) -> tuple[NDArray[np.int32], int, int]:
+        """Return the numbers in a box of the photo, and the place in it where they begin."""
+        rows = slice(max(top - self.top, 0), max(bottom - self.top, 0))
+        columns = slice(max(left - self.left, 0), max(right - self.left, 0))
+        return self.labels[rows, columns], max(self.top - top, 0), max(self.left - left, 0)
+
+
+def context_boxes(holes: Holes, sizes: Sizes, limit: int) -> Boxes:
+    """A box for each hole, with the context that it is to be filled from."""
+    start, stop = holes.boxes[:, :2], holes.boxes[:, 2:]
+    most = np.sqrt(holes.area) / 2 * (not sizes.local)
     wanted = np.maximum(sizes.context, most).astype(np.int64)[:, None]
-    room = (limit - side) // 2
+    room = (limit - (stop - start)) // 2
     scant = (room < wanted) & (room >= sizes.context // 2)  # less context is better than tiles
     context = np.where(scant, room, wanted)
-    return clip_boxes(start - context, start + side + context, hole.shape)
+    return clip_boxes(start - context, stop + context, holes.photo)
 
 
 def used_span(used: Any) -> tuple[int, int]:

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inpaint_cli.api.architectures import WHOLE_PHOTO, Sizes
+from inpaint_cli.filling.photo import fill
 from inpaint_cli.filling.windows import Box, merge_boxes, plan_windows, round_limit
 
 SIZES = st.builds(
@@ -145,6 +146,38 @@ def test_thousands_of_specks_need_few_windows():
     ]
     assert len(windows) <= 90
     assert sum(map(area, windows)) < 2 * hole.size
+
+
+@settings(deadline=None)
+@given(holes(), st.integers(0, 40), st.integers(60, 400))
+def test_a_local_filler_fills_every_hole_pixel_once(hole, context, limit):
+    sizes, times = Sizes(window=limit, context=context, local=True), np.zeros(hole.shape, int)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("inpaint_cli.filling.windows.LOCAL_CELL", 50)
+        regions = plan_windows(hole, sizes)
+    for region in regions:
+        own = hole[region.box.slices] if region.hole is None else region.hole
+        times[region.box.slices] += own
+        seen = np.zeros(hole.shape, np.bool_)
+        for window in region.windows:
+            seen[window.slices] = True
+        assert seen[region.box.slices][own].all()
+    assert (times == hole).all()
+
+
+@pytest.mark.parametrize("model", ["telea", "ns"])
+def test_holes_filled_apart_are_those_filled_together(model, monkeypatch):
+    rng = np.random.default_rng(0)
+    photo, mask = rng.integers(0, 256, (300, 400, 3), np.uint8), np.zeros((300, 400), np.bool_)
+    for top, left in rng.integers(0, 290, (40, 2)):
+        mask[top : top + 9, left : left + 14] = True
+    mask[40:43] = True  # from side to side
+    together = fill(photo, mask, model=model)
+    monkeypatch.setattr("inpaint_cli.filling.windows.LOCAL_CELL", 64)
+    apart = fill(photo, mask, model=model)
+    assert len(together.windows) == 1
+    assert len(apart.windows) > 10
+    assert (together.array == apart.array).all()
 
 
 @given(st.lists(st.tuples(*[st.integers(0, 300)] * 4), min_size=1, max_size=30))
