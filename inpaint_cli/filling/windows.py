@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Boxes = NDArray[np.int64]  # [n, 4]: top, left, bottom, right
 GRID_CELL = 8  # pixels a side of the grid on which boxes are merged
-LOCAL_CELL = 1024  # pixels a side of the grid whose holes are filled together by a local filler
+LOCAL_CELL = 512  # pixels a side of the grid whose holes are filled together by a local filler
 
 
 @dataclass(frozen=True, order=True)

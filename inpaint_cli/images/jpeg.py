@@ -6,7 +6,7 @@ progressive files: they become sequential, which is only a little larger.
 """
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from .photo import Hole
 
 PLANES = ("Y", "Cb", "Cr", "K")
 BLOCK = 8  # pixels a side
+BAND = 64  # units of rows that are encoded at a time, which bounds the memory
 Box = tuple[slice, slice]  # rows and columns, in pixels
 
 
@@ -39,15 +40,15 @@ def splice(encode: Callable[[Box], bytes], source: bytes, changed: Hole) -> byte
             factors = sampling_factors(old)
             if (factors.max(0) % factors).any():  # blocks of one plane that split those of another
                 return None
-            box = changed_box(changed, *factors.max(0).tolist())
-            encoded = encode(box)
-            Path(names[1]).write_bytes(without_metadata(encoded))
-            new = jpeglib.read_dct(names[1])
-            if not share_tables(new, old):
-                return None
-            carry_over(new, old, changed, box)
-            old.progressive_mode = new.progressive_mode
-            del new
+            encoded = b""
+            for box in changed_boxes(changed, *factors.max(0).tolist()):
+                encoded = encode(box)
+                Path(names[1]).write_bytes(without_metadata(encoded))
+                new = jpeglib.read_dct(names[1])
+                if not share_tables(new, old):
+                    return None
+                carry_over(new, old, changed, box)
+                old.progressive_mode = new.progressive_mode
             for plane in PLANES:
                 if getattr(old, plane) is not None:
                     setattr(old, plane, getattr(old, plane).view(Coefficients))
@@ -78,18 +79,24 @@ def sampling_factors(image: Any) -> NDArray[np.int64]:
     return np.asarray(image.samp_factor, np.int64).reshape(-1, 2)
 
 
-def changed_box(changed: Hole, high: int, wide: int) -> Box:
-    """Return the rows and columns of pixels that hold all changes, in units of blocks.
+def changed_boxes(changed: Hole, high: int, wide: int) -> Iterator[Box]:
+    """Yield rows and columns of pixels that hold all changes, band by band, in units of blocks.
 
     A unit has `high` x `wide` blocks of luma; it is one unit where nothing changed. The last may
     reach beyond the photo.
     """
-    ends = []
-    for axis, unit in ((1, high), (0, wide)):
-        used = np.flatnonzero(changed.any(axis))
-        first, last = (int(used[0]), int(used[-1])) if used.size else (0, 0)
-        ends.append(slice(first // unit * unit * BLOCK, (last // unit + 1) * unit * BLOCK))
-    return ends[0], ends[1]
+    for top in range(0, len(changed), BAND * high):
+        band = changed[top : top + BAND * high]
+        if band.any() or (top == 0 and not changed.any()):
+            rows, columns = unit_span(band, 0, high), unit_span(band, 1, wide)
+            yield slice(top * BLOCK + rows.start, top * BLOCK + rows.stop), columns
+
+
+def unit_span(changed: Hole, axis: int, unit: int) -> slice:
+    """Return the pixels from the first to the last change along `axis`, in whole units."""
+    places = np.flatnonzero(changed.any(1 - axis))
+    first, last = (int(places[0]), int(places[-1])) if places.size else (0, 0)
+    return slice(first // unit * unit * BLOCK, (last // unit + 1) * unit * BLOCK)
 
 
 def carry_over(new: Any, old: Any, changed: Hole, box: Box) -> None:

@@ -355,6 +355,17 @@ def test_only_blocks_with_a_changed_pixel_are_encoded_again(sampling, place):
     assert not np.array_equal(written.pixels[near], photo.pixels[near])
 
 
+@pytest.mark.parametrize("band", [1, 2, 64])
+def test_holes_in_several_bands_are_encoded_as_in_one(band: int, monkeypatch: pytest.MonkeyPatch):
+    photo = read_photo(jpeg("RGB", 2, False))
+    hole = np.zeros(photo.size, np.bool_)
+    hole[[0, 20, -1], [3, 30, -1]] = True
+    filled = photo.fill(np.ones((*photo.size, 3), np.float32), hole)
+    expected = read_photo(encode(filled)[0]).pixels
+    monkeypatch.setattr("inpaint_cli.images.jpeg.BAND", band)
+    assert np.array_equal(read_photo(encode(filled)[0]).pixels, expected)
+
+
 def test_transparency_is_kept_unless_the_hole_is_to_be_opaque():
     photo = read_photo(saved(made("RGBA"), "PNG"))
     filled = np.zeros((*photo.size, 3), np.float32)
