@@ -75,9 +75,9 @@ class ModelRef:
             return locate_weights(self.weights)
         name = self.name or self.chosen[0]
         if is_filler(name):
-            if name in named_weights() and self.name:
+            if self.name and (file := find_stored(name)):
                 raise WeightsError(
-                    f"'{name}' is both a filler and the file {named_weights()[name]};"
+                    f"'{name}' is both a filler and the file {file};"
                     " use --weights for the file, or rename it"
                 )
             return None
@@ -92,11 +92,13 @@ class ModelRef:
     @property
     def published(self) -> PublishedModel | None:
         """The published model whose file this is."""
+        if self.path is None:
+            return None
         named = self.name or self.weights or self.chosen[0]
-        if is_hub_name(named) and self.path:
+        if is_hub_name(named):
             return hub_terms(named, self.path)
         model = read_catalogues()[0].get(named)
-        return model if model and self.path and model.locate() == self.path else None
+        return model if model and model.locate() == self.path else None
 
     def check(self) -> None:
         """Raise `WeightsError` where there is no such model; nothing is loaded."""
@@ -264,6 +266,12 @@ def named_weights() -> dict[str, Path]:
         if path := model.locate():
             files.setdefault(name, path)
     return files
+
+
+def find_stored(name: str) -> Path | None:
+    """Return the weights file called `name`; catalogues are read only where there may be one."""
+    places = (folder / f"{name}{suffix}" for folder in weights_folders() for suffix in SUFFIXES)
+    return named_weights().get(name) if any(path.is_file() for path in places) else None
 
 
 def weights_folders() -> list[Path]:
