@@ -87,6 +87,20 @@ def test_models_leaves_them_out():
         assert f"'{name}'" in listed.stderr
 
 
+def test_finders_that_work_are_listed_beside_those_that_do_not():
+    listed = inpaint("masks", "finders", "--json")
+    assert listed.exit_code == 0, listed.output
+    rows = {row["kind"]: row for row in json.loads(listed.stdout)}
+    assert rows["color"]["settings"]["value"] == "required"
+    assert not rows["color"]["problem"]
+    for name in POINTS:
+        assert f"'{name}'" in rows[name]["problem"]
+    assert (
+        "cannot be used: inpaint-one 1.0 failed to load 'leaves'"
+        in inpaint("masks", "finders").stdout
+    )
+
+
 def test_doctor_names_each_with_its_traceback():
     report = inpaint("doctor", "--json")
     assert report.exit_code == 1

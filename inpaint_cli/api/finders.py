@@ -15,6 +15,7 @@ A package offers it under a name in the entry-point group `inpaint.finders`.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -67,6 +68,14 @@ class Finder(Settings, ABC):
     within: Box | None = Field(
         default=None, description="Find nothing outside this box: x,y,width,height in pixels."
     )
+
+    def files(self, name: str) -> list[Path]:
+        """Return the files that are read for the photo `name`: where one changes, so may the mask.
+
+        All settings that are paths, unless a finder says otherwise; one to which a setting may be
+        a folder returns the file in it. Raises `DataError` where that is missing.
+        """
+        return [value for _, value in self if isinstance(value, Path)]
 
     @abstractmethod
     def find(self, rgb: NDArray[np.uint8], name: str) -> Mask:

@@ -36,7 +36,7 @@ from ..runtime.workers import run_in_workers
 from ..wording import count_text, name_some
 from . import ledger
 from .fill import FillResult, Notify, describe_run, fill_photo, ignore
-from .hole import mark_photo
+from .hole import files_of_finders, mark_photo
 from .ledger import LedgerEntry
 from .options import (
     FillSettings,
@@ -222,12 +222,13 @@ def survey_job(job: FolderJob, pairing: Pairing, *, retry_failed: bool = False) 
 
 
 def is_unchanged(entry: LedgerEntry, pair: Pair) -> bool:
-    """Whether photo and mask are those of `entry`."""
+    """Whether photo, mask and what finders read are those of `entry`."""
     if entry.photo is None or (entry.mask is None) != (pair.mask is None):
         return False
-    return entry.photo.fits(pair.photo) and not (
-        entry.mask and pair.mask and not entry.mask.fits(pair.mask)
-    )
+    read = {Path(path): stamp for path, stamp in entry.files.items()}
+    if entry.mask and pair.mask:
+        read[pair.mask] = entry.mask
+    return entry.photo.fits(pair.photo) and all(stamp.fits(path) for path, stamp in read.items())
 
 
 def check_inputs_safe(job: FolderJob, pairs: Sequence[Pair]) -> None:
@@ -497,6 +498,8 @@ def attempt_item(
         entry = replace(
             entry, photo=FileStamp.of(pair.photo), mask=pair.mask and FileStamp.of(pair.mask)
         )
+        read = files_of_finders(job.hole, pair.photo)
+        entry = replace(entry, files={str(path): FileStamp.of(path) for path in read})
         result, notes, found = fill_item(job, model, item)
         entry = replace(
             entry,

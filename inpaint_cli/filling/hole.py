@@ -75,6 +75,15 @@ def find_hole(
     return PhotoHole(area, core, options, notes, found)
 
 
+def files_of_finders(options: HoleOptions, photo: Path) -> list[Path]:
+    """Return the files that the finders of `options` read for `photo`; `DataError` if missing."""
+    if not options.find:
+        return []
+    from ..masks.find import finder_files  # pydantic, where it is needed
+
+    return finder_files(options.find, photo)
+
+
 def fit_hole(hole: Hole, photo: images.Photo, name: str, resize: bool) -> Hole:
     """Return `hole`, read from `name`, in the size of `photo`."""
     if hole.shape == photo.size:

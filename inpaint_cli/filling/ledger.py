@@ -35,6 +35,7 @@ class LedgerEntry:
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
     found: Mapping[str, float] = field(default_factory=dict)  # share of the photo, by finder
+    files: Mapping[str, FileStamp] = field(default_factory=dict)  # that finders read, by path
 
     @classmethod
     def read(cls, line: bytes) -> "LedgerEntry":
@@ -44,6 +45,8 @@ class LedgerEntry:
             for name in ("photo", "mask", "made"):
                 values[name] = None if values[name] is None else FileStamp(**values[name])
             values["notes"] = tuple(values["notes"])
+            files = values.get("files", {}).items()
+            values["files"] = {path: FileStamp(**stamp) for path, stamp in files}
             entry = cls(**values)
         except (TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ValueError(f"not an entry: {error}") from error
@@ -53,7 +56,8 @@ class LedgerEntry:
 
     def is_sound(self) -> bool:
         """Whether all values have their types, which JSON does not promise."""
-        stamps = [stamp for stamp in (self.photo, self.mask, self.made) if stamp]
+        known = (self.photo, self.mask, self.made, *self.files.values())
+        stamps = [stamp for stamp in known if stamp]
         texts = [self.name, self.settings, self.error, *self.notes, *(s.sha256 for s in stamps)]
         numbers = [n for s in stamps for n in (s.size, s.mtime, s.ctime)]
         return (
@@ -64,8 +68,9 @@ class LedgerEntry:
         )
 
     def line(self) -> bytes:
-        found = {k: v._asdict() if isinstance(v, FileStamp) else v for k, v in vars(self).items()}
-        return json.dumps(found).encode() + b"\n"  # in ASCII: names need not be UTF-8
+        values = {k: v._asdict() if isinstance(v, FileStamp) else v for k, v in vars(self).items()}
+        values["files"] = {path: stamp._asdict() for path, stamp in self.files.items()}
+        return json.dumps(values).encode() + b"\n"  # in ASCII: names need not be UTF-8
 
 
 def read_entries(folder: Path) -> dict[str, LedgerEntry]:

@@ -18,7 +18,7 @@ from ..files.stamps import FileStamp
 from ..files.write import atomic_path, check_free
 from ..models.choose import LoadedModel, ModelRef, load_model
 from .fill import Filled, FillResult, Notify, fill_photo, ignore
-from .hole import mark_photo
+from .hole import files_of_finders, mark_photo
 from .options import options_from_dict
 
 CARD_FORMAT = 1
@@ -66,6 +66,7 @@ class Card:
     drift: Mapping[str, Any] | None  # what writing changed outside the hole
     seconds: float
     notes: Sequence[str]
+    files: Sequence[CardFile] = ()  # that finders read
     card: int = CARD_FORMAT
 
 
@@ -87,6 +88,7 @@ def write_card(
     if output is None:
         raise ValueError("what went to a stream has no card")
     path, model = card_path(output), filled.model
+    read = files_of_finders(filled.hole.options, photo)
     used = {"device": result.device, "precision": result.precision}
     card = Card(
         photo=CardFile.of(photo, path),
@@ -104,6 +106,7 @@ def write_card(
         drift=result.drift and asdict(result.drift),
         seconds=round(result.seconds, 4),
         notes=[*result.notes],
+        files=[CardFile.of(file, path) for file in read],
     )
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(asdict(card), indent=2) + "\n", "utf-8")
@@ -196,6 +199,8 @@ def repeat_card(
         raise DataError(f"{output} is the photo itself: give another name with -o")
     check_free(output, overwrite=overwrite)
     hole_options, run = options_from_dict(card.options)
+    for file, source in zip(files_of_finders(hole_options, photo), card.files, strict=False):
+        find_card_file(file, source, path, "file for its finder")
     source, hole = mark_photo(images.read_photo(photo), hole_file, hole_options)
     ref = ModelRef(weights=str(held)) if held else ModelRef(name=card.model)
     model = load_model(ref, device=run.device, precision=run.precision)

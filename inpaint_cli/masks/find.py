@@ -108,6 +108,14 @@ def find_masks(
     return mask, shares
 
 
+def finder_files(kinds: Sequence[str], photo: Path) -> list[Path]:
+    """Return the files that the finders `kinds` read for `photo`, besides the photo itself.
+
+    Raises `DataError` where one is missing.
+    """
+    return [path for kind in kinds for path in make_finder(kind).files(photo.name)]
+
+
 def run_finder(
     finder: Finder, name: str, photo: images.Photo, rgb: Any, limit: float | None
 ) -> Hole:
@@ -170,13 +178,24 @@ def list_finders(kind: str | None = None) -> list[dict[str, Any]]:
     """Return all finders, or the one called `kind`, with their settings.
 
     Each has its `kind`, a `summary`, `settings` with their defaults ("required" where there is
-    none), `descriptions` of the settings, and `limit`, the largest share that it may find.
+    none), `descriptions` of the settings, and `limit`, the largest share that it may find. A finder
+    of a package that is broken has a `problem`, a sentence, and no settings; if it is the one asked
+    for, that is raised as `PluginError`.
 
     >>> list_finders("color")[0]["settings"]["value"]
     'required'
     """
     rows = []
     for name in [kind] if kind else find_plugins("finders"):
-        finder: type[Finder] = load_plugin("finders", name)
-        rows.append({"kind": name, "limit": finder.limit} | describe_settings(finder))
+        row: dict[str, Any] = {"kind": name, "problem": ""}
+        try:
+            finder: type[Finder] = load_plugin("finders", name)
+            row |= {"limit": finder.limit} | describe_settings(finder)
+        except PluginError as error:
+            if kind:
+                raise
+            summary = f"cannot be used: {error}"
+            row |= {"problem": str(error), "limit": 0.0, "summary": summary}
+            row |= {"settings": {}, "descriptions": {}}
+        rows.append(row)
     return rows

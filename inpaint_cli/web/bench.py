@@ -93,8 +93,9 @@ class Bench:
         return images.resize_mask(found.hole, source.size)
 
     def finders(self) -> list[dict[str, Any]]:
-        """Return the finders with their settings, and which of these are files."""
-        return [row | {"files": file_fields(row["kind"])} for row in list_finders()]
+        """Return the finders that work, with their settings, and which of these are files."""
+        usable = (row for row in list_finders() if not row["problem"])
+        return [row | {"files": file_fields(row["kind"])} for row in usable]
 
     def find(
         self,

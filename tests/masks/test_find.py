@@ -153,6 +153,55 @@ def test_a_card_repeats_what_was_found(stamped):
     assert "bit for bit" in done.stderr
 
 
+def paint(stamped, left):
+    copy = stamped.copy()
+    copy[20:28, left : left + 8] = 255, 0, 255
+    Image.fromarray(copy).save("painted.png")
+
+
+def test_a_folder_job_fills_again_when_a_file_of_a_finder_changed(stamped, tmp_path):
+    (tmp_path / "in").mkdir()
+    Image.fromarray(stamped).save("in/a.png")
+    paint(stamped, 10)
+    args = ("infer", "in", "--find", "markup:marked=painted.png", "-o", "out", "--model", "telea")
+    assert "1 filled" in run(*args).stdout
+    assert "1 kept" in run(*args).stdout
+    paint(stamped, 40)
+    assert "1 filled, 0 kept" in run(*args).stdout
+    assert "1 kept" in run(*args).stdout
+
+
+def test_a_job_that_a_finder_refused_is_tried_again_when_its_file_changed(stamped, tmp_path):
+    (tmp_path / "in").mkdir()
+    Image.fromarray(stamped).save("in/a.png")
+    Image.fromarray(255 - stamped).save("painted.png")
+    args = ("infer", "in", "--find", "markup:marked=painted.png", "-o", "out", "--model", "telea")
+    assert "1 failed" in run(*args, code=1).stdout
+    paint(stamped, 40)
+    assert "1 filled" in run(*args).stdout
+
+
+def test_a_card_tells_that_a_file_of_a_finder_changed(stamped):
+    paint(stamped, 10)
+    find = ("--find", "markup:marked=painted.png", "--model", "telea")
+    run("fill", "photo.png", *find, "--card")
+    again = ("fill", "--from-card", "photo.filled.png.card.json", "-o", "again.png", "--overwrite")
+    assert "bit for bit" in run(*again).stderr
+    paint(stamped, 40)
+    done = run(*again, code=1)
+    assert "painted.png has changed since photo.filled.png.card.json was written" in done.stderr
+
+
+def test_a_card_of_before_without_such_files_is_repeated(stamped, tmp_path):
+    paint(stamped, 10)
+    run("fill", "photo.png", "--find", "markup:marked=painted.png", "--model", "telea", "--card")
+    card = tmp_path / "photo.filled.png.card.json"
+    values = json.loads(card.read_text())
+    assert [file["path"] for file in values.pop("files")] == ["painted.png"]
+    card.write_text(json.dumps(values))
+    assert "bit for bit" in run("fill", "--from-card", card, "-o", "again.png").stderr
+
+
 SPY = """
 import sys
 import inpaint_cli as inpaint

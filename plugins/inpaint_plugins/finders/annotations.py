@@ -44,8 +44,11 @@ class Annotations(Finder):
     label: str | None = Field(default=None, description="Only outlines of this label; null: all.")
     grow: int = Field(default=0, ge=0, le=1000, description="Pixels added around them.")
 
+    def files(self, name) -> list[Path]:
+        return [find_partner(self.file, name, frozenset([".json"]))]
+
     def find(self, rgb, name) -> Mask:
-        path = find_partner(self.file, name, frozenset([".json"]))
+        (path,) = self.files(name)
         mask = np.zeros(rgb.shape[:2], np.bool_)
         try:
             for part in self.outlines(read_json(path), name, rgb.shape[:2]):

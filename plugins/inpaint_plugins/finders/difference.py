@@ -27,10 +27,13 @@ class Difference(Finder):
     least: int = Field(default=40, ge=1, description="Pixels of the smallest difference.")
     grow: int = Field(default=3, ge=0, le=100, description="Pixels added around it.")
 
+    def files(self, name) -> list[Path]:
+        return [find_partner(self.other, name)]
+
     def find(self, rgb, name) -> Mask:
         import cv2
 
-        path = find_partner(self.other, name)
+        (path,) = self.files(name)
         other = read_rgb(path)
         height, width = rgb.shape[:2]
         place = match_pictures(rgb, other, rigid=False) if self.align else None

@@ -34,11 +34,14 @@ class Markup(Finder):
     inside: bool = Field(default=False, description="Find what strokes enclose as well.")
     grow: int = Field(default=2, ge=0, le=100, description="Pixels added for soft edges.")
 
+    def files(self, name) -> list[Path]:
+        return [find_partner(self.marked, name)] if self.marked else []
+
     def find(self, rgb, name) -> Mask:
-        if self.marked is None:
+        if not self.marked:
             mask = find_strokes(rgb)
         else:
-            path = find_partner(self.marked, name)
+            (path,) = self.files(name)
             mask = compare_copy(rgb, read_rgb(path), self.tolerance, str(path))
         if self.inside:
             mask = enclosed(mask)
