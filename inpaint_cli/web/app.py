@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -168,10 +168,19 @@ def list_finder_kinds(request: Request) -> JSONResponse:
 async def receive_file(request: Request) -> tuple[Path, str]:
     """Write the body of a request into a file of the session; return it, and its name."""
     path, name = session_of(request).new_upload(request.query_params.get("name", ""))
-    with path.open("wb") as file:
-        async for chunk in request.stream():
-            file.write(chunk)
+    await write_upload(path, request.stream())
     return path, name
+
+
+async def write_upload(path: Path, pieces: AsyncIterable[bytes]) -> None:
+    """Write `pieces` to `path`; nothing stays of a file that did not come whole."""
+    try:
+        with path.open("wb") as file:
+            async for piece in pieces:
+                file.write(piece)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 async def upload_photo(request: Request) -> JSONResponse:
@@ -334,9 +343,12 @@ async def fill_form(request: Request) -> Response:
 async def keep_upload(session: Session, upload: UploadFile) -> tuple[Path, str]:
     """Write a file of a form into one of the session; return it, and its name."""
     path, name = session.new_upload(upload.filename or "")
-    with path.open("wb") as file:
-        while chunk := await upload.read(2**20):
-            file.write(chunk)
+
+    async def read_pieces() -> AsyncIterator[bytes]:
+        while piece := await upload.read(2**20):
+            yield piece
+
+    await write_upload(path, read_pieces())
     return path, name
 
 

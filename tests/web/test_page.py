@@ -346,6 +346,31 @@ def test_a_click_finds_a_colour_and_undo_forgets_it(user):
     assert user.count == 0
 
 
+def test_an_object_is_found_by_a_box_and_by_clicks(user):
+    """The spot is the object; a click beside it takes away, undo brings it all back."""
+    user.press("o")
+    user.drag((262, 138), (338, 182))
+    user.until("inpaint.editor.mask.count && !inpaint.busy")
+    by_box = user.mask
+    assert by_box[SPOT].mean() > 0.95
+    assert user.count < 2 * 20 * 40, "no more than the spot and its fringe"
+    expect(user.page.locator("#messages")).to_contain_text("'object' found")
+    user.press("Control+z")
+    assert user.count == 0
+    user.page.mouse.click(*user.place(300, 160))
+    user.until("inpaint.editor.mask.count && !inpaint.busy")
+    by_click = user.count
+    assert user.mask[160, 300]
+    user.page.keyboard.down("Alt")
+    user.page.mouse.click(*user.place(330, 190))
+    user.page.keyboard.up("Alt")
+    user.until("!inpaint.busy")
+    assert not user.mask[190, 330]
+    assert user.count <= by_click
+    user.press("Control+z", "Control+z")
+    assert user.count == 0
+
+
 def test_photos_of_a_folder_have_masks_of_their_own(user):
     user.press("r")
     user.drag((10, 10), (20, 20))
@@ -388,6 +413,20 @@ def test_a_lost_connection_loses_nothing(browser, photos):
     expect(user.page.get_by_role("alert")).to_contain_text("connection to inpaint is lost")
     assert user.count == 200
     context.close()
+
+
+def test_a_connection_that_is_lost_in_a_fill_is_waited_for(user):
+    """The fill goes on meanwhile, and its result comes with the connection."""
+    user.press("r")
+    user.drag((200, 100), (340, 240))
+    user.page.select_option("#model", "biharmonic")
+    user.page.route("**/api/jobs/**", lambda route: route.abort())
+    user.press("Control+Enter")
+    expect(user.page.get_by_role("alert")).to_contain_text("connection to inpaint is lost")
+    assert user.count == 140 * 140
+    assert user.page.evaluate("() => inpaint.editor.results.size") == 0
+    user.page.unroute("**/api/jobs/**")
+    user.until("inpaint.editor.results.size && !inpaint.busy")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

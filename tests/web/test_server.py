@@ -1,5 +1,7 @@
 """The server of the page: its API, and who is let in."""
 
+import asyncio
+import errno
 import io
 import json
 import os
@@ -21,15 +23,17 @@ import inpaint_cli
 from inpaint_cli.api import Finder
 from inpaint_cli.cli import main
 from inpaint_cli.errors import InpaintError
-from inpaint_cli.web.app import make_app
-from inpaint_cli.web.bench import file_fields, refuse_paths
+from inpaint_cli.web.app import make_app, write_upload
+from inpaint_cli.web.bench import Bench, file_fields, refuse_paths
 from inpaint_cli.web.guard import Guard, is_own_host
 from inpaint_cli.web.serve import open_socket
 from inpaint_cli.web.session import Session, check_name, find_photos
 from inpaint_cli.web.squares import RECORD, SIDE, pack_mask, unpack_squares
+from inpaint_cli.web.worker import Worker, run_method
 
 httpx = pytest.importorskip("httpx")
 testclient = pytest.importorskip("starlette.testclient")
+ClientDisconnect = pytest.importorskip("starlette.requests").ClientDisconnect
 
 TAB = "0123456789abcdef"
 HOME = "http://127.0.0.1:8467"
@@ -478,6 +482,65 @@ def test_a_crash_of_the_worker_is_one_sentence(page, session):
     assert state == "running"
     assert (job["state"], "mask is kept" in job["error"]) in [("failed", True), ("done", False)]
     assert fill(page)["state"] == "done"
+
+
+class NearWorker(Worker):
+    """A worker without a process of its own, whose files a test can make fail."""
+
+    def __init__(self):
+        super().__init__()
+        self.bench = Bench(lambda **event: None)
+
+    def call(self, method, report=None, **arguments):
+        kind, value = run_method(self.bench, method, arguments)
+        if kind == "error":
+            raise value
+        return value
+
+
+def test_a_full_disk_on_save_is_one_sentence_and_nothing_is_lost(tmp_path, monkeypatch):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (tmp_path / "session").mkdir()
+    Image.new("RGB", (20, 20), "gray").save(folder / "p.png")
+    session = Session(tmp_path / "session", folder)
+    session.worker = NearWorker()
+    app = Guard(make_app(session), token="token", host="127.0.0.1", limit=2**22)
+    mask = np.zeros((20, 20), np.bool_)
+    mask[5:9, 5:9] = True
+    whole = Path.write_bytes
+
+    def write_some(path, data):
+        if path.parent != folder:
+            return whole(path, data)
+        whole(path, data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    with testclient.TestClient(app, base_url=f"{HOME}/token") as page:
+        draw(page, mask=mask)
+        result = fill(page)["result"]["id"]
+        address = f"api/photos/0/results/{result}/save"
+        with monkeypatch.context() as full:
+            full.setattr(Path, "write_bytes", write_some)
+            answer = page.post(address, json={"name": "q.png", "mask": True})
+        assert answer.status_code == 422
+        assert answer.json()["error"].endswith("q.png cannot be written: No space left on device")
+        assert [path.name for path in folder.iterdir()] == ["p.png"], "a part of a file stayed"
+        assert page.get(f"api/photos/0/masks/{TAB}").content == pack_mask(mask)
+        assert [each["id"] for each in page.get("api/photos/0").json()["results"]] == [result]
+        assert page.post(address, json={"name": "q.png"}).status_code == 200
+        assert read_png((folder / "q.png").read_bytes()).shape == (20, 20, 3)
+
+
+@pytest.mark.parametrize("end", ["disconnected", "full"])
+def test_nothing_stays_of_an_upload_that_breaks_off(tmp_path, end):
+    async def pieces():
+        yield b"some"
+        raise ClientDisconnect if end == "disconnected" else OSError(errno.ENOSPC, "full")
+
+    with pytest.raises((ClientDisconnect, OSError)):
+        asyncio.run(write_upload(tmp_path / "upload", pieces()))
+    assert not [*tmp_path.iterdir()]
 
 
 def test_a_photo_that_changed_on_disk_is_not_filled(tmp_path):
