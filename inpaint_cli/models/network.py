@@ -43,7 +43,7 @@ class NetworkFiller(Filler):
         """See `Filler.fill`. Falls back to full precision where a reduced one gives no numbers."""
         seed_torch(rng)
         try:
-            with devices.autocast(self.device, self.precision):
+            with devices.choose_algorithms(), devices.autocast(self.device, self.precision):
                 out = fill_tensors(self.net, self.sizes, *self.tensors(rgb, hole))
             filled = out[0].permute(1, 2, 0).float().cpu().numpy()
         except RuntimeError as error:

@@ -11,6 +11,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from typing_extensions import Self
 
 from ..api.stages import Share, Stage
 from ..settings import Count, PositiveCount, Settings
@@ -132,6 +133,41 @@ class Ema(Settings):
     )
 
 
+class Compute(Settings):
+    """How a device computes the training. Each of these changes the last bits of results."""
+
+    tf32: bool = Field(
+        default=False,
+        description="Multiply float32 in TF32 on GPUs that have it: faster, with 10 bits of "
+        "fraction for 23.",
+    )
+    channels_last: bool = Field(
+        default=False,
+        description="Keep images and weights of convolutions in the order of pixels, which tensor "
+        "cores and CPUs prefer.",
+    )
+    autotune: bool = Field(
+        default=False,
+        description="Let cuDNN try which of its convolutions is fastest for each shape; two runs "
+        "may choose otherwise.",
+    )
+    compile: bool = Field(
+        default=False,
+        description="Compile the network with torch.compile; where that fails it runs as it is, "
+        "with a note.",
+    )
+    deterministic: bool = Field(
+        default=False,
+        description="Allow only algorithms that give the same bits in every run on a GPU; slower.",
+    )
+
+    @model_validator(mode="after")
+    def check_choice(self) -> Self:
+        if self.deterministic and self.autotune:
+            raise ValueError("deterministic and autotune exclude each other")
+        return self
+
+
 class Section(Settings):
     """Settings for one architecture, checked by its own classes."""
 
@@ -180,6 +216,7 @@ class Recipe(Settings):
     precision: Literal["full", "bf16", "fp16"] = Field(
         default="full", description="Precision of the training; fp16 needs CUDA."
     )
+    compute: Compute = Field(default=Compute(), description="How a device computes.")
     seed: Count = Field(default=0, description="Seed of weights, order of images and masks.")
     metrics: tuple[str | Named, ...] = Field(
         default=VALIDATION_METRICS,

@@ -1,9 +1,11 @@
 """Choose the device and the precision of networks, and manage their memory."""
 
 import ctypes
+import math
+import os
 import sys
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 
 import torch
@@ -62,6 +64,51 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
     return torch.autocast(device.type, DTYPES[precision])
 
 
+@contextmanager
+def choose_algorithms(
+    *, tf32: bool = False, autotune: bool | None = None, deterministic: bool | None = None
+) -> Iterator[None]:
+    """Within the block, let torch choose among these algorithms only; then among those of before.
+
+    Without `tf32`, float32 is multiplied as float32, also in convolutions, where torch's own choice
+    on GPUs is TF32. With `deterministic`, what has no such algorithm raises `RuntimeError`. None
+    leaves a choice as it is.
+    """
+    cudnn = torch.backends.cudnn
+    before = (
+        torch.get_float32_matmul_precision(),
+        cudnn.allow_tf32,
+        cudnn.benchmark,
+        torch.are_deterministic_algorithms_enabled(),
+    )
+    if deterministic:  # cuBLAS reads it when it starts
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    set_algorithms(
+        "high" if tf32 else "highest",
+        tf32,
+        before[2] if autotune is None else autotune,
+        before[3] if deterministic is None else deterministic,
+    )
+    try:
+        yield
+    finally:
+        set_algorithms(*before)
+
+
+def set_algorithms(matmul: str, tf32: bool, autotune: bool, deterministic: bool) -> None:
+    """Set torch's switches: precision of matrix products, TF32 in convolutions, and the rest."""
+    torch.set_float32_matmul_precision(matmul)
+    torch.backends.cudnn.allow_tf32 = tf32
+    torch.backends.cudnn.benchmark = autotune
+    if torch.are_deterministic_algorithms_enabled() != deterministic:
+        torch.use_deterministic_algorithms(deterministic)
+
+
+def lacks_determinism(error: BaseException) -> bool:
+    """Whether `error` means that an operation has no deterministic algorithm."""
+    return isinstance(error, RuntimeError) and "deterministic implementation" in str(error)
+
+
 @cache
 def keep_freed_memory() -> bool:
     """Let glibc keep freed memory for the next tensor; return whether it does.
@@ -86,6 +133,16 @@ def is_out_of_memory(error: BaseException) -> bool:
     message = str(error).lower()
     signs = ("not enough memory", "can't allocate", "out of memory", "cannot allocate")
     return isinstance(error, RuntimeError) and any(sign in message for sign in signs)
+
+
+def measure_memory(device: torch.device) -> float:
+    """Return the bytes of `device` that this process has or may still get; NaN if unknown."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError):  # Windows
+        return math.nan
 
 
 def release_memory(device: torch.device) -> None:

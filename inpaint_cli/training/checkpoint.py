@@ -3,12 +3,14 @@
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from ..errors import RecipeError, TrainingError, WeightsError, blame_path
@@ -112,6 +114,8 @@ def recipe_changes(path: Path, recipe: Recipe) -> list[str]:
         old = yaml.safe_load(path.read_text("utf-8"))
     except (OSError, yaml.YAMLError) as error:
         raise RecipeError(f"{path} cannot be read: {error}", path=path) from error
+    with suppress(ValidationError):  # settings that are newer than the run have their defaults
+        old = yaml.safe_load(dump_recipe(Recipe.model_validate(old)))
     new = yaml.safe_load(dump_recipe(recipe))
     return [f"{key}: was {was}, is {now}" for key, was, now in settings_differences(old, new)]
 

@@ -3,9 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from torch import nn
-
-from ..api.stages import Optimizer, Stage
+from ..api.stages import Stage
 from ..arguments import AnyPath, check_arguments
 from ..datasets.collection import Collection
 from ..files.pretrained import BACKBONES, find_backbone
@@ -14,11 +12,10 @@ from ..recipe.plugins import draw_trial_masks
 from ..recipe.read import dump_recipe, open_recipe
 from ..runtime.devices import choose_device
 from .build import Built, build_training
+from .memory import FLOAT, fixed_memory, size_text
 from .rehearsal import Rehearsal, rehearse_stage
 from .run import paper_notes
 from .speed import measure_speed
-
-FLOAT = 4  # bytes
 
 
 @check_arguments
@@ -118,25 +115,18 @@ def unforeseen_text(rehearsals: Mapping[str, Rehearsal | Exception]) -> str:
 
 def memory_lines(built: Built, rehearsals: Mapping[str, Rehearsal | Exception]) -> Iterator[str]:
     """Yield estimates of memory and disk."""
-    everything, net = (
-        sum(p.numel() for p in m.parameters()) * FLOAT for m in (built.task, built.task.net)
-    )
-    buffers = sum(b.numel() for b in built.task.buffers()) * FLOAT
-    stages = [
-        learning_parameters(built, name, stage) for name, stage in trained_stages(built).items()
-    ]
-    gradients = max((sum(p.numel() for p in moved) * FLOAT for moved in stages), default=0)
-    optimisers = max(
-        (sum(map(optimizer_moments, moved, moved.values())) for moved in stages), default=0
-    )
+    fixed = fixed_memory(built, trained_stages(built))
     seen = [r.kept for r in rehearsals.values() if isinstance(r, Rehearsal)]
-    parts = {"weights and their mean": everything + net + buffers, "optimisers": optimisers}
-    parts |= {"gradients": gradients, "activations": max(seen, default=0)}
+    parts = {"weights and their mean": fixed.weights, "optimisers": fixed.optimisers}
+    parts |= {"gradients": fixed.gradients, "activations": max(seen, default=0)}
     listed = ", ".join(f"{name} {size_text(part)}" for name, part in parts.items() if part)
     total, broken = size_text(sum(parts.values())), unforeseen_text(rehearsals)
     yield f"memory: about {total} in each process ({listed}){broken}"
     last = built.recipe.keep.last
-    state = everything + net + optimisers
+    everything, net = (
+        sum(p.numel() for p in m.parameters()) * FLOAT for m in (built.task, built.task.net)
+    )
+    state = everything + net + fixed.optimisers
     most = size_text(last * (state + net) + 2 * net)
     yield f"disk: about {most} ({last} states of {size_text(state)})"
 
@@ -144,22 +134,6 @@ def memory_lines(built: Built, rehearsals: Mapping[str, Rehearsal | Exception]) 
 def trained_stages(built: Built) -> dict[str, Stage]:
     """Return the stages that are not skipped."""
     return {name: stage for name, stage in built.stages.items() if stage.steps}
-
-
-def learning_parameters(built: Built, name: str, stage: Stage) -> dict[nn.Parameter, Optimizer]:
-    """Return the parameters that a stage trains, each with its optimiser."""
-    return {
-        p: stage.optimizer_of(phase.name)
-        for phase in reversed(built.task.phases(name))  # the first has what several train
-        for module in phase.trains
-        for p in built.task.get_submodule(module).parameters()
-    }
-
-
-def optimizer_moments(parameter: nn.Parameter, optimizer: Optimizer) -> int:
-    """Return the bytes of optimiser state of a parameter: two moments for Adam, one for SGD."""
-    count = 2 if optimizer.kind != "sgd" else int(optimizer.momentum > 0)
-    return count * parameter.numel() * FLOAT
 
 
 def rehearse_stages(built: Built) -> dict[str, Rehearsal | Exception]:
@@ -171,19 +145,6 @@ def rehearse_stages(built: Built) -> dict[str, Rehearsal | Exception]:
         except Exception as error:  # a plugin may need values, which a rehearsal does not have
             found[name] = error
     return found
-
-
-def size_text(count: float) -> str:
-    """Return a number of bytes with its unit.
-
-    >>> size_text(3 * 2**20)
-    '3 MiB'
-    """
-    for unit in ("B", "KiB", "MiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}"
-        count /= 1024
-    return f"{count:.1f} GiB"
 
 
 def duration_text(seconds: float) -> str:

@@ -31,6 +31,7 @@ from ..api.stages import Stage
 from ..datasets.collection import Collection, Shape, place_image, split_hidden
 from ..errors import DataError, ImageError, InpaintError
 from ..recipe.schema import Data, Recipe
+from .transfer import BatchCopier
 
 REDUCED_MARGIN = 1.5  # an image decoded at reduced size is at least this much too large
 
@@ -193,6 +194,7 @@ class Feed:
     sizes: Sizes = field(default_factory=Sizes)  # that the network accepts; no others are used
     classes: Sequence[str] = ()  # names of the classes in label maps
     detail: Callable[[str], int] = lambda stage: 1  # `Task.detail`
+    channels_last: bool = False  # the order of the values of images
     waited: float = 0.0  # seconds since it was last set to 0
 
     def __post_init__(self) -> None:
@@ -246,14 +248,14 @@ class Feed:
             pin_memory=self.accelerator.device.type == "cuda",
             prefetch_factor=4 if self.workers else None,
         )
-        batches = iter(loader)
+        batches, copier = iter(loader), BatchCopier(self.accelerator.device, self.channels_last)
         while True:
             begin = time.perf_counter()
             batch = next(batches)
             self.waited += time.perf_counter() - begin
             if isinstance(batch, str):
                 raise DataError(batch)
-            yield to_device(batch, self.accelerator.device)
+            yield copier(batch)
 
     def samples(
         self, stage: str, key: Sequence[int], size: int, first: int
@@ -287,17 +289,6 @@ def collate_samples(samples: Sequence[dict[str, Tensor] | str]) -> dict[str, Ten
         for name, part in sample.items():
             parts.setdefault(name, []).append(part)
     return {name: torch.stack(group) for name, group in parts.items()}
-
-
-def to_device(batch: Mapping[str, Tensor], device: torch.device) -> Batch:
-    """Copy a batch to `device`, with images in 0..1."""
-    parts = {name: part.to(device, non_blocking=True) for name, part in batch.items()}
-    return Batch(
-        parts["image"].float() / 255,
-        parts["mask"].float(),
-        parts["labels"][:, 0].long() if "labels" in parts else None,
-        parts["large"].float() / 255 if "large" in parts else None,
-    )
 
 
 def silence_worker(_: int) -> None:

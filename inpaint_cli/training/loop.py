@@ -17,9 +17,11 @@ from torch import Tensor, nn, optim
 
 from ..api.architectures import Batch, Phase, Task
 from ..api.stages import Optimizer, Stage
-from ..errors import PluginError, RecipeError
+from ..errors import InpaintError, PluginError, RecipeError
+from ..runtime.devices import is_out_of_memory
 from ..runtime.seed import seed_torch
 from .batch_norm import share_batch_statistics
+from .log import print_message
 
 Batches = Callable[[str, int], Iterator[Batch]]
 
@@ -61,8 +63,12 @@ def train_stages(
     *,
     seed: int = 0,
     state: Mapping[str, Any] | None = None,
+    compiles: bool = False,
 ) -> Iterator[Step]:
     """Train `task` through `stages`, and yield each step; continue from `state`, if any.
+
+    If it `compiles`, the network runs compiled; critics do not, as torch cannot differentiate what
+    is compiled twice.
 
     `batches(stage, n)` yields this process's batches of a stage from its n-th step on, one for
     each part of an accumulation, so that a resumed run uses the same batches as an uninterrupted
@@ -82,7 +88,7 @@ def train_stages(
         span = range(first, first + stage.steps)
         if done < span.stop:
             optimizers = state["optimizers"] if state and state["stage"] == name else {}
-            run = StageRun(task, name, stage, span, accelerator, seed)
+            run = StageRun(task, name, stage, span, accelerator, seed, compiles)
             yield from run.take_steps(batches, done, optimizers)
             done = span.stop
         first = span.stop
@@ -98,6 +104,7 @@ class StageRun:
     span: range
     accelerator: Accelerator
     seed: int
+    compiles: bool = False
 
     def take_steps(
         self, batches: Batches, done: int, optimizers: Mapping[str, Any]
@@ -108,10 +115,7 @@ class StageRun:
         for owner, saved in optimizers.items():
             own[owner].load_state_dict(saved)
         children = sorted({m.partition(".")[0] for r in running for m in r.phase.trains})
-        wrapped = {
-            child: self.accelerator.prepare_model(ModuleShell(self.task.get_submodule(child)))
-            for child in children
-        }
+        wrapped = {child: self.accelerator.prepare_model(self.wrap(child)) for child in children}
         stream = batches(self.name, done - self.span.start)
         try:
             while done < self.span.stop:
@@ -120,6 +124,11 @@ class StageRun:
                 yield Step(done, self.name, losses, rates, partial(self.snapshot, done, own))
         finally:
             self.accelerator.free_memory()
+
+    def wrap(self, child: str) -> nn.Module:
+        """Return the shell that stands for a child of the task within its steps."""
+        net = self.task.get_submodule(child)
+        return CompiledShell(net) if self.compiles and child == "net" else ModuleShell(net)
 
     def take_step(
         self,
@@ -272,11 +281,12 @@ def parameter_groups(
 
 
 def make_optimizer(groups: list[dict[str, Any]], settings: Optimizer) -> optim.Optimizer:
-    """Make the optimiser that `settings` names."""
+    """Make the optimiser that `settings` names; on a GPU it is one kernel for all parameters."""
+    fused = all(p.device.type == "cuda" for group in groups for p in group["params"]) or None
     if settings.kind == "sgd":
-        return optim.SGD(groups, lr=settings.lr, momentum=settings.momentum)
+        return optim.SGD(groups, lr=settings.lr, momentum=settings.momentum, fused=fused)
     return {"adam": optim.Adam, "adamw": optim.AdamW}[settings.kind](
-        groups, lr=settings.lr, betas=settings.betas, eps=settings.eps
+        groups, lr=settings.lr, betas=settings.betas, eps=settings.eps, fused=fused
     )
 
 
@@ -292,6 +302,28 @@ class ModuleShell(nn.Module):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         return self.net(*args, **kwargs)
+
+
+class CompiledShell(ModuleShell):
+    """The same with the network compiled; if that fails it runs as it is."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__(net)
+        self.__dict__["compiled"] = torch.compile(net)  # no child: its parameters are `net`'s
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        compiled = self.__dict__["compiled"]
+        if compiled is None:
+            return self.net(*args, **kwargs)
+        try:
+            return compiled(*args, **kwargs)
+        except Exception as error:  # compilers have errors of every kind
+            if isinstance(error, InpaintError) or is_out_of_memory(error):
+                raise
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            print_message(f"the network cannot be compiled here ({reason}); it runs as it is")
+            self.__dict__["compiled"] = None
+            return self.net(*args, **kwargs)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Run a training: its folder, log, validation and saved states around the loop of steps."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +21,14 @@ from ..recipe.plugins import Inputs, draw_trial_masks
 from ..recipe.schema import Recipe
 from ..recipe.source import RecipeSource
 from ..registry import find_plugins, plugin_origin
-from ..runtime.devices import choose_device
+from ..runtime.devices import (
+    choose_algorithms,
+    choose_device,
+    is_out_of_memory,
+    lacks_determinism,
+    measure_memory,
+    release_memory,
+)
 from . import checkpoint, validate
 from .build import Built, build_training
 from .checkpoint import RunFolder
@@ -28,6 +36,7 @@ from .ema import AveragedNetwork
 from .feed import Feed
 from .log import RunLog, print_message
 from .loop import Step, train_stages
+from .memory import explain_memory
 from .origin import Upstream, check_upstream
 from .saving import LossMeter, Saver
 from .stopping import StopAgreement, catch_signals
@@ -96,9 +105,13 @@ def run_training(
     state = latest_state(folder, options)
     accelerator.wait_for_everyone()  # before the first process writes into the folder
     built = built.skip_stages(state["skipped"]) if state else initialise_parts(built, options)
-    run = prepare_run(built, folder, accelerator, options, state)
-    with catch_signals() as signals, run.log:
-        done = take_steps(run, StopAgreement(signals, accelerator), state)
+    compute = built.recipe.compute
+    with choose_algorithms(
+        tf32=compute.tf32, autotune=compute.autotune, deterministic=compute.deterministic
+    ):
+        run = prepare_run(built, folder, accelerator, options, state)
+        with catch_signals() as signals, run.log, explain_failures(run):
+            done = take_steps(run, StopAgreement(signals, accelerator), state)
     accelerator.wait_for_everyone()
     return TrainOutcome(folder.path, done, done < built.steps, accelerator.is_main_process)
 
@@ -132,8 +145,12 @@ def prepare_run(
         sizes,
         classes=built.task.label_names,
         detail=built.task.detail,
+        channels_last=built.recipe.compute.channels_last,
     )
-    average = AveragedNetwork(built.task.to(accelerator.device).net, built.recipe.ema)
+    built.task.to(accelerator.device)
+    if built.recipe.compute.channels_last:
+        built.task.to(memory_format=torch.channels_last)
+    average = AveragedNetwork(built.task.net, built.recipe.ema)
     if state:
         average.load(state["average"])
     best = state["best"] if state else None
@@ -157,7 +174,15 @@ def take_steps(run: TrainingRun, stop: StopAgreement, state: Mapping[str, Any] |
     task, seed = run.built.task, run.built.recipe.seed
     starts = averaged_starts(run.built)
     done = state["done"] if state else 0
-    steps = train_stages(task, run.built.stages, run.feed, run.accelerator, seed=seed, state=state)
+    steps = train_stages(
+        task,
+        run.built.stages,
+        run.feed,
+        run.accelerator,
+        seed=seed,
+        state=state,
+        compiles=run.built.recipe.compute.compile,
+    )
     for step in steps:
         done = step.done
         run.average.update(task.net, done, run.built.stages[step.stage].decay)
@@ -169,6 +194,28 @@ def take_steps(run: TrainingRun, stop: StopAgreement, state: Mapping[str, Any] |
         if stopped:
             break
     return done
+
+
+@contextmanager
+def explain_failures(run: TrainingRun) -> Iterator[None]:
+    """Raise `TrainingError` with the cure where the device lacks memory, or an algorithm."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if lacks_determinism(error):
+            reason = str(error).splitlines()[0]
+            raise TrainingError(
+                f"{run.built.name} cannot be trained with compute.deterministic here ({reason}); "
+                "use --set compute.deterministic=false"
+            ) from error
+        if not is_out_of_memory(error):
+            raise
+        device = run.accelerator.device
+        release_memory(device)
+        stage, world = run.built.task.stage, run.accelerator.num_processes
+        raise TrainingError(
+            explain_memory(run.built, stage, str(device), measure_memory(device), world)
+        ) from error
 
 
 def record_step(run: TrainingRun, step: Step, *, stopped: bool) -> None:

@@ -83,22 +83,23 @@ class Validation:
 
         `spread` is the mean difference of two fills in the hole, of 255 levels, of these few.
         """
-        scores: list[tuple[int, dict[str, float]]] = []
+        scores: list[tuple[int, dict[str, Tensor]]] = []
         rows: list[tuple[int, Row]] = []
         for n, batch in self.samples(self.collection, accelerator):
             image, mask = batch.image.to(accelerator.device), batch.mask.to(accelerator.device)
             filled = self.fill_sample(fill, image, mask, n, accelerator)
             hole = mask > 0.5
-            values = {k: float(m.score(filled, image, hole)) for k, m in self.metrics.items()}
+            values = {k: m.score(filled, image, hole).sum() for k, m in self.metrics.items()}
             if n < SHEET_SAMPLES:
                 name = self.collection.names[n]
                 rows.append((n, sample_row(Batch(image, mask), filled, name, values)))
                 if self.stochastic:
                     other = self.fill_sample(fill, image, mask, n, accelerator, 1)
                     apart = ((filled - other).abs() * mask).sum() / (3 * mask.sum()).clamp(min=1)
-                    values["spread"] = 255 * float(apart)
+                    values["spread"] = 255 * apart
             scores.append((n, values))
-        every = [values for _, values in sorted(gather_object(scores), key=lambda item: item[0])]
+        read = read_scores(scores)
+        every = [values for _, values in sorted(gather_object(read), key=lambda item: item[0])]
         shown = [cells for _, cells in sorted(gather_object(rows), key=lambda item: item[0])]
         means = {k: m.over([values[k] for values in every]) for k, m in self.metrics.items()}
         if spreads := [values["spread"] for values in every if "spread" in values]:
@@ -155,9 +156,18 @@ class Validation:
         )
 
 
-def sample_row(batch: Batch, filled: Tensor, name: str, scores: Mapping[str, float]) -> Row:
+def read_scores(
+    scores: Sequence[tuple[int, Mapping[str, Tensor]]],
+) -> list[tuple[int, dict[str, float]]]:
+    """Return the scores of numbered samples as numbers; the device is waited for only once."""
+    marks = [mark.double() for _, values in scores for mark in values.values()]
+    numbers = iter(torch.stack(marks).tolist() if marks else [])
+    return [(n, {name: next(numbers) for name in values}) for n, values in scores]
+
+
+def sample_row(batch: Batch, filled: Tensor, name: str, scores: Mapping[str, Tensor]) -> Row:
     """Return input, mask, fill and truth of one sample, with captions."""
-    caption = " ".join(f"{key} {score:.4g}" for key, score in scores.items())
+    caption = " ".join(f"{key} {float(score):.4g}" for key, score in scores.items())
     cells = ((batch.visible + 0.5 * batch.mask, name), (batch.mask.expand_as(batch.image), "hole"),
              (filled, caption or "filled"), (batch.image, "truth"))  # fmt: skip
     return [(to_uint8(picture[0]), text) for picture, text in cells]
