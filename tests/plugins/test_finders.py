@@ -11,6 +11,8 @@ from skimage import data
 import inpaint_cli as inpaint
 from inpaint_cli.errors import DataError, ImageError, InpaintError, PluginError
 from inpaint_cli.testing import check_finder, damage
+from inpaint_plugins.finders.network import WEIGHTS
+from inpaint_plugins.finders.text import find_letters
 
 DISC = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))  # 2 pixels around
 
@@ -266,7 +268,9 @@ def hills():
 @pytest.mark.parametrize(
     ("kind", "draw"), [("scratches", damage.draw_scratches), ("dust", damage.draw_dust)]
 )
-def test_damage_to_a_print_is_found(hills, kind, draw):
+@pytest.mark.parametrize("detector", ["network", "classic"])
+def test_damage_to_a_print_is_found(hills, kind, draw, detector):
+    kind = f"{kind}:detector={detector}"
     damaged, truth = draw(hills, np.random.default_rng(1))
     recall, precision = agreement(inpaint.find_mask(damaged, kind), truth)
     assert recall > 0.85
@@ -275,6 +279,44 @@ def test_damage_to_a_print_is_found(hills, kind, draw):
     large = cv2.resize(damaged, (1920, 1440), interpolation=cv2.INTER_CUBIC)
     large_truth = cv2.resize(truth.astype(np.uint8), (1920, 1440)) > 0
     assert agreement(inpaint.find_mask(large, kind), large_truth)[0] > 0.5
+
+
+def test_the_network_for_damage_is_small_and_says_what_it_learned_from():
+    assert WEIGHTS.stat().st_size < 300_000
+    about = WEIGHTS.with_suffix(".md").read_text("utf-8")
+    assert "may all be redistributed" in about
+
+
+def test_the_frame_of_a_photo_is_no_scratch(hills):
+    framed = hills.copy()
+    framed[:, :2] = 250
+    mask = inpaint.find_mask(framed, "scratches")
+    assert mask[:, :6].mean() < 0.02
+    framed[:, 300:302] = 250
+    assert inpaint.find_mask(framed, "scratches")[40:440, 300].mean() > 0.9
+
+
+def test_more_is_found_where_more_is_asked_for(hills):
+    damaged, _ = damage.draw_dust(hills // 2 + 90, np.random.default_rng(3))
+    few, usual, many = (
+        inpaint.find_mask(damaged, f"dust:sensitivity={value}") for value in (0.3, 1, 4)
+    )
+    assert few.sum() < usual.sum() < many.sum()
+
+
+def test_strays_beside_letters_of_one_colour_are_left(coffee):
+    """Red letters over grey stones: the stones are as bright, and have another tint."""
+    rng = np.random.default_rng(0)
+    stones = np.repeat(rng.normal(110, 60, (90, 120, 1)), 3, 2).clip(0, 255).astype(np.uint8)
+    stones = cv2.resize(stones, (480, 360), interpolation=cv2.INTER_CUBIC)
+    letters = damage.draw_words(stones.shape[:2], "12.8.94", (240, 180), 40) > 0.5
+    photo = np.where(letters[..., None], np.array([255, 60, 40], np.uint8), stones)
+    line = np.zeros(stones.shape[:2], bool)
+    line[150:210, 150:330] = True
+    found = find_letters(photo, line, 40)
+    recall, precision = agreement(found, letters)
+    assert recall > 0.95
+    assert precision > 0.9
 
 
 @pytest.mark.parametrize(("tone", "found"), [("light", 210), ("dark", 30)])

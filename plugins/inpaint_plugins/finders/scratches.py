@@ -1,12 +1,13 @@
 """Scratches, dust and hairs of old prints and films.
 
 Both are thinner than what they cover, lighter or darker than both their sides, and nearly white
-or black. Texture is too, here and there: what decides is how far something stands out from its
-neighbourhood, where every line of a texture raises the bar.
+or black. Texture is too, here and there. A small network has learned what is damage and what
+belongs to a scene, from damage drawn over photos. The classic detector goes by how far something
+stands out from its neighbourhood, where every line of a texture raises the bar.
 """
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from pydantic import Field
 from inpaint_cli.api import Finder, Mask, grow
 
 from .align import Picture, keep_strong, shrink
+from .network import see_damage
 
 Levels = NDArray[np.float32]  # [H, W], of 255
 
@@ -28,6 +30,12 @@ LIGHT, DARK = 135, 105  # levels: damage is lighter in all channels, or darker i
 WEAK, STRONG = 50, 140  # percent of the bar, that a line reaches all along, and somewhere
 HAIR = 5  # times a speck, that a hair may be long
 COLOURED = 70  # levels that its channels differ by at most
+MIRRORED = (1, 1), (1, -1), (-1, 1), (-1, -1)  # ways in which the network is shown a photo
+FRAME = 4  # pixels along the border, in which a line is the photo's frame
+AROUND = 15  # pixels, of which a mean says whether damage is light or dark
+
+LINES = 0.0, 3.0  # logits that a line has all along, and somewhere
+SPECKS = -1.0, 1.0
 
 Tone = Literal["both", "light", "dark"]
 
@@ -35,6 +43,11 @@ Tone = Literal["both", "light", "dark"]
 class Damage(Finder):
     """Base of the finders of damage to prints and films."""
 
+    channel: ClassVar[int]  # of what the network sees
+
+    detector: Literal["network", "classic"] = Field(
+        default="network", description="network: has learned it; classic: goes by contrast alone."
+    )
     tone: Tone = Field(default="both", description="light, dark or both: what damage looks like.")
     sensitivity: float = Field(
         default=1, gt=0.1, lt=10, description="Above 1 more is found, below 1 less."
@@ -51,7 +64,9 @@ class Damage(Finder):
 
         small, scale = shrink(rgb, SIDE)
         mask = np.zeros(small.shape[:2], np.bool_)
-        if min(small.shape[:2]) >= 16:
+        if min(small.shape[:2]) >= 16 and self.detector == "network":
+            mask = keep_tone(self.choose(self.judge(small)), small, self.tone)
+        elif min(small.shape[:2]) >= 16:
             for plane, sign in self.planes(small):
                 mask |= self.search(plane, small, sign)
         if scale < 1:
@@ -59,6 +74,18 @@ class Damage(Finder):
             large = cv2.resize(mask.astype(np.uint8) * 255, size, interpolation=cv2.INTER_LINEAR)
             mask = np.asarray(large) > 100
         return grow(mask, max(1, round(0.7 / scale)) if self.grow is None else self.grow)
+
+    def judge(self, rgb: Picture) -> Levels:
+        """Return how surely each pixel of `rgb` is damage: logits, the mean of mirrored looks."""
+        total = np.zeros(rgb.shape[:2], np.float32)
+        for rows, columns in MIRRORED:
+            seen = see_damage(np.ascontiguousarray(rgb[::rows, ::columns]))[self.channel]
+            total += seen[::rows, ::columns]
+        return total / len(MIRRORED) + 2 * np.log(np.float32(self.sensitivity))
+
+    def choose(self, sure: Levels) -> Mask:
+        """Return the damage of this kind, of what the network is so `sure` of [H, W]."""
+        raise NotImplementedError
 
     def planes(self, rgb: Picture) -> Iterator[tuple[Levels, int]]:
         """Yield brightness so that damage is light in it, and 1, or -1 where it is turned over."""
@@ -78,9 +105,20 @@ class Damage(Finder):
 class Scratches(Damage):
     """Scratches and hairs: thin, long, light or dark, of any direction."""
 
+    channel = 0
+
     least: float = Field(
         default=0.1, gt=0, le=1, description="Length of the shortest, as a share of the photo's."
     )
+
+    def choose(self, sure) -> Mask:
+        labels, stats, strong = join_parts(sure, *LINES)
+        height, width = sure.shape
+        x, y, w, h, _ = stats.T
+        keep = strong & (np.hypot(w, h) >= self.least * max(height, width))
+        keep &= (x + w > FRAME) & (y + h > FRAME)
+        keep &= (x < width - FRAME) & (y < height - FRAME)
+        return keep[labels]
 
     def search(self, plane, rgb, sign) -> Mask:
         ridges, turns = find_ridges(plane)
@@ -93,9 +131,16 @@ class Scratches(Damage):
 class Dust(Damage):
     """Specks of dust and short hairs: small, light or dark."""
 
+    channel = 1
+
     largest: float = Field(
         default=0.018, gt=0, le=1, description="Side of the largest, as a share of the photo's."
     )
+
+    def choose(self, sure) -> Mask:
+        labels, stats, strong = join_parts(sure, *SPECKS)
+        longest = stats[:, 2:4].max(1)
+        return (strong & (longest <= HAIR * self.largest * max(sure.shape) * 1.5))[labels]
 
     def search(self, plane, rgb, sign) -> Mask:
         import cv2
@@ -107,6 +152,39 @@ class Dust(Damage):
         levels = (specks / bar * (100 * self.sensitivity)).clip(0, 255).astype(np.uint8)
         mask = keep_strong(np.where(has_tone(rgb, sign), levels, 0), 40, 150, least=2)
         return keep_specks(mask, side * 1.5)
+
+
+def join_parts(
+    sure: Levels, weak: float, strong: float
+) -> tuple[NDArray[np.int32], NDArray[np.int32], Mask]:
+    """Return the parts of `sure` [H, W] above `weak`: their numbers [H, W], boxes and areas [N, 5].
+
+    And which of them [N] reach `strong` somewhere.
+    """
+    import cv2
+
+    count, parts, stats, _ = cv2.connectedComponentsWithStats((sure > weak).astype(np.uint8))
+    labels, reach = np.asarray(parts, np.int32), np.zeros(count, np.bool_)
+    reach[np.unique(labels[sure > strong])] = True
+    reach[0] = False
+    return labels, np.asarray(stats, np.int32), reach
+
+
+def keep_tone(mask: Mask, rgb: Picture, tone: Tone) -> Mask:
+    """Return the parts of `mask` that are lighter, or darker, than what is around them."""
+    import cv2
+
+    if tone == "both" or not mask.any():
+        return mask
+    gray = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.float32)
+    shape, size = (~mask).astype(np.float32), (AROUND, AROUND)
+    around = cv2.blur(gray * shape, size) / np.maximum(cv2.blur(shape, size), 1e-3)
+    count, parts = cv2.connectedComponents(mask.astype(np.uint8))
+    labels = np.asarray(parts, np.int32)
+    lift = np.bincount(labels.ravel(), (gray - around).ravel(), count)
+    keep = lift > 0 if tone == "light" else lift < 0
+    keep[0] = False
+    return keep[labels]
 
 
 def blur(levels: Levels) -> Levels:

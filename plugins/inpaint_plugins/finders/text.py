@@ -24,6 +24,9 @@ CORE, SURE = 0.25, 0.55  # probabilities: of a pixel inside a line of text, of t
 LEVELS = 8  # of 255: contrast from which a stroke is seen
 EVEN, LIKE = 10, 36  # levels of CIELAB: letters of one colour vary by less; edges differ by less
 MOST, SQUARE = 0.45, 2.0  # of a line, that letters cover at most if it is no longer than this
+OUTLINE, STRAY = 0.125, 0.02  # of a line's height: how far an outline reaches; squared: a dot
+TINTED, TINT = 40, 0.27  # levels of CIELAB between two tints; share of one that letters have
+LEAST_REST = 20  # pixels, from which the tint of what is around letters is known
 STROKE = 0.18  # of a line's height: strokes are thinner
 TALLEST = 0.125  # of the photo's longer side: higher than that is no line of text
 
@@ -161,12 +164,24 @@ def find_letters(rgb: Picture, line: Mask, height: float) -> Mask:
     dark = cv2.morphologyEx(channels, cv2.MORPH_BLACKHAT, kernel)
     found = [cut_strokes(levels.max(-1), lab, line) for levels in (bright, dark)]
     strong, weak = sorted(found, key=lambda strokes: -strokes.contrast)
-    mask = strong.mask
+    mask = drop_strays(strong.mask, height) if strong.opaque else strong.mask
     if strong.opaque and weak.opaque and weak.contrast > 0.6 * strong.contrast:
-        mask = mask | weak.mask  # letters with an outline
+        outline = weak.mask & grow(mask, max(2, height * OUTLINE))
+        if outline.sum() > 0.5 * weak.mask.sum():  # else it is the photo's
+            mask = mask | outline
     wide, high = cv2.minAreaRect(np.argwhere(line).astype(np.float32))[1]
     square = max(wide, high) < SQUARE * min(wide, high)
     return np.zeros_like(mask) if square and mask.sum() > MOST * line.sum() else mask
+
+
+def drop_strays(mask: Mask, height: float) -> Mask:
+    """Return `mask` without what is smaller than a dot of letters `height` pixels high."""
+    import cv2
+
+    _, parts, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    keep = stats[:, cv2.CC_STAT_AREA] >= STRAY * height**2
+    keep[0] = False
+    return keep[np.asarray(parts, np.int32)]
 
 
 class Strokes(NamedTuple):
@@ -190,7 +205,20 @@ def cut_strokes(levels: NDArray[np.uint8], lab: Picture, line: Mask) -> Strokes:
     far = np.abs(lab.astype(np.float32) - np.median(lab[core], 0)).max(-1)
     opaque = float(np.median(far[core])) <= EVEN
     mask = line & (levels > max(LEVELS, 0.45 * strong))
-    return Strokes(mask & (far <= LIKE) if opaque else mask, strong, opaque)
+    if opaque:
+        mask &= far <= LIKE
+    return Strokes(mask & has_tint(lab, core, line & ~grow(mask, 2)), strong, opaque)
+
+
+def has_tint(lab: Picture, core: Mask, rest: Mask) -> Mask:
+    """Return what has some of the tint of `core` [h, w], if that is not the one of `rest`."""
+    tint = lab[..., 1:].astype(np.float32)
+    if rest.sum() < LEAST_REST:
+        return np.ones_like(core)
+    base = np.median(tint[rest], 0)
+    way = np.median(tint[core], 0) - base
+    size = float((way**2).sum())
+    return (tint - base) @ way > TINT * size if size > TINTED**2 else np.ones_like(core)
 
 
 def group_letters(rgb: Picture) -> Iterator[TextLine]:
