@@ -80,7 +80,7 @@ export class Scene {
     below.imageSmoothingQuality = "medium";
     for (const each of new Set([tiles.top, level])) {
       for (const tile of tiles.cover(each, this.sight)) {
-        const picture = tiles.get(version, tile);
+        const picture = tiles.get(version, tile) ?? (each === tiles.top ? tiles.before(tile) : null);
         if (picture) below.drawImage(picture, ...this.onScreen(tile.x, tile.y, tile.w, tile.h));
       }
     }

@@ -45,6 +45,11 @@ export class Tiles {
     return null;
   }
 
+  /** Return the photo's own tile, if it is here: what is shown until that of a result comes. */
+  before({ level, x, y }) {
+    return this.kept.get(`photo/${level}/${x}/${y}`) ?? null;
+  }
+
   /** Return the name of a tile: the photo's own where the result `version` does not differ. */
   nameOf(version, { level, x, y, w, h }) {
     const differs = ([left, top, width, height]) =>

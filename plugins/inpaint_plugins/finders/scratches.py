@@ -30,11 +30,12 @@ LIGHT, DARK = 135, 105  # levels: damage is lighter in all channels, or darker i
 WEAK, STRONG = 50, 140  # percent of the bar, that a line reaches all along, and somewhere
 HAIR = 5  # times a speck, that a hair may be long
 COLOURED = 70  # levels that its channels differ by at most
-MIRRORED = (1, 1), (1, -1), (-1, 1), (-1, -1)  # ways in which the network is shown a photo
+MIRRORED = (1, 1), (-1, -1), (1, -1), (-1, 1)  # ways in which the network is shown a photo
 FRAME = 4  # pixels along the border, in which a line is the photo's frame
 AROUND = 15  # pixels, of which a mean says whether damage is light or dark
 
 LINES = 0.0, 3.0  # logits that a line has all along, and somewhere
+LIKELY, EASIER = -1.0, 1.4  # mean logit of a line found by contrast, whose bar is lower by so much
 SPECKS = -1.0, 1.0
 
 Tone = Literal["both", "light", "dark"]
@@ -44,6 +45,7 @@ class Damage(Finder):
     """Base of the finders of damage to prints and films."""
 
     channel: ClassVar[int]  # of what the network sees
+    looks: ClassVar[int]  # of `MIRRORED`: more look better, and take longer
 
     detector: Literal["network", "classic"] = Field(
         default="network", description="network: has learned it; classic: goes by contrast alone."
@@ -65,7 +67,7 @@ class Damage(Finder):
         small, scale = shrink(rgb, SIDE)
         mask = np.zeros(small.shape[:2], np.bool_)
         if min(small.shape[:2]) >= 16 and self.detector == "network":
-            mask = keep_tone(self.choose(self.judge(small)), small, self.tone)
+            mask = keep_tone(self.choose(self.judge(small), small), small, self.tone)
         elif min(small.shape[:2]) >= 16:
             for plane, sign in self.planes(small):
                 mask |= self.search(plane, small, sign)
@@ -78,13 +80,13 @@ class Damage(Finder):
     def judge(self, rgb: Picture) -> Levels:
         """Return how surely each pixel of `rgb` is damage: logits, the mean of mirrored looks."""
         total = np.zeros(rgb.shape[:2], np.float32)
-        for rows, columns in MIRRORED:
+        for rows, columns in MIRRORED[: self.looks]:
             seen = see_damage(np.ascontiguousarray(rgb[::rows, ::columns]))[self.channel]
             total += seen[::rows, ::columns]
-        return total / len(MIRRORED) + 2 * np.log(np.float32(self.sensitivity))
+        return total / self.looks + 2 * np.log(np.float32(self.sensitivity))
 
-    def choose(self, sure: Levels) -> Mask:
-        """Return the damage of this kind, of what the network is so `sure` of [H, W]."""
+    def choose(self, sure: Levels, rgb: Picture) -> Mask:
+        """Return the damage of this kind in `rgb`, of which the network is so `sure` [H, W]."""
         raise NotImplementedError
 
     def planes(self, rgb: Picture) -> Iterator[tuple[Levels, int]]:
@@ -105,13 +107,20 @@ class Damage(Finder):
 class Scratches(Damage):
     """Scratches and hairs: thin, long, light or dark, of any direction."""
 
-    channel = 0
+    channel, looks = 0, 2
 
     least: float = Field(
         default=0.1, gt=0, le=1, description="Length of the shortest, as a share of the photo's."
     )
 
-    def choose(self, sure) -> Mask:
+    def choose(self, sure, rgb) -> Mask:
+        mask = self.keep_long(sure)
+        for plane, sign in self.planes(rgb):
+            mask |= keep_likely(self.trace(plane, rgb, sign, EASIER), sure)
+        return mask
+
+    def keep_long(self, sure: Levels) -> Mask:
+        """Return the long parts of `sure` [H, W] that are not the photo's frame."""
         labels, stats, strong = join_parts(sure, *LINES)
         height, width = sure.shape
         x, y, w, h, _ = stats.T
@@ -121,9 +130,14 @@ class Scratches(Damage):
         return keep[labels]
 
     def search(self, plane, rgb, sign) -> Mask:
+        return self.trace(plane, rgb, sign)
+
+    def trace(self, plane: Levels, rgb: Picture, sign: int, easier: float = 1.0) -> Mask:
+        """Return lines in `plane` [H, W] that stand out; the bar is lower where it is `easier`."""
         ridges, turns = find_ridges(plane)
         bar = 3 * blur(ridges) + 12
-        levels = (ridges / bar * (100 * self.sensitivity)).clip(0, 255).astype(np.uint8)
+        share = 100 * self.sensitivity * easier
+        levels = (ridges / bar * share).clip(0, 255).astype(np.uint8)
         levels[~has_tone(rgb, sign)] = 0
         return keep_lines(levels, turns, self.least * max(plane.shape))
 
@@ -131,13 +145,13 @@ class Scratches(Damage):
 class Dust(Damage):
     """Specks of dust and short hairs: small, light or dark."""
 
-    channel = 1
+    channel, looks = 1, 4
 
     largest: float = Field(
         default=0.018, gt=0, le=1, description="Side of the largest, as a share of the photo's."
     )
 
-    def choose(self, sure) -> Mask:
+    def choose(self, sure, rgb) -> Mask:
         labels, stats, strong = join_parts(sure, *SPECKS)
         longest = stats[:, 2:4].max(1)
         return (strong & (longest <= HAIR * self.largest * max(sure.shape) * 1.5))[labels]
@@ -168,6 +182,21 @@ def join_parts(
     reach[np.unique(labels[sure > strong])] = True
     reach[0] = False
     return labels, np.asarray(stats, np.int32), reach
+
+
+def keep_likely(lines: Mask, sure: Levels) -> Mask:
+    """Return the parts of `lines` of which the network is `sure` [H, W] enough on the whole."""
+    import cv2
+
+    if not lines.any():
+        return lines
+    count, parts = cv2.connectedComponents(lines.astype(np.uint8))
+    labels = np.asarray(parts, np.int32).ravel()
+    near = np.asarray(cv2.dilate(sure, np.ones((3, 3), np.uint8)), np.float32).ravel()
+    mean = np.bincount(labels, near, count) / np.maximum(np.bincount(labels, minlength=count), 1)
+    keep = mean > LIKELY
+    keep[0] = False
+    return keep[np.asarray(parts, np.int32)]
 
 
 def keep_tone(mask: Mask, rgb: Picture, tone: Tone) -> Mask:
