@@ -234,6 +234,25 @@ def test_pixels_on_the_screen_are_those_of_the_photo(user):
     assert user.page.evaluate(code) == [255, 255, 255]
 
 
+def test_the_photo_is_shown_until_a_result_is_here(user):
+    """A busy server sends the result late: until then nothing is blank."""
+    code = """() => { const {below, content, ratio} = inpaint.scene;
+      const at = content.view.toStage({x: 300.5, y: 160.5});
+      return [...below.getImageData(at.x * ratio, at.y * ratio, 1, 1).data]; }"""
+    user.press("r")
+    user.drag((270, 140), (330, 180))
+    user.page.route("**/view/**", lambda route: route.abort())
+    user.fill()
+    user.page.wait_for_timeout(200)
+    assert user.page.evaluate(code) == [255] * 4
+    user.page.unroute("**/view/**")
+    for _ in range(100):
+        if user.page.evaluate(code) != [255] * 4:
+            return
+        user.page.wait_for_timeout(100)
+    raise AssertionError("the result never came")
+
+
 def test_the_mask_and_the_results_survive_a_reload(user):
     user.press("r")
     user.drag((30, 300), (60, 330))
