@@ -39,7 +39,7 @@ __getattr__, __all__ = lazy_names(
         "..layers.pickles": "check_archive load_pickle",
         "..layers.spade": "Spade SpadeBlock",
         "..layers.spreading": "spread_colours",
-        "..layers.values": "compute_values has_values waits_for_device",
+        "..layers.values": "compute_values has_values is_exporting waits_for_device",
         "..losses.adversarial": "feature_matching hinge_critic hinge_generator logistic_critic "
         "logistic_generator r1_penalty",
         "..losses.divergence": "kl_divergence",

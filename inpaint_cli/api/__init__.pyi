@@ -33,6 +33,7 @@ from ..layers.spade import SpadeBlock as SpadeBlock
 from ..layers.spreading import spread_colours as spread_colours
 from ..layers.values import compute_values as compute_values
 from ..layers.values import has_values as has_values
+from ..layers.values import is_exporting as is_exporting
 from ..layers.values import waits_for_device as waits_for_device
 from ..lazy import deferred as deferred
 from ..losses.adversarial import feature_matching as feature_matching

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
+from .values import is_exporting
+
 
 class Spade(nn.Module):
     """InstanceNorm(x) * (1 + gamma) + beta, gamma and beta [N, C, H, W] computed from the layout.
@@ -44,7 +46,9 @@ class Spade(nn.Module):
         assert bias is not None
         both = F.conv2d(features, scale_shift.weight, bias + self.one, padding=1)
         gamma, beta = both.chunk(2, 1)
-        return torch.addcmul(beta, F.instance_norm(x), gamma)
+        # 1 and 0 for files of fixed operators, to which they say the number of channels
+        weight, shift = self.one.chunk(2) if is_exporting() else (None, None)
+        return torch.addcmul(beta, F.instance_norm(x, weight=weight, bias=shift), gamma)
 
 
 class SpadeBlock(nn.Module):

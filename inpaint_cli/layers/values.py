@@ -1,7 +1,11 @@
-"""Whether the values of a tensor can be read: in an estimate of a training there are none."""
+"""Whether the values of a tensor can be read: in an estimate of a training there are none.
+
+When a network is exported they are those of an example, whose size must not be built in.
+"""
 
 from contextlib import AbstractContextManager
 
+import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor, unset_fake_temporarily
 
@@ -19,3 +23,8 @@ def waits_for_device(tensor: Tensor) -> bool:
 def compute_values() -> AbstractContextManager[object]:
     """Return a context in which new tensors have values even in an estimate, to be cached."""
     return unset_fake_temporarily()
+
+
+def is_exporting() -> bool:
+    """Whether a network is run to write down its operators, which are then for all sizes."""
+    return torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]

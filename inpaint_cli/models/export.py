@@ -8,11 +8,13 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from .. import registry
 from ..api.fillers import Filler
@@ -77,12 +79,33 @@ class ExportedNetwork(nn.Module):
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
-        self.net = replace_layers(copy.deepcopy(net)).eval().requires_grad_(False)
+        self.net = replace_layers(fix_weights(copy.deepcopy(net).eval())).requires_grad_(False)
 
     def forward(self, visible: Tensor, mask: Tensor) -> Tensor:
         out = self.net(visible, mask)
         image = out if isinstance(out, Tensor) else out[0]
         return torch.where(mask > 0, image.clamp(0, 1), visible)
+
+
+class FixedWeight(nn.Module):
+    """A weight that was computed of others, such as by spectral norm: a constant from then on."""
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("weight", weight.detach())
+
+    def forward(self) -> Tensor:
+        return self.get_buffer("weight")
+
+
+def fix_weights(net: nn.Module) -> nn.Module:
+    """Make constants of the weights of `net` that are computed of others; it shares no modules."""
+    for module in net.modules():
+        if parametrize.is_parametrized(module):
+            computed: Any = module.parametrizations
+            for name in [*computed]:
+                computed[name] = FixedWeight(getattr(module, name))
+    return net
 
 
 def replace_layers(net: nn.Module) -> nn.Module:

@@ -1,6 +1,7 @@
 """Networks as ONNX files: the same fills at any size, or a reason why not."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,9 @@ from inpaint_cli.errors import WeightsError
 from inpaint_cli.layers.fourier import FourierUnit
 from inpaint_cli.models import export, weights
 from inpaint_cli.models.choose import load_model
+from inpaint_plugins.gated.model import ContextualAttention
+from inpaint_plugins.in2.attention import NeighbourhoodAttention
+from inpaint_plugins.mdrnets.memory import RegionMemory
 
 FIXED = [
     name
@@ -24,21 +28,24 @@ FIXED = [
 OTHERS = [name for name in registry.find_plugins("architectures") if name not in FIXED]
 
 
-def write_small(name: str, folder: Path) -> Path:
+def write_small(name: str, folder: Path, **changes: Any) -> Path:
     architecture = registry.load_plugin("architectures", name)
-    settings = architecture.settings.model_validate(SMALL[name]["model"])
+    settings = architecture.settings.model_validate({**SMALL[name]["model"], **changes})
     torch.manual_seed(0)
     net = architecture.build(settings)
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d) and module.running_var is not None:
             module.running_var.uniform_(0.5, 2)
+        if isinstance(module, RegionMemory):
+            module.entries.normal_()
+            module.filled[::2] = True
     path = folder / f"{name}.safetensors"
     weights.write_weights(path, name, settings, net, notes={"licence": "MIT"})
     return path
 
 
 def test_the_networks_that_can_be_files():
-    assert FIXED == ["lama", "pconv", "spl", "spn"]
+    assert FIXED == ["gated", "in2", "lama", "mdrnets", "pconv", "spl", "spn"]
 
 
 @pytest.mark.parametrize("name", FIXED)
@@ -60,6 +67,50 @@ def test_a_file_fills_as_its_network(name: str, tmp_path: Path):
         a, b = (m.filler.fill(rgb.copy(), hole, rng)[hole] for m in (ours, theirs))
         assert a.std() > 0.001, "too flat to compare"
         assert np.abs(a - b).max() < 1e-4
+
+
+BISENET = {"parser": "bisenet", "parser_size": 64, "parser_width": 8}
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("gmsrm", {"noise": "none"}),
+        ("gmsrm", {"temperature": 0}),
+        ("gmsrm", {"memory": False}),
+        ("in2", {"attention": False, "pyramid": False, "groups": 1}),
+        ("in2", {"bias": False, "form": "bilinear", "downsampling": 3, "groups": 1}),
+        ("in2", {"grid": "normalised", "dpb": False, "groups": 1}),
+        ("mdrnets", {**BISENET, "classes": 19, "patch": 2, "keys": "known", "query": "hole"}),
+        ("mdrnets", {"dmm": False, "mrem": False}),
+        ("spn-p", {"z": "mean"}),
+    ],
+    ids=str,
+)
+def test_so_do_the_forms_that_draw_nothing(name: str, changes: dict[str, Any], tmp_path: Path):
+    """Whatever differs by the size of the photo; exporting compares two that were not traced."""
+    source = write_small(name, tmp_path, **changes)
+    made = export.export_onnx(source, tmp_path / "net.onnx", notes={})
+    assert made.difference < 1e-5
+
+
+def test_each_size_of_a_map_is_attended_as_by_the_plan():
+    """Also where it is narrower than the kernel."""
+    torch.manual_seed(0)
+    attention = NeighbourhoodAttention(8, heads=2, kernel=5).eval()
+    for size in ((3, 11), (5, 5), (9, 4), (17, 13)):
+        x = torch.randn(2, *size, 8)
+        with torch.inference_mode():
+            torch.testing.assert_close(attention.for_export()(x), attention(x))
+
+
+def test_contextual_attention_is_the_same_at_once_and_in_pieces():
+    torch.manual_seed(0)
+    x, mask = torch.randn(1, 6, 12, 20), torch.zeros(1, 1, 12, 20)
+    for area in (slice(3, 9), slice(None)):  # in the second, no patch is visible
+        mask[..., area, 4:10] = 1
+        attention = ContextualAttention(budget=1000)
+        torch.testing.assert_close(attention.for_export()(x, mask), attention(x, mask))
 
 
 @pytest.mark.parametrize("name", OTHERS)

@@ -16,7 +16,6 @@ class Gated(Architecture):
 
     settings = deferred(".settings:GatedSettings")
     task = deferred(".task:GatedTask")
-    no_onnx = "its attention is computed in pieces, whose number depends on the photo"
     source = "Free-Form Image Inpainting with Gated Convolution, arXiv 1806.03589"
 
     @staticmethod

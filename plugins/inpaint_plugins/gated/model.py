@@ -91,6 +91,46 @@ class ContextualAttention(nn.Module):
         cover = F.fold(x.new_ones(1, 16, h * w), size, 4, padding=1, stride=2)
         return total / cover  # four patches cover a pixel, fewer at the border
 
+    def for_export(self) -> nn.Module:
+        return WholeAttention()
+
+
+class WholeAttention(nn.Module):
+    """The same for one image, all rows of queries at once, as a file of fixed operators has it."""
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        small = x[..., ::2, ::2]
+        h, w = small.shape[-2:]
+        queries = F.unfold(small, 3, padding=1)[0].T
+        keys = F.normalize(queries, dim=1, eps=1e-4)
+        share = F.avg_pool2d(F.max_pool2d(mask, 2), 3, 1, 1, count_include_pad=False).view(1, -1)
+        padded = F.pad(x, (1, 1, 1, 1), mode="replicate")
+        patches = F.unfold(padded, 4, stride=2)[0].T
+        scores = shift_scores((queries @ keys.T).view(h, w, h, w)).reshape(h * w, h * w)
+        weights = (10 * scores).masked_fill(share > share.min(), -torch.inf).softmax(1)
+        total = paste_patches((weights @ patches).T.reshape(-1, 16, h, w)).transpose(0, 1)
+        return total / paste_patches(torch.ones_like(small[:, :1]).expand(1, 16, h, w))
+
+
+def paste_patches(patches: Tensor) -> Tensor:
+    """Add patches [C, 16, h, w] of 4 x 4 to each other, 2 pixels apart: [C, 1, 2 h, 2 w]."""
+    weight = torch.eye(16, dtype=patches.dtype).view(16, 1, 4, 4)
+    return F.conv_transpose2d(patches, weight, stride=2, padding=1)
+
+
+def shift_scores(scores: Tensor) -> Tensor:
+    """`propagate_scores` without writing into a tensor."""
+    across = (
+        scores
+        + F.pad(scores[:, :-1, :, :-1], (1, 0, 0, 0, 1, 0))
+        + F.pad(scores[:, 1:, :, 1:], (0, 1, 0, 0, 0, 1))
+    )
+    return (
+        across
+        + F.pad(across[:-1, :, :-1], (0, 0, 1, 0, 0, 0, 1, 0))
+        + F.pad(across[1:, :, 1:], (0, 0, 0, 1, 0, 0, 0, 1))
+    )
+
 
 def propagate_scores(scores: Tensor) -> Tensor:
     """Add to each score [h, w, H, W] those of neighbouring queries for keys with the same shift."""

@@ -20,7 +20,7 @@ class Gaussian(Architecture):
 
     settings = deferred(".settings:GaussianSettings")
     task = deferred(".task:GaussianTask")
-    no_onnx = "it looks for faces, and takes other steps for each photo"
+    no_onnx = "it factorises matrices of the cells that are visible, for which ONNX has no operator"
     source = (
         "our own, of known parts: faces as Gaussian vectors (Turk and Pentland 1991), their "
         "conditional mean, a residual U-Net, push-pull (Gortler et al. 1996)"

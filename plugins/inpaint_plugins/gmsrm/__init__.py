@@ -19,7 +19,6 @@ class GMSRM(Architecture):
 
     settings = deferred(".settings:GMSRMSettings")
     task = deferred(".task:GMSRMTask")
-    no_onnx = "it draws at random, which a file cannot do by our seed"
     stochastic = True
     source = (
         "Generative Memory-Guided Semantic Reasoning Model for Image Inpainting, arXiv 2110.00261"

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from inpaint_cli.api import is_exporting
+
 ModulationForm = Literal["grouped", "scaled"]
 
 
@@ -29,8 +31,10 @@ def modulate_conv(
     selects the faster one (benchmarks/gmsrm.py): `grouped` for a single image with more values than
     the weights, which saves two passes over it.
     """
-    (n, inputs, height, width), (outputs, _, k, _) = x.shape, weight.shape
+    (n, _, height, width), (outputs, inputs, k, _) = x.shape, weight.shape
     style = style * (inputs * k * k) ** -0.5  # equalised: a weight starts as N(0, 1)
+    if is_exporting():  # into a file of fixed operators, for all sizes
+        form = "scaled"
     if form is None:
         dense = height * width * (inputs + outputs) > weight.numel()
         form = "grouped" if n == 1 and dense else "scaled"
@@ -42,7 +46,7 @@ def modulate_conv(
         return y.view(n, outputs, height, width)
     y = F.conv2d(x * style[..., None, None], weight, padding=k // 2)
     if demodulate:
-        norms = style.square().repeat_interleave(k * k, 1) @ weight.square().flatten(1).mT  # N O
+        norms = style.square().repeat_interleave(k * k, 1) @ weight.square().flatten(1).T  # N O
         y = y * (norms + 1e-8).rsqrt()[..., None, None]
     return y
 

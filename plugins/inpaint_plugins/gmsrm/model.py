@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from inpaint_cli.api import is_exporting
+
 from .memory import GenerativeMemory, double_size
 from .settings import NETWORK_WIDTHS, GMSRMSettings, PaddingMode, PoolingOrder
 
@@ -80,6 +82,30 @@ class AttentionBlock(nn.Module):
         return a + b * self.attention(pooled)[..., None, None]
 
 
+def pool_at_most(x: Tensor, most: int) -> Tensor:
+    """Average `x` [N, C, H, W] to at most `most` places a side."""
+    height, width = x.shape[-2:]
+    if is_exporting():
+        return pool_by_matrices(x, *(torch.arange(n)[:most] for n in (height, width)))
+    if max(height, width) <= most:
+        return x
+    return F.adaptive_avg_pool2d(x, (min(height, most), min(width, most)))
+
+
+def pool_by_matrices(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Average `x` [N, C, H, W] to the numbered `rows` and `columns`, as adaptive pooling does.
+
+    It is for files of fixed operators, which pool to other sizes than they were written with.
+    """
+    matrices = []
+    for old, new in zip(x.shape[-2:], (rows, columns), strict=True):
+        place, pixel, count = new[:, None], torch.arange(old), new[-1] + 1
+        first, end = place * old // count, ((place + 1) * old + count - 1) // count
+        inside = ((pixel >= first) & (pixel < end)).to(x)
+        matrices.append(inside / inside.sum(1, keepdim=True))
+    return matrices[0] @ x @ matrices[1].T
+
+
 class CodeMapper(nn.Module):
     """f of eq. 3 and 7, which maps features of any size to a code [N, D]; `quiet`: it starts as 0.
 
@@ -95,11 +121,10 @@ class CodeMapper(nn.Module):
             init_zero(self.linear)
 
     def forward(self, x: Tensor) -> Tensor:
-        height, width = x.shape[-2:]
-        if max(height, width) > 32:
-            x = F.adaptive_avg_pool2d(x, (min(height, 32), min(width, 32)))
-        x = F.leaky_relu(self.conv(x), 0.2)
-        return self.linear(F.adaptive_avg_pool2d(x, 4).flatten(1))
+        x = F.leaky_relu(self.conv(pool_at_most(x, 32)), 0.2)
+        four = torch.arange(4)
+        whole = pool_by_matrices(x, four, four) if is_exporting() else F.adaptive_avg_pool2d(x, 4)
+        return self.linear(whole.flatten(1))
 
 
 class NoiseMoments(nn.Module):

@@ -16,7 +16,6 @@ class IN2(Architecture):
 
     settings = deferred(".settings:IN2Settings")
     task = deferred(".task:IN2Task")
-    no_onnx = "its layout depends on the size of the photo"
     source = (
         "Learning Position-Aware Implicit Neural Network for Real-World Face Inpainting, "
         "arXiv 2401.10537"

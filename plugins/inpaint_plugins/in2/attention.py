@@ -165,3 +165,59 @@ class NeighbourhoodAttention(nn.Module):
         q, k, v = self.qkv(x).view(n, height, width, 3, self.heads, c // self.heads).unbind(3)
         out = attend_neighbourhood(q, k, v, self.table, kernel=self.kernel, tile=self.tile)
         return self.join(out.reshape(n, height, width, c))
+
+    def for_export(self) -> nn.Module:
+        return UnrolledAttention(self)
+
+
+class UnrolledAttention(nn.Module):
+    """The same `attention` without a plan of tiles: row by row of the kernel, for all queries.
+
+    It is the same at every size, as a file of fixed operators needs it, and slower.
+    """
+
+    def __init__(self, attention: NeighbourhoodAttention) -> None:
+        super().__init__()
+        self.heads, self.kernel = attention.heads, attention.kernel
+        self.qkv, self.join, self.table = attention.qkv, attention.join, attention.table
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, height, width, _ = x.shape
+        q, k, v = self.qkv(x).view(n, height, width, 3, self.heads, -1).unbind(3)
+        rows, row_bias, row_offsets = self.seen_keys(height, x)
+        columns, column_bias, offsets = self.seen_keys(width, x)
+
+        def gather_row(x: Tensor, step: int) -> Tensor:
+            """Return what queries see in a row of their kernels: [N, H, W, kernel, heads, d]."""
+            seen = x.index_select(1, rows[:, step]).index_select(2, columns.flatten())
+            return seen.view(n, height, width, self.kernel, self.heads, -1)
+
+        scores = []
+        for step in range(self.kernel):
+            score = (q[:, :, :, None] * gather_row(k, step)).sum(-1) * q.shape[-1] ** -0.5
+            if self.table is not None:
+                bias = self.table.index_select(1, row_offsets[:, step])
+                bias = bias.index_select(2, offsets.flatten()).permute(1, 2, 0)
+                score = score + bias.reshape(height, width, self.kernel, self.heads)
+            hidden = row_bias[:, step, None, None] + column_bias
+            scores.append(score + hidden[..., None])  # N H W kernel heads
+        weights = torch.cat(scores, 3).softmax(3).view(n, height, width, *(self.kernel,) * 2, -1)
+        parts = [
+            (weights[:, :, :, step, ..., None] * gather_row(v, step)).sum(3)
+            for step in range(self.kernel)
+        ]
+        return self.join(torch.stack(parts).sum(0).flatten(3))
+
+    def seen_keys(self, side: int, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the keys [side, kernel] that a query sees along an axis, their biases and offsets.
+
+        The bias is -inf past the end of an axis that is shorter than the kernel.
+        """
+        place = torch.arange(side, device=like.device)[:, None]
+        last = place[-1:]
+        first = (place - self.kernel // 2).clamp(min=0)
+        first = first.minimum((last - self.kernel + 1).clamp(min=0))
+        step = first + torch.arange(self.kernel, device=like.device)
+        bias = torch.zeros_like(step, dtype=like.dtype).masked_fill(step > last, -torch.inf)
+        key = step.minimum(last)
+        return key, bias, key - place + self.kernel - 1

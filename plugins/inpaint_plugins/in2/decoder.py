@@ -35,7 +35,8 @@ def sample_axis(features: int, samples: int, step: float, device: torch.device) 
     """Locate `samples` between `features`; computed in float64, stored in float32."""
     u = (torch.arange(samples, dtype=torch.float64) + 0.5) * step - 0.5
     floor = u.floor()
-    near = [(floor + corner).clamp(0, features - 1) for corner in (0, 1)]
+    last = torch.as_tensor(features - 1)
+    near = [(floor + corner).clamp(min=0).minimum(last) for corner in (0, 1)]
     return AxisSampling(
         step,
         [i.long().to(device, non_blocking=True) for i in near],
@@ -100,6 +101,9 @@ class INRB(nn.Module):
         assert out is not None
         return out.permute(0, 3, 1, 2)
 
+    def for_export(self) -> nn.Module:
+        return WholeINRB(self)
+
     def compute_with_gradient(
         self, a: Tensor, y: AxisSampling, x: AxisSampling, head: nn.Module | None, *, once: bool
     ) -> Tensor:
@@ -136,6 +140,22 @@ class INRB(nn.Module):
                 total = corner * area if total is None else total.addcmul_(corner, area)
         assert total is not None
         return total.to(a.dtype)
+
+
+class WholeINRB(nn.Module):
+    """The same `block` for all rows at once, as a file of fixed operators has it."""
+
+    def __init__(self, block: INRB) -> None:
+        super().__init__()
+        self.block = block
+
+    def forward(
+        self, x: Tensor, size: tuple[int, int], step: tuple[float, float], head: nn.Module | None
+    ) -> Tensor:
+        a = self.block.features(F.pad(x, (1, 1, 1, 1), mode="replicate")).permute(0, 2, 3, 1)
+        sides = zip((x.shape[-2], x.shape[-1]), size, step, strict=True)
+        y, x_ = (sample_axis(n, samples, s, a.device) for n, samples, s in sides)
+        return self.block.compute_rows(a, y, x_, head).permute(0, 3, 1, 2)
 
 
 class Pyramid(nn.Module):

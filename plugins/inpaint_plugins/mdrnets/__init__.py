@@ -19,7 +19,6 @@ class MDRNets(Architecture):
 
     settings = deferred(".settings:MDRNetSettings")
     task = deferred(".task:MDRNetsTask")
-    no_onnx = "its memory is read region by region, as the photo has them"
     source = "ShowFace: Coordinated Face Inpainting with MDRNets, BMVC 2022, arXiv 2204.02824"
 
     @staticmethod

@@ -18,9 +18,10 @@ def pool_regions(
     without a cell has the mean 0.
     """
     with torch.autocast(features.device.type, enabled=False):
-        member = one_hot(regions.flatten(1), count).float() * weight.flatten(2).mT  # N hw R
+        weight = weight.flatten(2).transpose(1, 2)
+        member = one_hot(regions.flatten(1), count).float() * weight  # N hw R
         cells = member.sum(1)  # N R
-        sums = member.mT @ features.flatten(2).mT.float()  # N R C
+        sums = member.transpose(1, 2) @ features.flatten(2).transpose(1, 2).float()  # N R C
         return sums / cells.clamp(min=1)[..., None], cells
 
 
@@ -36,7 +37,7 @@ def spread_to_cells(vectors: Tensor, regions: Tensor) -> Tensor:
     """Give each cell of `regions` [N, h, w] its region's vector [N, R, C]: [N, C, h, w]."""
     n, _, channels = vectors.shape
     index = regions.flatten(1)[:, None].expand(-1, channels, -1)
-    return vectors.mT.gather(2, index).view(n, channels, *regions.shape[1:])
+    return vectors.transpose(1, 2).gather(2, index).view(n, channels, *regions.shape[1:])
 
 
 class RegionMemory(nn.Module):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from inpaint_cli.api import GatedConv2d, InpaintError, PartialUNet, SpadeBlock
+from inpaint_cli.api import GatedConv2d, InpaintError, PartialUNet, SpadeBlock, is_exporting
 
 from .memory import RegionMemory, pool_regions, spread_to_cells
 from .regions import REGION_COUNT, BiSeNet, FaceParser, FaceTemplate
@@ -34,7 +34,8 @@ def mirror_to_multiple(image: Tensor, step: int) -> Tensor:
     """Mirror `image` [..., H, W] at its right and bottom to multiples of `step`."""
     for dim in (-2, -1):
         side = image.shape[dim]
-        if extra := -side % step:
+        extra = -side % step
+        if is_exporting() or extra:  # a file of fixed operators is for all sizes
             turn = max(2 * side - 2, 1)
             index = torch.arange(side + extra, device=image.device) % turn
             image = image.index_select(dim, torch.minimum(index, turn - index))
@@ -99,20 +100,25 @@ class Correlation(nn.Module):
             known = F.max_pool2d(gone, p).flatten(1)[:, None] == 0  # N 1 patches
             excluded = ~known & known.any(-1, keepdim=True)
         rows = max(CORRELATION_BYTES // (4 * count * len(x)), 1)
-        mixed = [self.attention_weights(q, key, excluded) @ value for q in query.split(rows, 1)]
-        size = whole.shape[-2:]
-        update = F.fold(torch.cat(mixed, 1).mT, size, p, stride=p)[..., :height, :width]
+        parts = [query] if is_exporting() else query.split(rows, 1)
+        mixed = [self.attention_weights(q, key, excluded) @ value for q in parts]
+        patches = (
+            torch.cat(mixed, 1)
+            .transpose(1, 2)
+            .unflatten(2, (whole.shape[-2] // p, whole.shape[-1] // p))
+        )
+        update = F.pixel_shuffle(patches, p)[..., :height, :width]
         return torch.where(hole > 0, x + update, x)
 
     def cut_patches(self, x: Tensor) -> Tensor:
         """Cut [N, C, h, w] into patches [N, patches, C * patch * patch]."""
-        return F.unfold(x, self.patch, stride=self.patch).mT
+        return F.unfold(x, self.patch, stride=self.patch).transpose(1, 2)
 
     def attention_weights(
         self, query: Tensor, key: Tensor, excluded: Tensor | None = None
     ) -> Tensor:
         """Return Phi [N, queries, patches], whose rows sum to 1."""
-        similarity = query @ key.mT / query.shape[-1] ** 0.5
+        similarity = query @ key.transpose(1, 2) / query.shape[-1] ** 0.5
         if excluded is not None:
             similarity = similarity.masked_fill(excluded, -torch.inf)
         return similarity.softmax(-1)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from inpaint_cli.api import WeightsError, load_backbone, load_pickle
+from inpaint_cli.api import WeightsError, is_exporting, load_backbone, load_pickle
 
 from .settings import ClassOrder, RegionMerge
 
@@ -82,9 +82,11 @@ class FaceTemplate(nn.Module):
         drawn = torch.zeros(height, width, dtype=torch.long, device=image.device)
         for name in DRAW_ORDER:
             for cx, cy, rx, ry in FACE_ELLIPSES.get(name, []):
-                drawn[((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2 <= 1] = self.lookup[name]
+                inside = ((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2 <= 1
+                drawn = torch.where(inside, self.lookup[name], drawn)
             for cx, cy, hx, hy in FACE_BOXES.get(name, []):
-                drawn[((x - cx).abs() <= hx) & ((y - cy).abs() <= hy)] = self.lookup[name]
+                inside = ((x - cx).abs() <= hx) & ((y - cy).abs() <= hy)
+                drawn = torch.where(inside, self.lookup[name], drawn)
         return drawn.expand(n, -1, -1)
 
 
@@ -214,6 +216,27 @@ class AuxiliaryHeads(nn.Module):
         return self.conv_out16(at8), self.conv_out32(at16)
 
 
+def shrink_to_square(image: Tensor, side: int) -> Tensor:
+    """Resize `image` [N, C, H, W] to `side` pixels a side: bilinear, with antialiasing."""
+    if not is_exporting():
+        size = (side, side)
+        return F.interpolate(image, size, mode="bilinear", align_corners=False, antialias=True)
+    down, across = (triangle_weights(n, side, image) for n in image.shape[-2:])
+    return down @ image @ across.T
+
+
+def triangle_weights(old: int, new: int, like: Tensor) -> Tensor:
+    """Return the matrix [new, old] that resizes an axis as `F.interpolate` does.
+
+    It is for files of fixed operators, among which there is no resizing with antialiasing.
+    """
+    scale = torch.as_tensor(old) / new
+    place = (torch.arange(new, dtype=like.dtype, device=like.device) + 0.5) * scale
+    pixel = torch.arange(old, dtype=like.dtype, device=like.device) + 0.5
+    weights = (1 - (pixel - place[:, None]).abs() / scale.clamp(min=1)).clamp(min=0)
+    return weights / weights.sum(1, keepdim=True)
+
+
 class BiSeNet(nn.Module):
     """The parser. Images are RGB in 0..1, resized to `size` pixels a side; in training, crops."""
 
@@ -241,7 +264,7 @@ class BiSeNet(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return logits of all classes at stride 8, and the inputs of the auxiliary heads."""
         side = round(CROP_SHARE * self.size) if self.training else self.size
-        x = F.interpolate(image, (side, side), mode="bilinear", align_corners=False, antialias=True)
+        x = shrink_to_square(image, side)
         spatial, at8, at16 = self.cp((x - self.mean) / self.std)
         return self.conv_out(self.ffm(spatial, at8)), at8, at16
 
