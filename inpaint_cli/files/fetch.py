@@ -20,6 +20,7 @@ from ..errors import WeightsError
 from .stamps import PIECE, hash_file
 from .write import write_error
 
+CACHED_PIECE = 1 << 18  # bytes received, written and hashed at a time
 RESTARTS = 3  # of a download from a server that cannot go on where it was cut
 HUB = "https://huggingface.co"
 HUB_FILE = re.compile(re.escape(HUB) + r"/([^/]+)/([^/]+)/resolve/[^/]+/(.+)")
@@ -149,8 +150,11 @@ def download_file(file: PublishedFile, url: str, arriving: ArrivingFile) -> None
             f"{file.name} is not on this machine, and nothing is downloaded offline: get {url} and"
             " give its folder with --from"
         )
+    from huggingface_hub import constants
     from huggingface_hub.file_download import http_get
 
+    # its own 10 MB leave the processor's cache between two steps, and are lost where it is cut
+    constants.DOWNLOAD_CHUNK_SIZE = min(constants.DOWNLOAD_CHUNK_SIZE, CACHED_PIECE)
     try:
         http_get(url, arriving, resume_size=arriving.tell(), displayed_filename=file.name)  # pyright: ignore[reportArgumentType]
     except Exception as error:  # whatever the library of the network raises
