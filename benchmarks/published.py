@@ -4,7 +4,8 @@ Networks have random weights of the default settings and fill a hole of a quarte
 our own export; both run in turn in one process on all cores. Their peaks are of processes that
 load one and fill once. From the shell a square of 512 pixels is filled, in processor seconds. The
 download is of 200 MB from a plain server on loopback, verified by SHA-256, which curl does not
-do. The catalogue of 50 entries comes from a package of its own.
+do. The catalogue of 50 entries comes from a package of its own. Names of sections measure these
+alone, and the others stay on the page as they are.
 """
 
 import os
@@ -20,13 +21,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from startup import COMMAND, GROUP, OURS, measure
-from table import held, paired, record
+from table import RESULTS, held, paired, record
 
 from inpaint_cli.api.fillers import Filler
 from inpaint_cli.cli import COMMANDS
 
-SIDES = {"lama": (256, 512), "gated": (256,), "mdrnets": (256,)}
+SIDES = {"lama": (256, 512)}
 MEGABYTES = 200
+ROUNDS = 2  # of networks and of the shell
 ENTRY = """
 tidy-{n}:
   summary: A network of another package.
@@ -86,7 +88,7 @@ def network_table(folder: Path) -> str:
         for side in sides:
             rgb, hole = photo(side)
             a, b = (fill(f, rgb, hole) for f in fillers)
-            torch_, onnx = paired(*(partial(fill, f, rgb, hole) for f in fillers), rounds=3)
+            torch_, onnx = paired(*(partial(fill, f, rgb, hole) for f in fillers), rounds=ROUNDS)
             peaks = [f"{peak(file, side):.0f}" for file in files]
             cells = [name, side, f"{torch_:.2f}", f"{onnx:.2f}", f"{onnx / torch_:.2f}", *peaks]
             lines.append(f"| {' | '.join(map(str, cells))} | {np.abs(a - b).max():.1g} |")
@@ -104,7 +106,7 @@ def shell_table(folder: Path) -> str:
         for name in ("lama",)
         for suffix in (".safetensors", ".onnx")
     }
-    found = measure({**runs, "`faces`": [*line, "--model", "faces"]}, 3)
+    found = measure({**runs, "`faces`": [*line, "--model", "faces"]}, ROUNDS)
     lines = ["| fill from the shell | processor s | ratio | peak MB |", "| --- |" + " ---: |" * 3]
     for name, (seconds, megabytes) in found.items():
         torch_ = found.get(name.replace(".onnx", ".safetensors"), (seconds, 0))[0]
@@ -203,14 +205,24 @@ def main() -> None:
     if sys.argv[1:2] == ["--write"]:
         write_networks(Path(sys.argv[2]))
         return
+    page = (RESULTS / "published.md").read_text("utf-8") if sys.argv[1:] else ""
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        folder, parts = Path(name), []
         subprocess.run([sys.executable, __file__, "--write", name], check=True)
-        parts = []
-        for table in (catalogue_table, download_table, shell_table, network_table):
-            parts.insert(0, table(folder))
-            print(parts[0], flush=True)
+        for title, table in SECTIONS.items():
+            kept = page.partition(f"## {title}\n\n")[2].partition("\n\n")[0]
+            part = table(folder) if title in sys.argv[1:] or not kept else kept
+            parts.append(f"## {title}\n\n{part}")
+            print(part, flush=True)
         record("published", "Published models", "\n\n".join(parts))
+
+
+SECTIONS = {
+    "Networks": network_table,
+    "Shell": shell_table,
+    "Download": download_table,
+    "Catalogue": catalogue_table,
+}
 
 
 if __name__ == "__main__":

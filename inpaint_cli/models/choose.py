@@ -262,8 +262,9 @@ def named_weights() -> dict[str, Path]:
         for path in sorted(folder.glob("[!.]*")):
             if path.suffix in SUFFIXES and path.name not in others:
                 files.setdefault(path.stem, path)
+    folders = own_folders()
     for name, model in models.items():
-        if path := model.locate():
+        if path := model.locate(folders):
             files.setdefault(name, path)
     return files
 
