@@ -27,6 +27,7 @@ __getattr__, __all__ = lazy_names(
         ".catalogues": "Catalogue",
         ".tensors": "to_uint8",
         "..files.pictures": "is_picture",
+        "..files.stores": "open_store",
         "..files.zips": "read_zip_member zip_names",
         "..images": "grow read_mask resize_mask",
         "..layers.backbones": "load_backbone weights_stand_in",

@@ -7,6 +7,7 @@ from ..errors import PluginError as PluginError
 from ..errors import TrainingError as TrainingError
 from ..errors import WeightsError as WeightsError
 from ..files.pictures import is_picture as is_picture
+from ..files.stores import open_store as open_store
 from ..files.zips import read_zip_member as read_zip_member
 from ..files.zips import zip_names as zip_names
 from ..images import grow as grow

@@ -65,6 +65,7 @@ class Architecture(ABC):
     no_onnx: ClassVar[str] = ""  # why the network cannot be an ONNX file, in words
     licence: ClassVar[str] = "Apache-2.0"  # of the code; weights carry their own
     source: ClassVar[str] = ""  # the paper or the package it comes from
+    citation: ClassVar[str] = ""  # that paper as BibTeX
 
     @staticmethod
     @abstractmethod

@@ -24,6 +24,7 @@ class Filler(ABC):
     stochastic: ClassVar[bool] = False  # True: another `rng` gives another fill
     licence: ClassVar[str] = "Apache-2.0"  # of the code
     source: ClassVar[str] = ""  # the paper or the package it comes from
+    citation: ClassVar[str] = ""  # that paper as BibTeX
 
     @property
     def sizes(self) -> Sizes:

@@ -17,7 +17,7 @@ from .types import (
 
 
 @click.command()
-@click.argument("photos", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("photos", type=click.Path(exists=True, path_type=Path))
 @mask_option(
     "--masks",
     "FOLDER|FILE|alpha",

@@ -103,7 +103,7 @@ def masks_command() -> None:
 @settings_option
 @click.option(
     "--images",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=click.Path(exists=True, path_type=Path),
     help="Draw one mask for each photo in this folder, with its size and name.",
 )
 @click.option("--bins", type=RatioListType(), help="Draw a set for each ratio: 1-10,10-20,20-30.")

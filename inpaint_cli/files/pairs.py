@@ -11,8 +11,8 @@ from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
 from ..errors import DataError
+from .archives import holds_files, is_archive
 from .pictures import PICTURE_SUFFIXES, list_pictures, list_unread, stem_key
-from .zips import is_archive
 
 MASK_NAME = re.compile(
     r"(.+)[-_]mask\d*|mask\d*[-_](.+)|mask", re.IGNORECASE
@@ -41,9 +41,9 @@ class Pairing:
 def pair_files(
     photos: Path, masks: Path | None, *, only: Collection[str] = (), skip: Path | None = None
 ) -> Pairing:
-    """Find the mask of each photo under the folder `photos`.
+    """Find the mask of each photo under `photos`, a folder or archive.
 
-    `masks` is one file for all photos, a folder or zip archive, or None where none is needed. In
+    `masks` is one file for all photos, a folder or archive, or None where none is needed. In
     the same subfolder, `cat.jpg` is paired with the mask `cat`, `cat_mask`, `cat-mask`,
     `cat_mask001`, `mask_cat` or `mask-cat` of any format, or else with the one called `mask`.
     The very same name, `cat.jpg`, goes before all others; who is in doubt then stays alone.
@@ -51,19 +51,21 @@ def pair_files(
     photo's name must match; `skip` is a folder not to be read. Raises `DataError` where there
     is no photo.
     """
-    if not photos.is_dir():
-        raise DataError(f"{photos} is not a folder; `inpaint fill` takes a single photo")
+    if not holds_files(photos):
+        raise DataError(
+            f"{photos} is not a folder or an archive; `inpaint fill` takes a single photo"
+        )
     apart = [skip] if skip else []
-    if masks and is_archive(masks):
+    if masks and is_archive(masks) and not masks.samefile(photos):
         shapes = list_pictures(masks, [])
         found = match_masks(photos, list_pictures(photos, apart), masks, shapes)
-    elif masks is None or masks.is_file():
+    elif masks is None or (masks.is_file() and not masks.samefile(photos)):
         names = list_pictures(photos, apart)
         if masks:
             own = {n for n in names if PurePosixPath(n).name == masks.name}
             names = [n for n in names if n not in own or not masks.samefile(photos / n)]
         found = Pairing([Pair(name, photos / name, masks) for name in names])
-    elif not masks.is_dir():
+    elif not holds_files(masks):
         raise DataError(f"{masks} does not exist; give a mask or a folder of masks")
     elif masks.samefile(photos):
         both = list_pictures(photos, apart)

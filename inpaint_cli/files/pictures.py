@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..errors import DataError, ImageError, blame_path
-from .zips import is_archive, zip_names
+from .archives import archive_names, is_archive
 
 PICTURE_SUFFIXES = {  # of pictures, and the formats that they stand for
     suffix: format
@@ -68,20 +68,25 @@ def picture_format(path: Path) -> str:
 
 @blame_path
 def list_pictures(folder: Path, skip: Sequence[Path]) -> list[str]:
-    """Names with slashes of the pictures in a folder or zip archive, sorted, without hidden ones.
+    """Names with slashes of the pictures in a folder or archive, sorted, without hidden ones.
 
-    `folder / name` can be read as a picture in both.
+    `folder / name` can be read as a picture in both. Of a folder without any, but with tars, such
+    as shards, they are those of the tars: "shard-00.tar/cat.jpg".
     """
     if is_archive(folder):
-        return sorted(name for name in zip_names(folder) if is_picture(name) and not hidden(name))
-    found = walk_files(folder, skip)
-    return sorted(name for name, entry in found if is_picture(name) and entry.is_file())
+        names = archive_names(folder)
+        return sorted(name for name in names if is_picture(name) and not hidden(name))
+    found = [name for name, entry in walk_files(folder, skip) if entry.is_file()]
+    if pictures := sorted(filter(is_picture, found)):
+        return pictures
+    tars = sorted(name for name in found if name.lower().endswith(".tar"))
+    return [f"{tar}/{name}" for tar in tars for name in list_pictures(folder / tar, [])]
 
 
 def list_unread(folder: Path, skip: Sequence[Path]) -> dict[str, str]:
     """Sentences, by name, on the pictures and linked folders under `folder` that are not read."""
     found = {}
-    for name, entry in walk_files(folder, skip):
+    for name, entry in walk_files(folder, skip) if folder.is_dir() else ():
         advice = suffix_advice(name)
         if entry.is_dir():
             advice = "a linked folder, which is not entered: give it by itself"

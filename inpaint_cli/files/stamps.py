@@ -6,7 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
-from .zips import archive_of
+from .archives import archive_of
 
 PIECE = 1 << 20  # bytes
 

@@ -34,21 +34,6 @@ def read_zip_member(path: Path, name: str) -> bytes:
         raise DataError(f"{path}: {name} cannot be read: {error}") from error
 
 
-def archive_of(path: Path) -> Path | None:
-    """The zip archive in which `path` is a member, as in masks.zip/cat.png; None if it is none."""
-    return next((p for p in path.parents if is_archive(p)), None)
-
-
-def is_archive(path: Path) -> bool:
-    """Whether `path` is a zip archive, by its suffix."""
-    return path.suffix.lower() == ".zip" and path.is_file()
-
-
-def holds_files(path: Path) -> bool:
-    """Whether `path` is a folder, or a zip archive that stands for one."""
-    return path.is_dir() or is_archive(path)
-
-
 @lru_cache(maxsize=16)
 def open_zip(path: Path, process: int) -> ZipFile:
     """The opened archive; one for each process, for a file's position is shared across a fork."""

@@ -25,11 +25,11 @@ from tqdm import tqdm
 
 from .. import images
 from ..errors import DataError, ImageError, InpaintError
+from ..files.archives import archive_of
 from ..files.pairs import Pair, Pairing, pair_files
 from ..files.pictures import picture_format
 from ..files.stamps import FileStamp
 from ..files.write import sweep_folder, write_error
-from ..files.zips import archive_of
 from ..models.choose import LoadedModel, ModelRef, load_model
 from ..runtime.process import limit_threads
 from ..runtime.workers import run_in_workers

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from ..errors import ImageError, blame_path
+from ..files.archives import archive_of, read_member
 from ..files.pictures import suffix_advice
-from ..files.zips import archive_of, read_zip_member
 from .deep import PNG_MAGIC, decode_deep, deep_mode, png_chunks, refuse_cut
 from .exif import ORIENTATION, turned, upright, upright_xmp
 from .photo import MODES, STRIP, Photo
@@ -76,9 +76,9 @@ def read_photo(source: Path | bytes, *, name: str = "") -> Photo:
 
 @blame_path
 def file_contents(path: Path) -> bytes:
-    """The bytes of a file, a pipe, or a member of a zip archive."""
+    """The bytes of a file, a pipe, or a member of an archive."""
     if archive := archive_of(path):
-        return read_zip_member(archive, path.relative_to(archive).as_posix())
+        return read_member(archive, path.relative_to(archive).as_posix())
     try:
         if stat.S_ISDIR(path.stat().st_mode):
             raise ImageError(f"{path} is a folder; give the name of a photo")

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from ..api.masks import on_border
 from ..arguments import AnyPath, check_arguments
 from ..errors import DataError, ImageError
+from ..files.archives import holds_files
 from ..files.pairs import pair_files
 from ..files.pictures import picture_format
 from ..files.write import check_free
-from ..files.zips import holds_files
 from ..images import read_photo, resize_mask, same_shape, to_bytes
 from ..images.levels import HALF
 from ..images.masks import open_mask

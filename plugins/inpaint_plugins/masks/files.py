@@ -1,4 +1,4 @@
-"""Masks from image files in a folder or a zip archive, which is not unpacked."""
+"""Masks from image files in a folder, an archive or shards, none of them unpacked."""
 
 import math
 from functools import lru_cache
@@ -8,19 +8,19 @@ import numpy as np
 from pydantic import Field, NonNegativeInt, model_validator
 from typing_extensions import Self
 
-from inpaint_cli.api import DataError, Mask, Masks, Share, is_picture, read_zip_member, zip_names
+from inpaint_cli.api import DataError, Mask, Masks, Share, is_picture, open_store
 
 from .brush import flip_at_random, rounded_cos_sin
 
 
 class FileMasks(Masks):
-    """A random file of a folder or zip archive, resized to the image; white is the hole.
+    """A random file of a folder or archive, resized to the image; white is the hole.
 
     Rotation, crop and dilation, in this order, make more of a set, as in the training of partial
     convolutions (Liu et al. 2018), whose training masks are black in the hole.
     """
 
-    path: Path = Field(description="Folder or zip archive of masks.")
+    path: Path = Field(description="Folder, zip file, tar or shards of masks.")
     flip: bool = Field(
         default=True,
         description="Flip horizontally and vertically with a probability of 1/2 each.",
@@ -57,7 +57,7 @@ class FileMasks(Masks):
         names = list_masks(self.path)
         name = names[int(rng.integers(len(names)))]
         hole = read_mask(
-            self.path / name if self.path.is_dir() else read_zip_member(self.path, name),
+            open_store(self.path).read(name),
             name=f"{self.path}/{name}",
             threshold=self.threshold,
             invert=self.invert,
@@ -104,14 +104,11 @@ def dilate_mask(mask: Mask, pixels: int) -> Mask:
 
 @lru_cache(maxsize=16)
 def list_masks(path: Path) -> list[str]:
-    """Return the names of all image files below a folder or in an archive, sorted."""
-    if path.is_dir():
-        files = [p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file()]
-    elif path.is_file():
-        files = zip_names(path)
-    else:
-        raise DataError(f"{path} does not exist; give a folder or zip archive of masks")
+    """Return the names of all image files at `path`, sorted."""
+    if not path.exists():
+        raise DataError(f"{path} does not exist; give a folder or archive of masks")
+    files = open_store(path).names()
     names = sorted(f for f in files if is_picture(f) and not Path(f).name.startswith("."))
     if not names:
-        raise DataError(f"no image files in {path}; give a folder or zip archive of masks")
+        raise DataError(f"no image files in {path}; give a folder or archive of masks")
     return names

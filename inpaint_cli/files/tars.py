@@ -1,0 +1,60 @@
+"""Read files out of tars, which stay packed. Only plain ones: each member is read at its place."""
+
+import os
+import tarfile
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from ..errors import DataError, blame_path
+
+BLOCK = 512  # bytes to which a tar is padded
+
+
+class Place(NamedTuple):
+    """Where the content of a member is, in bytes."""
+
+    start: int
+    size: int
+
+
+@blame_path
+def tar_places(path: Path) -> dict[str, Place]:
+    """The place of each file in the tar at `path`, by name. Raises `DataError` where it is none."""
+    status = os.stat(path)
+    return index_tar(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=1024)  # shards of one data set
+def index_tar(path: Path, length: int, mtime: int) -> dict[str, Place]:
+    """The places in a tar as it was at `mtime`, with `length` bytes."""
+    places, end = dict[str, Place](), 0
+    try:
+        with tarfile.open(path, "r:") as packed:
+            for member in packed:
+                places |= add_place(path, places, member)
+                end = packed.offset  # behind the last whole member
+    except (tarfile.TarError, OSError, ValueError) as error:
+        reason = "it is compressed: unpack it" if is_compressed(path) else "get it again"
+        raise DataError(f"{path} is not a plain tar: {error}; {reason}") from error
+    with path.open("rb") as file:
+        file.seek(end)
+        if end > length or file.read(BLOCK) != bytes(BLOCK):
+            raise DataError(f"{path} is damaged or cut off after {len(places)} files; get it again")
+    return places
+
+
+def add_place(path: Path, places: dict[str, Place], member: tarfile.TarInfo) -> dict[str, Place]:
+    """The place of a member that is a file. Raises `DataError` where its name is there already."""
+    if not member.isreg():
+        return {}
+    name = member.name.removeprefix("./")
+    if name in places:
+        raise DataError(f"{path} holds {name} twice; keep one of them")
+    return {name: Place(member.offset_data, member.size)}
+
+
+def is_compressed(path: Path) -> bool:
+    """Whether a file begins as gzip, bzip2, xz or Zstandard do."""
+    with path.open("rb") as file:
+        return file.read(6).startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd"))
