@@ -28,6 +28,7 @@ __getattr__, __all__ = lazy_names(
         ".sharing": "PublishedWeights publish_weights",
         ".training.train": "train",
         ".training.run": "TrainOutcome",
+        ".training.runs": "RunComparison RunSummary compare_runs list_runs",
         ".training.checks": "DataReport check_data smoke_test",
         ".training.estimate": "outline_training",
         ".evaluation.evaluate": "EvalResult evaluate",

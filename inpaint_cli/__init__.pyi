@@ -46,6 +46,10 @@ from .training.checks import check_data as check_data
 from .training.checks import smoke_test as smoke_test
 from .training.estimate import outline_training as outline_training
 from .training.run import TrainOutcome as TrainOutcome
+from .training.runs import RunComparison as RunComparison
+from .training.runs import RunSummary as RunSummary
+from .training.runs import compare_runs as compare_runs
+from .training.runs import list_runs as list_runs
 from .training.train import train as train
 
 __version__: str

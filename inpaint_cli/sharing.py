@@ -30,8 +30,7 @@ from .models.weights import (
     inspect_weights,
     read_plan,
 )
-from .training.checkpoint import RunFolder
-from .training.log import read_log
+from .training.folder import RunFolder, read_log
 from .wording import json_number, number_text
 
 PUBLISHED = "model.safetensors", "README.md", "numbers.json", "sheet.png"

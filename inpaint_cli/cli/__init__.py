@@ -18,6 +18,7 @@ COMMANDS = {
     "compare": "Fill a photo with several models: a sheet and a table.",
     "explain": "Show the steps of a model on its way to a fill.",
     "train": "Train an architecture by a recipe.",
+    "runs": "List trainings, or compare some.",
     "eval": "Measure fills by a named protocol.",
     "protocols": "List and show the protocols of `inpaint eval`.",
     "scores": "Compare two results of `inpaint eval`, image by image.",

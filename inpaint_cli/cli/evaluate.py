@@ -42,7 +42,9 @@ def moved_option(name: str) -> Any:
 )
 @model_options
 @click.option(
-    "--data", type=EXISTING, help="Folder, zip file or list of photos for the model to fill."
+    "--data",
+    type=EXISTING,
+    help="Photos for the model to fill: a folder, zip file, tar, shards, tables or a list.",
 )
 @click.option(
     "--split",

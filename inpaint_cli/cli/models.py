@@ -32,6 +32,32 @@ def models_command(ctx: click.Context, as_json: bool) -> None:
 
 @models_command.command()
 @click.argument("name")
+@json_option
+def show_command(name: str, as_json: bool) -> None:
+    """Show a model or an architecture: what it needs, its licence, and the paper to cite."""
+    from ..models.choose import describe_model
+
+    model, citation = describe_model(name)
+    if as_json:
+        print_json({**model.to_dict(), "citation": citation})
+        return
+    facts = {
+        "": model.summary,
+        "state": model.status,
+        "licence": model.licence,
+        "source": model.source,
+        "file": model.path,
+    }
+    echo(model.name)
+    for key, value in facts.items():
+        if value:
+            echo(f"{key + ':' if key else '':9}{value}")
+    if citation:
+        echo(f"\n{citation}")
+
+
+@models_command.command()
+@click.argument("name")
 @click.option(
     "--from",
     "source",

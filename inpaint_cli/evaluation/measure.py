@@ -10,12 +10,16 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import combinations, groupby
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from accelerate import PartialState
@@ -30,11 +34,13 @@ from ..errors import DataError
 from ..files.write import atomic_path
 from ..registry import load_plugin
 from ..runtime import devices
+from ..runtime.slurm import join_slurm
 from .bootstrap import confidence_interval
 from .protocols import ALL, Plan, in_column
 from .samples import EvalSample, EvalSamples
 
 CHUNK_SAMPLES = 8  # samples that are measured together
+MOST_THREADS = 8  # that measure at the same time
 
 
 @dataclass(frozen=True)
@@ -123,6 +129,7 @@ def diversity_metric(plan: Plan) -> ImageMetric:
 
 def evaluation_device(device: str) -> torch.device:
     """Return the device of this process; with "auto", several processes get one each."""
+    join_slurm()
     state = PartialState(cpu=device == "cpu")
     own = state.device or torch.device("cpu")
     chosen = own if device == "auto" else devices.choose_device(device)
@@ -186,10 +193,53 @@ class Measured:
 
 def measure_share(measurer: "Measurer", count: int, state: PartialState) -> Iterator[Measured]:
     """Yield what all processes measure, each chunk measured by one of them."""
-    chunks = -(-count // CHUNK_SAMPLES)
-    for first in range(0, chunks, state.num_processes):
-        start = (first + state.process_index) * CHUNK_SAMPLES
-        yield from gather_object(measurer(range(start, min(start + CHUNK_SAMPLES, count))))
+    starts = range(state.process_index * CHUNK_SAMPLES, count, state.num_processes * CHUNK_SAMPLES)
+    chunks = [range(start, min(start + CHUNK_SAMPLES, count)) for start in starts]
+    rounds = -(-count // (state.num_processes * CHUNK_SAMPLES))
+    chunks += [range(0)] * (rounds - len(chunks))  # all processes gather equally often
+    with closing(measure_ahead(measurer, chunks, state.num_processes)) as measured:
+        for own in measured:
+            yield from gather_object(own)
+
+
+def measure_ahead(
+    measurer: "Measurer", chunks: Sequence[range], processes: int
+) -> Generator[list[Measured], None, None]:
+    """Yield what is measured of each chunk in order, of a few at a time in threads.
+
+    Reading, filling and most metrics release Python's lock. The numbers do not depend on it:
+    every sample is measured by itself, and a network fills one at a time.
+    """
+    cores = max((os.cpu_count() or 1) // processes, 1)
+    with ThreadPoolExecutor(min(cores, MOST_THREADS)) as pool, one_thread_each(measurer, cores):
+        waiting = deque[Future[list[Measured]]]()
+        try:
+            for chunk in chunks:
+                waiting.append(pool.submit(measurer, chunk))
+                if len(waiting) > cores:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+@contextmanager
+def one_thread_each(measurer: "Measurer", cores: int) -> Iterator[None]:
+    """Within the block, let torch and OpenCV use one thread for each of ours.
+
+    Not where a network fills on a CPU, which is the longest part, one at a time.
+    """
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    if cores > 1 and not (measurer.samples.exclusive and measurer.device.type == "cpu"):
+        torch.set_num_threads(1)
+        cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,11 @@ import hashlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Literal
 
 import numpy as np
@@ -24,12 +26,14 @@ from ..api.tensors import to_tensor
 from ..datasets.collection import Collection, place_image, split_hidden
 from ..errors import DataError, ImageError
 from ..files import pairs
+from ..files.archives import holds_files
 from ..files.pictures import list_pictures, stem_key
-from ..files.zips import holds_files
 from ..filling.fill import Rgb, fill_array
 from ..images.photo import Hole
+from ..images.read import file_contents
 from ..masks.manifest import MANIFEST, read_manifest
 from ..models.choose import LoadedModel, ModelRef, load_model
+from ..models.network import NetworkFiller
 from ..recipe.plugins import build_dataset, build_generator
 from ..recipe.read import open_recipe
 from ..recipe.schema import Data, Named
@@ -38,6 +42,7 @@ from ..wording import count_text
 from .protocols import Protocol, in_interval, interval_bounds
 
 Padding = Literal["constant", "edge"]
+NETWORK = Lock()  # held while a network fills, for it draws from a generator of the whole process
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,7 @@ class EvalSamples(ABC):
     names: Sequence[str]
     notes: Sequence[str]
     mask_source: str  # where the holes are from, for tables; "" if not known
+    exclusive: bool = False  # whether one sample at a time is filled, by a network
 
     @property
     @abstractmethod
@@ -87,7 +93,7 @@ class FolderResults(EvalSamples):
         return any(self.masks)
 
     def digest(self, n: int) -> str:
-        return hash_bytes(self.truths[n].read_bytes())
+        return hash_bytes(file_contents(self.truths[n]))
 
     def __getitem__(self, n: int) -> EvalSample:
         truth = images.read_photo(self.truths[n])
@@ -134,8 +140,11 @@ def pair_results(
     `cat.2` and so on, in the same subfolder. Raises `DataError` where there is no pair.
     """
     for folder in (results, truth):
-        if not folder.is_dir():
-            raise DataError(f"{folder} is not a folder; give those of the fills and of the truth")
+        if not holds_files(folder):
+            raise DataError(
+                f"{folder} is neither a folder nor an archive; give those of the fills and of the "
+                "truth"
+            )
     groups = group_results(results, [truth, *([masks] if masks else [])], protocol.samples)
     pairing = pairs.pair_files(truth, masks, skip=results)
     notes = [*pairing.alone.values(), *pairing.unused.values()]
@@ -245,6 +254,11 @@ class ModelResults(EvalSamples):
     def masked(self) -> bool:
         return True
 
+    @property
+    def exclusive(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        filler = self.model.filler
+        return isinstance(getattr(filler, "filler", filler), NetworkFiller)
+
     def digest(self, n: int) -> str:
         photo = self.photos.names[self.assigned[n // self.per_photo].photo]
         return hash_bytes(self.photos.images.read(self.photos.root, photo))
@@ -285,7 +299,9 @@ class ModelResults(EvalSamples):
         if hole.all():
             rgb[:] = 0.5
         elif hole.any():
-            fill_array(self.model.filler, rgb, hole, np.random.default_rng([self.seed, n, sample]))
+            rng = np.random.default_rng([self.seed, n, sample])
+            with NETWORK if self.exclusive else nullcontext():
+                fill_array(self.model.filler, rgb, hole, rng)
         return rgb
 
 

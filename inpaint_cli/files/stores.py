@@ -19,11 +19,11 @@ from pathlib import Path
 from ..errors import DataError
 from .archives import archive_names, is_archive, read_member, read_place
 from .pictures import hidden, is_picture
-from .tables import TABLES, Table
+from .tables import TABLES, PictureTable
 from .tars import Place, tar_places
 
 LISTS = (".txt", ".lst", ".flist")
-KINDS = "neither a folder nor a .zip, .tar, .parquet, .txt or .lst file"
+NO_STORE = "neither a folder nor a .zip, .tar, .parquet, .txt or .lst file"
 
 
 class Store(ABC):
@@ -110,8 +110,8 @@ class TableStore(Store):
     keyed = True
 
     @cached_property
-    def table(self) -> Table:
-        return Table(list_suffix(self.root, TABLES) if self.root.is_dir() else [self.root])
+    def table(self) -> PictureTable:
+        return PictureTable(list_suffix(self.root, TABLES) if self.root.is_dir() else [self.root])
 
     def names(self) -> list[str]:
         return self.table.names()
@@ -125,7 +125,7 @@ def open_store(root: Path) -> Store:
     try:
         status = os.stat(root)
     except OSError as error:
-        raise DataError(f"{root} is {KINDS}; check the path") from error
+        raise DataError(f"{root} is {NO_STORE}; check the path") from error
     return find_store(root, status.st_mtime_ns)
 
 
@@ -148,7 +148,7 @@ def find_store(root: Path, mtime: int) -> Store:
         return TableStore(root)
     if root.name.lower().endswith((".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")):
         raise DataError(f"{root} is a compressed tar, which cannot be read in any order; unpack it")
-    raise DataError(f"{root} is {KINDS}; check the path")
+    raise DataError(f"{root} is {NO_STORE}; check the path")
 
 
 def check_splits(root: Path) -> None:

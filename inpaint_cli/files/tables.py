@@ -15,11 +15,23 @@ from typing import Any
 from ..errors import DataError
 
 TABLES = (".arrow", ".parquet")  # suffixes
-FIRST = ("image", "img", "jpg", "png", "picture")  # the column of the photos, if there are several
-SUFFIXES = {b"\xff\xd8": ".jpg", b"\x89P": ".png", b"RI": ".webp", b"II": ".tif", b"MM": ".tif"}
+PHOTO_COLUMNS = (
+    "image",
+    "img",
+    "jpg",
+    "png",
+    "picture",
+)  # the column of the photos, if there are several
+PICTURE_STARTS = {
+    b"\xff\xd8": ".jpg",
+    b"\x89P": ".png",
+    b"RI": ".webp",
+    b"II": ".tif",
+    b"MM": ".tif",
+}
 
 
-class Table:
+class PictureTable:
     """The rows of several files, one after the other."""
 
     def __init__(self, files: Sequence[Path]) -> None:
@@ -60,7 +72,7 @@ class Table:
     def endings(self) -> dict[str, str]:
         """The column of each ending of a name, that of the photos first."""
         columns = self.picture_columns()
-        known = [column for column in columns if column.lower() in FIRST]
+        known = [column for column in columns if column.lower() in PHOTO_COLUMNS]
         if len(columns) > 1 and len(known) != 1:
             raise DataError(
                 f"{self.files[0]} has several columns of pictures ({', '.join(columns)}); call the "
@@ -72,7 +84,7 @@ class Table:
 
     def suffix(self, column: str) -> str:
         """The suffix of the first picture in a column."""
-        return SUFFIXES.get(self.cell(0, column)[:2], ".png")
+        return PICTURE_STARTS.get(self.cell(0, column)[:2], ".png")
 
     def picture_columns(self) -> list[str]:
         """The columns whose cells have bytes and a path."""

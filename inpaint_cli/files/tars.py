@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ..errors import DataError, blame_path
 
-BLOCK = 512  # bytes to which a tar is padded
+TAR_BLOCK = 512  # bytes to which a tar is padded
 
 
 class Place(NamedTuple):
@@ -39,7 +39,7 @@ def index_tar(path: Path, length: int, mtime: int) -> dict[str, Place]:
         raise DataError(f"{path} is not a plain tar: {error}; {reason}") from error
     with path.open("rb") as file:
         file.seek(end)
-        if end > length or file.read(BLOCK) != bytes(BLOCK):
+        if end > length or file.read(TAR_BLOCK) != bytes(TAR_BLOCK):
             raise DataError(f"{path} is damaged or cut off after {len(places)} files; get it again")
     return places
 

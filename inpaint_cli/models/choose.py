@@ -378,6 +378,25 @@ def list_models() -> tuple[Sequence[ModelInfo], Sequence[str]]:
     return models, [*broken, *wrong]
 
 
+def describe_model(name: str) -> tuple[ModelInfo, str]:
+    """Return a model by its name, and BibTeX of its architecture's paper; "" if it has none.
+
+    Raises `WeightsError` if there is no such model.
+    """
+    models = {model.name: model for model in list_models()[0]}
+    kinds = {n: kind for kind in ("architectures", "fillers") for n in registry.find_plugins(kind)}
+    if name not in models and name not in kinds:
+        raise WeightsError(unknown_name("model", name, [*models, *kinds]))
+    known = models.get(name) or ModelInfo(name, name, False)
+    if known.architecture not in kinds:
+        return known, ""
+    plugin = registry.load_plugin(kinds[known.architecture], known.architecture)
+    if name not in models:  # an architecture of which there are weights under other names
+        summary = (plugin.__doc__ or "").strip().partition("\n")[0]
+        known = ModelInfo(name, name, False, plugin.licence, plugin.source, summary)
+    return known, plugin.citation
+
+
 def describe_file(name: str, path: Path, model: PublishedModel | None) -> ModelInfo:
     """Describe the weights file at `path`, by its header or by the published `model` it is."""
     size = path.stat().st_size

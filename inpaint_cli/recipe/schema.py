@@ -223,6 +223,11 @@ class Recipe(Settings):
         description="Metrics of a validation: names, or kinds with settings.",
     )
     every: Every = Field(default=Every(), description="Steps between two events.")
+    patience: PositiveCount | None = Field(
+        default=None,
+        description="Validations in a row without a better score, by the metric of `keep.best`, "
+        "after which the training ends; null: it takes all steps.",
+    )
     keep: Keep = Field(default=Keep(), description="The states and weights to keep.")
     ema: Ema = Field(default=Ema(), description="The averaged network.")
     architectures: dict[str, Section] = Field(

@@ -1,10 +1,8 @@
-"""Files in a run folder: recipe, states and weights."""
+"""Write and read what is in a run folder: recipe, states and weights."""
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,63 +17,6 @@ from ..layers.pickles import load_pickle
 from ..recipe.read import dump_recipe, settings_differences
 from ..recipe.schema import Recipe
 from ..wording import name_some
-
-RECIPE_NOTE = "# inpaint"  # how the recipe of a run begins: with the command or the version
-STATE = re.compile(r"state-\d{8}\.pt")
-KEPT_WEIGHTS = re.compile(r"weights-\d{8}\.safetensors")
-
-
-@dataclass(frozen=True)
-class RunFolder:
-    """The paths of a run's recipe, log, sheets, states and weights."""
-
-    path: Path
-
-    @property
-    def log(self) -> Path:
-        return self.path / "log.jsonl"
-
-    @property
-    def recipe(self) -> Path:
-        return self.path / "recipe.yaml"
-
-    @property
-    def weights(self) -> Path:
-        return self.path / "weights.safetensors"
-
-    @property
-    def best(self) -> Path:
-        return self.path / "best.safetensors"
-
-    def sheet(self, step: int) -> Path:
-        return self.path / "sheets" / f"{step:08d}.png"
-
-    def states(self) -> list[Path]:
-        """Return the saved states, oldest first."""
-        return self.named(STATE)
-
-    def named(self, pattern: re.Pattern[str]) -> list[Path]:
-        """Return the files of the run whose names `pattern` matches, sorted."""
-        return sorted(path for path in self.path.glob("*") if pattern.fullmatch(path.name))
-
-    def is_begun(self) -> bool:
-        """Whether a training has written its recipe and its log here, and nothing else is."""
-        own = {self.recipe.name, self.log.name}
-        return (
-            {path.name for path in self.path.iterdir()} <= own
-            and self.recipe.is_file()
-            and self.recipe.read_bytes().startswith(RECIPE_NOTE.encode())
-        )
-
-    def kept(self, step: int) -> tuple[Path, Path]:
-        """Return the paths of the state and the weights of one step."""
-        return self.path / f"state-{step:08d}.pt", self.path / f"weights-{step:08d}.safetensors"
-
-    def prune(self, last: int) -> None:
-        """Remove all but the newest `last` states and weights."""
-        for pattern in (STATE, KEPT_WEIGHTS):
-            for old in self.named(pattern)[:-last]:
-                old.unlink()
 
 
 def write_state(path: Path, state: Mapping[str, Any]) -> None:

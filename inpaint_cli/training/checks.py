@@ -17,7 +17,7 @@ from ..models.network import fill_tensors
 from ..recipe.plugins import build_inputs
 from ..recipe.read import open_recipe
 from .feed import find_unreadable
-from .run import TrainOptions, list_places, run_training, skipped_notes
+from .run import TrainOptions, default_workers, list_places, run_training, skipped_notes
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def check_data(
     val_data: AnyPath | None = None,
     masks: AnyPath | None = None,
     set: Sequence[str] = (),
-    workers: NonNegativeInt = 2,
+    workers: NonNegativeInt | None = None,
 ) -> DataReport:
     """Decode every image that a training by `recipe` would read; no network is built.
 
@@ -60,7 +60,9 @@ def check_data(
     >>> print(check_data("smoke", folder, workers=0).summary)
     1 of 4 images cannot be read
     """
-    options = TrainOptions(Path(data), Path(val_data) if val_data else None, workers=workers)
+    options = TrainOptions(
+        Path(data), Path(val_data) if val_data else None, workers=default_workers(workers)
+    )
     inputs = build_inputs(*open_recipe(recipe, set, masks))
     count, problems = 0, []
     for dataset, root in list_places(inputs, options):
@@ -83,7 +85,7 @@ def smoke_test(
     masks: AnyPath | None = None,
     set: Sequence[str] = (),
     init: Sequence[str] = (),
-    workers: NonNegativeInt = 2,
+    workers: NonNegativeInt | None = None,
 ) -> str:
     """Train `steps` steps of every stage, save, load the weights and fill a picture with them.
 
@@ -101,7 +103,7 @@ def smoke_test(
             val_data=Path(val_data) if val_data else None,
             folder=Path(place) / "run",
             init=init,
-            workers=workers,
+            workers=default_workers(workers),
             steps=steps,
         )
         short = settings.model_copy(update={"data": data_settings})

@@ -17,7 +17,7 @@ GRACE = 30  # seconds for the other processes to end after one has failed
 
 
 def is_launched() -> bool:
-    """Whether this is one of several processes that `launch_processes` started."""
+    """Whether this is one of several processes that somebody started together."""
     return "LOCAL_RANK" in os.environ
 
 

@@ -1,17 +1,18 @@
-"""Report on a training: a progress bar, a log of JSON lines, TensorBoard files."""
+"""Report on a training: a progress bar, a log of JSON lines, trackers."""
 
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from ..errors import InpaintError
 from ..files.write import atomic_path, write_error
 from ..wording import printable
+from .folder import event_step, read_lines
+from .trackers import Trackers
 
 
 def print_message(text: str) -> None:
@@ -24,15 +25,20 @@ class RunLog:
     """The log of a run, one JSON line per event, and its bar; nothing unless `writes`."""
 
     def __init__(
-        self, path: Path, *, done: int, steps: int, tensorboard: bool = False, writes: bool = True
+        self,
+        path: Path,
+        *,
+        done: int,
+        steps: int,
+        trackers: Trackers | None = None,
+        writes: bool = True,
     ) -> None:
-        self.file = self.board = None
+        self.file, self.trackers = None, trackers
         if writes:
             kept = [line for line in read_lines(path) if event_step(line) <= done]
             with atomic_path(path) as temporary:
                 temporary.write_text("".join(line + "\n" for line in kept), "utf-8")
             self.file = path.open("ab", buffering=0)
-            self.board = open_tensorboard(path.parent) if tensorboard else None
         self.steps, self.done = steps, done
         self.prints = writes and not sys.stderr.isatty()  # lines, where a bar would fill a file
         self.bar = tqdm(
@@ -48,7 +54,7 @@ class RunLog:
 
     def __exit__(self, *_: object) -> None:
         self.bar.close()
-        for stream in filter(None, (self.file, self.board)):
+        for stream in filter(None, (self.file, self.trackers)):
             stream.close()
 
     def advance(self) -> None:
@@ -64,9 +70,14 @@ class RunLog:
                 self.file.write(line.encode())
             except OSError as error:
                 raise write_error(Path(self.file.name), error) from error
-        if self.board:
-            for name, value in flatten_numbers(values):
-                self.board.add_scalar(f"{event}/{name}", value, step)
+        if self.trackers:
+            numbers = {f"{event}/{name}": value for name, value in flatten_numbers(values)}
+            self.trackers.log(numbers, step)
+
+    def picture(self, title: str, picture: Any, step: int) -> None:
+        """Give a picture to the trackers."""
+        if self.trackers:
+            self.trackers.show(title, picture, step)
 
     def show(self, stage: str, losses: Mapping[str, float], speed: float, waited: float) -> None:
         """Show the latest numbers beside the bar, or on a line where there is no terminal."""
@@ -77,51 +88,15 @@ class RunLog:
             print_message(f"step {self.done} of {self.steps}, {text}")
 
 
-def read_log(path: Path) -> list[dict[str, Any]]:
-    """Return the events in a log, without lines that are none."""
-    return [event for line in read_lines(path) if (event := parse_event(line))]
-
-
-def read_lines(path: Path) -> list[str]:
-    """Return the complete lines of a log."""
-    text = path.read_text("utf-8", errors="replace") if path.exists() else ""
-    return text[: text.rfind("\n") + 1].split("\n")[:-1]
-
-
-def parse_event(line: str) -> dict[str, Any] | None:
-    """Return the event in a line of a log, or None."""
-    try:
-        event = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    good = isinstance(event, dict) and {"event", "step"} <= event.keys()
-    return event if good and isinstance(event["step"], int) else None
-
-
-def event_step(line: str) -> int:
-    """Return the step of the event in a line, 0 for what somebody else has written there."""
-    event = parse_event(line)
-    return event["step"] if event else 0
-
-
-def open_tensorboard(folder: Path) -> Any:
-    """Return a writer of TensorBoard files. Raises `InpaintError` if it is not installed."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise InpaintError(
-            "--tensorboard needs a package that is not installed: pip install "
-            "'inpaint-cli[tensorboard]'"
-        ) from error
-    return SummaryWriter(str(folder))
-
-
-def flatten_numbers(values: Mapping[str, Any], before: str = "") -> list[tuple[str, float]]:
+def flatten_numbers(values: Mapping[str, Any]) -> list[tuple[str, float]]:
     """Return every number in a tree of values with its path."""
-    found: list[tuple[str, float]] = []
+    return [(path, v) for path, v in flatten_values(values) if isinstance(v, int | float)]
+
+
+def flatten_values(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield what is no mapping in a tree of values, with its path."""
     for key, value in values.items():
         if isinstance(value, Mapping):
-            found += flatten_numbers(value, f"{before}{key}/")
-        elif isinstance(value, int | float):
-            found.append((f"{before}{key}", value))
-    return found
+            yield from flatten_values(value, f"{before}{key}/")
+        else:
+            yield f"{before}{key}", value

@@ -34,6 +34,7 @@ class Step:
     stage: str
     losses: Mapping[str, Tensor]  # "critic/hinge", on the device: reading one waits for it
     rates: Mapping[str, float]  # learning rate by phase
+    norms: Mapping[str, Tensor]  # of the gradient by phase, before it is clipped; where known
     state: Callable[[], dict[str, Any]]  # returns what is needed to resume after this step
 
 
@@ -64,6 +65,7 @@ def train_stages(
     seed: int = 0,
     state: Mapping[str, Any] | None = None,
     compiles: bool = False,
+    norms: bool = False,
 ) -> Iterator[Step]:
     """Train `task` through `stages`, and yield each step; continue from `state`, if any.
 
@@ -72,7 +74,7 @@ def train_stages(
 
     `batches(stage, n)` yields this process's batches of a stage from its n-th step on, one for
     each part of an accumulation, so that a resumed run uses the same batches as an uninterrupted
-    one.
+    one. `norms` also measures the gradients of stages that do not clip them.
     """
     task.to(accelerator.device)
     if accelerator.num_processes > 1:
@@ -88,7 +90,7 @@ def train_stages(
         span = range(first, first + stage.steps)
         if done < span.stop:
             optimizers = state["optimizers"] if state and state["stage"] == name else {}
-            run = StageRun(task, name, stage, span, accelerator, seed, compiles)
+            run = StageRun(task, name, stage, span, accelerator, seed, compiles, norms)
             yield from run.take_steps(batches, done, optimizers)
             done = span.stop
         first = span.stop
@@ -105,6 +107,7 @@ class StageRun:
     accelerator: Accelerator
     seed: int
     compiles: bool = False
+    norms: bool = False
 
     def take_steps(
         self, batches: Batches, done: int, optimizers: Mapping[str, Any]
@@ -119,9 +122,10 @@ class StageRun:
         stream = batches(self.name, done - self.span.start)
         try:
             while done < self.span.stop:
-                losses, rates = self.take_step(stream, done, running, wrapped)
+                losses, rates, norms = self.take_step(stream, done, running, wrapped)
                 done += 1
-                yield Step(done, self.name, losses, rates, partial(self.snapshot, done, own))
+                state = partial(self.snapshot, done, own)
+                yield Step(done, self.name, losses, rates, norms, state)
         finally:
             self.accelerator.free_memory()
 
@@ -136,12 +140,13 @@ class StageRun:
         done: int,
         running: Sequence[RunningPhase],
         wrapped: Mapping[str, nn.Module],
-    ) -> tuple[dict[str, Tensor], dict[str, float]]:
-        """Take one step of all phases that are due; return their losses and learning rates."""
+    ) -> tuple[dict[str, Tensor], dict[str, float], dict[str, Tensor]]:
+        """Take one step of all phases that are due; return losses, learning rates and norms."""
         now, parts = done - self.span.start, self.accelerator.gradient_accumulation_steps
         due = [r for r in running if now % r.phase.every == 0]
         rates = {r.phase.name: r.settings.rate(now, self.stage.steps) for r in due}
         losses: dict[str, Tensor] = {}
+        norms: dict[str, Tensor] = {}
         for part, batch in enumerate(islice(stream, parts)):
             seed_torch(self.seed, done, part, self.accelerator.process_index)
             with (
@@ -150,13 +155,17 @@ class StageRun:
             ):
                 out = self.task.predict(batch)
                 for phase in due:
-                    terms = advance_phase(phase, batch, out, self.stage, rates, self.accelerator)
+                    terms, norm = advance_phase(
+                        phase, batch, out, self.stage, rates, self.accelerator, self.norms
+                    )
+                    if norm is not None:
+                        norms[phase.phase.name] = norm
                     for term, loss in terms.items():
                         losses[term] = losses.get(term, 0) + loss / parts
             with torch.no_grad():
                 gather: Any = self.accelerator.gather
                 self.task.after(batch, out, gather)
-        return losses, rates
+        return losses, rates, norms
 
     def snapshot(self, done: int, optimizers: Mapping[str, Any]) -> dict[str, Any]:
         """Return the state from which `train_stages` continues after step `done`."""
@@ -177,20 +186,28 @@ def advance_phase(
     stage: Stage,
     rates: Mapping[str, float],
     accelerator: Accelerator,
-) -> dict[str, Tensor]:
-    """Compute the losses of a phase and their gradient, and step its optimiser."""
+    norms: bool = False,
+) -> tuple[dict[str, Tensor], Tensor | None]:
+    """Compute the losses of a phase and their gradient, and step its optimiser.
+
+    Returns the losses, and the norm of the gradient if it is clipped or `norms`.
+    """
+    norm = None
     with freeze_gradients(running.others):
         losses = running.phase.losses(batch, out)
         accelerator.backward(sum(losses.values()))
     if accelerator.sync_gradients:
-        if stage.clip:
+        if stage.clip or norms:
             accelerator.unscale_gradients(running.optimizer)
-            nn.utils.clip_grad_norm_(running.params, stage.clip)
+            norm = nn.utils.get_total_norm([p.grad for p in running.params if p.grad is not None])
+        if stage.clip and norm is not None:
+            nn.utils.clip_grads_with_norm_(running.params, stage.clip, norm)
         for group in running.optimizer.param_groups:
             group["lr"] = rates[running.phase.name] * group["factor"]
     running.optimizer.step()
     running.optimizer.zero_grad()
-    return {f"{running.phase.name}/{term}": loss.detach() for term, loss in losses.items()}
+    terms = {f"{running.phase.name}/{term}": loss.detach() for term, loss in losses.items()}
+    return terms, norm
 
 
 def start_stage(

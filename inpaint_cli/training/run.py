@@ -1,5 +1,6 @@
 """Run a training: its folder, log, validation and saved states around the loop of steps."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from filelock import FileLock, Timeout
 
 from ..api.datasets import Dataset
 from ..datasets.collection import Collection, describe_skipped
@@ -31,16 +33,18 @@ from ..runtime.devices import (
 )
 from . import checkpoint, validate
 from .build import Built, build_training
-from .checkpoint import RunFolder
 from .ema import AveragedNetwork
 from .feed import Feed
-from .log import RunLog, print_message
+from .folder import RunFolder
+from .log import RunLog, flatten_values, print_message
 from .loop import Step, train_stages
 from .memory import explain_memory
 from .origin import Upstream, check_upstream
 from .saving import LossMeter, Saver
 from .stopping import StopAgreement, catch_signals
+from .trackers import Trackers
 
+MOST_WORKERS = 8  # by default; beyond them a GPU is seldom hungry
 UNLIKE_PAPER = "not-as-published"  # in the names of runs
 
 
@@ -55,7 +59,7 @@ class TrainOptions:
     allow_changes: bool = False
     init: Sequence[str] = ()  # "FILE" for the whole network, "PART=FILE" for a part of it
     workers: int = 2
-    tensorboard: bool = False
+    track: Sequence[str] = ()  # names of trackers
     command: str = ""  # the command line, for the head of the run's recipe
     steps: int | None = None  # of every stage, in place of the recipe's
 
@@ -101,6 +105,8 @@ def run_training(
     for note in (*paper_notes(built, source), *skipped_notes(built.inputs, options)):
         print_message(note)
     accelerator = make_accelerator(built.recipe)
+    if (processes := accelerator.num_processes) > 1:
+        print_message(f"training in {processes} processes")
     folder = RunFolder(options.folder or Path("runs") / run_name(built, source))
     state = latest_state(folder, options)
     accelerator.wait_for_everyone()  # before the first process writes into the folder
@@ -110,10 +116,40 @@ def run_training(
         tf32=compute.tf32, autotune=compute.autotune, deterministic=compute.deterministic
     ):
         run = prepare_run(built, folder, accelerator, options, state)
-        with catch_signals() as signals, run.log, explain_failures(run):
+        with (
+            catch_signals() as signals,
+            run.log,
+            hold_folder(folder, accelerator),
+            explain_failures(run),
+        ):
             done = take_steps(run, StopAgreement(signals, accelerator), state)
     accelerator.wait_for_everyone()
-    return TrainOutcome(folder.path, done, done < built.steps, accelerator.is_main_process)
+    stopped = done < built.steps and not run.saver.is_stale
+    return TrainOutcome(folder.path, done, stopped, accelerator.is_main_process)
+
+
+@contextmanager
+def hold_folder(folder: RunFolder, accelerator: Accelerator) -> Iterator[None]:
+    """Within the block, hold the lock by which `inpaint runs` sees that a training runs.
+
+    Raises `TrainingError` where another process holds it.
+    """
+    if not accelerator.is_main_process:
+        yield
+        return
+    lock = FileLock(folder.lock)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise TrainingError(
+            f"another process trains in {folder.path}; give another folder with --run",
+            path=folder.path,
+        ) from error
+    try:
+        yield
+    finally:
+        folder.lock.unlink(missing_ok=True)
+        lock.release()
 
 
 def prepare_run(
@@ -154,19 +190,29 @@ def prepare_run(
     if state:
         average.load(state["average"])
     best = state["best"] if state else None
-    saver = Saver(built, folder, accelerator, validation, average, facts, upstream, best)
+    stale = state.get("stale", 0) if state else 0
+    saver = Saver(built, folder, accelerator, validation, average, facts, upstream, best, stale)
     if accelerator.is_main_process:
         checkpoint.write_recipe(folder.recipe, built.recipe, recipe_notes(built, options))
     accelerator.wait_for_everyone()
+    trackers = None
+    if accelerator.is_main_process and options.track:
+        trackers = Trackers(options.track, folder.path, tracked_settings(built), print_message)
     log = RunLog(
         folder.log,
         done=state["done"] if state else 0,
         steps=built.steps,
-        tensorboard=options.tensorboard,
+        trackers=trackers,
         writes=accelerator.is_main_process,
     )
     meter = LossMeter(feed, built, accelerator, log)
     return TrainingRun(built, accelerator, feed, average, saver, meter, log)
+
+
+def tracked_settings(built: Built) -> dict[str, str]:
+    """Return the recipe's settings by their keys, as trackers compare them."""
+    tree = built.recipe.model_dump(mode="json", by_alias=True)
+    return {key.replace("/", "."): str(value) for key, value in flatten_values(tree)}
 
 
 def take_steps(run: TrainingRun, stop: StopAgreement, state: Mapping[str, Any] | None) -> int:
@@ -174,6 +220,9 @@ def take_steps(run: TrainingRun, stop: StopAgreement, state: Mapping[str, Any] |
     task, seed = run.built.task, run.built.recipe.seed
     starts = averaged_starts(run.built)
     done = state["done"] if state else 0
+    if run.saver.is_stale:
+        end_early(run, done)
+        return done
     steps = train_stages(
         task,
         run.built.stages,
@@ -182,6 +231,7 @@ def take_steps(run: TrainingRun, stop: StopAgreement, state: Mapping[str, Any] |
         seed=seed,
         state=state,
         compiles=run.built.recipe.compute.compile,
+        norms=run.log.trackers is not None,
     )
     for step in steps:
         done = step.done
@@ -191,7 +241,9 @@ def take_steps(run: TrainingRun, stop: StopAgreement, state: Mapping[str, Any] |
         run.meter.add(step)
         stopped = stop(done)
         record_step(run, step, stopped=stopped)
-        if stopped:
+        if run.saver.is_stale:
+            end_early(run, done)
+        if stopped or run.saver.is_stale:
             break
     return done
 
@@ -216,6 +268,14 @@ def explain_failures(run: TrainingRun) -> Iterator[None]:
         raise TrainingError(
             explain_memory(run.built, stage, str(device), measure_memory(device), world)
         ) from error
+
+
+def end_early(run: TrainingRun, done: int) -> None:
+    """Log and say that the training has ended, for its score becomes no better."""
+    patience = run.built.recipe.patience
+    reason = f"no better score in {patience} validations"
+    run.log.note("end", done, {"reason": reason})
+    print_message(f"ended after step {done} of {run.built.steps}: {reason}")
 
 
 def record_step(run: TrainingRun, step: Step, *, stopped: bool) -> None:
@@ -253,6 +313,16 @@ def paper_notes(built: Built, source: RecipeSource) -> list[str]:
     own = built.recipe.papers.get(built.name)
     return [f"{source.path.stem} does not train {built.name} as its paper does; the recipe {own} "
             "does"] if own else []  # fmt: skip
+
+
+def default_workers(workers: int | None = None) -> int:
+    """Return `workers`, by default one for each core that this process may use, up to eight."""
+    if workers is not None:
+        return workers
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    known = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if known else os.cpu_count() or 1
+    return min(max(cores // processes, 1), MOST_WORKERS)
 
 
 def leave_process_group() -> None:

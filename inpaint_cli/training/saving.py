@@ -17,13 +17,13 @@ from ..models import weights
 from ..reports import contact_sheet as sheets
 from . import checkpoint
 from .build import Built
-from .checkpoint import RunFolder
 from .ema import AveragedNetwork
 from .feed import Feed
+from .folder import RunFolder
 from .log import RunLog, print_message
 from .loop import Step
 from .origin import Upstream, list_origins
-from .validate import Validation
+from .validate import Validation, Verdict
 
 MUCH_WAITING = 0.2  # share of the time spent waiting for data that causes a warning
 STATE_IS_GOOD = (
@@ -62,6 +62,7 @@ class LossMeter:
                 "stage": step.stage,
                 "losses": losses,
                 "rates": dict(step.rates),
+                **({"norms": norms} if (norms := self.mean_norms()) else {}),
                 "images_per_second": round(speed, 3),
                 "data_share": round(waited, 4),
             },
@@ -92,6 +93,14 @@ class LossMeter:
                 terms.setdefault(name, []).append(value)
         return {name: math.fsum(past) / len(past) for name, past in terms.items()}
 
+    def mean_norms(self) -> dict[str, float]:
+        """Return the mean norm of the gradient of each phase over the recent steps."""
+        norms: dict[str, list[float]] = {}
+        for past in self.recent:
+            for name, norm in past.norms.items():
+                norms.setdefault(name, []).append(float(norm))
+        return {name: math.fsum(past) / len(past) for name, past in norms.items()}
+
     def restart(self) -> None:
         """Forget the recent steps, and measure from now on."""
         self.recent.clear()
@@ -111,12 +120,24 @@ class Saver:
     facts: Mapping[str, Any]
     upstream: Sequence[Upstream] = ()
     best: float | None = None
+    stale: int = 0  # validations since the best
 
     def validate(self, step: Step, log: RunLog) -> None:
         """Score what the stage trains, and keep the best weights of the whole network."""
         verdict = self.validation(self.built.task, self.average.net, self.accelerator)
-        if not self.accelerator.is_main_process:
-            return
+        scores = verdict.scores
+        name = self.built.recipe.keep.best or next(iter(scores), "")
+        better = verdict.whole and name in scores and self.is_best(name, scores[name])
+        self.stale = 0 if better else self.stale + (verdict.whole and name in scores)
+        if better:
+            self.best = scores[name]
+        if self.accelerator.is_main_process:
+            self.report(step, log, verdict, {"best": name} if better else {})
+            if better:
+                self.write(self.folder.best, step, {name: f"{scores[name]:.6g}"})
+
+    def report(self, step: Step, log: RunLog, verdict: Verdict, best: Mapping[str, str]) -> None:
+        """Log and print the scores of a validation, and write its sheet."""
         scores = verdict.scores
         text = ", ".join(f"{name} {score:.4g}" for name, score in scores.items())
         if verdict.rows:
@@ -124,17 +145,20 @@ class Saver:
             page = sheets.contact_sheet(verdict.rows, cell=256, heading=heading)
             with atomic_path(self.folder.sheet(step.done)) as temporary:
                 page.save(temporary)
+            log.picture("samples", page, step.done)
             text = text or "wrote a sheet of samples"
-        log.note("validation", step.done, {"stage": step.stage, "scores": scores})
+        log.note("validation", step.done, {"stage": step.stage, "scores": scores, **best})
         print_message(
             f"step {step.done}: {text or f'stage {step.stage} trains nothing that fills'}"
         )
         if verdict.alike:
             print_message("two fills of one hole hardly differ yet: by less than 1 of 255")
-        name = self.built.recipe.keep.best or next(iter(scores), "")
-        if verdict.whole and name in scores and self.is_best(name, scores[name]):
-            self.best = scores[name]
-            self.write(self.folder.best, step, {name: f"{self.best:.6g}"})
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the score has not become better for as long as the recipe waits."""
+        patience = self.built.recipe.patience
+        return patience is not None and self.stale >= patience
 
     def is_best(self, name: str, score: float) -> bool:
         """Whether `score` is better than all before, by the metric `name`."""
@@ -162,6 +186,7 @@ class Saver:
             shutil.copyfile(kept, temporary)
         skipped = [name for name, stage in self.built.stages.items() if not stage.steps]
         own = {"average": self.average.net.state_dict(), "best": self.best, "skipped": skipped}
+        own |= {"stale": self.stale}
         own |= {"facts": dict(self.facts), "upstream": [asdict(each) for each in self.upstream]}
         checkpoint.write_state(state, step.state() | own)
         self.folder.prune(self.built.recipe.keep.last)

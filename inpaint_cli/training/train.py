@@ -7,7 +7,15 @@ from pydantic import NonNegativeInt
 
 from ..arguments import AnyPath, check_arguments
 from ..recipe.read import open_recipe
-from .run import TrainOptions, TrainOutcome, leave_process_group, run_training
+from ..runtime.slurm import join_slurm
+from .run import (
+    TrainOptions,
+    TrainOutcome,
+    default_workers,
+    leave_process_group,
+    run_training,
+)
+from .trackers import check_trackers
 
 
 @check_arguments
@@ -23,8 +31,8 @@ def train(
     resume: bool = False,
     allow_changes: bool = False,
     init: Sequence[str] = (),
-    workers: NonNegativeInt = 2,
-    tensorboard: bool = False,
+    workers: NonNegativeInt | None = None,
+    track: Sequence[str] = (),
     command: str = "",
 ) -> TrainOutcome:
     """Train `architecture` by `recipe`, a file or a name that `inpaint recipes` lists.
@@ -34,7 +42,9 @@ def train(
     such as "batch=4". The folder `run` (by default runs/ARCHITECTURE-RECIPE) holds the weights, the
     log, sheets of samples, and states from which `resume` continues with the same bits; with
     `allow_changes` also after a change of recipe or data. `init` has weights files to start from,
-    for the whole network or as "PART=FILE". `workers` processes load images. The first SIGINT
+    for the whole network or as "PART=FILE". `workers` processes load images,
+    by default as many as there are cores, up to eight. `track` names trackers: "tensorboard",
+    "wandb", "mlflow" and the others that Accelerate knows. The first SIGINT
     (Ctrl-C) or SIGTERM saves a state and stops. `command` is noted in the run's recipe. Progress is
     printed on stderr. Raises `ArgumentError`, `RecipeError`, `DataError`, `WeightsError` or
     `TrainingError`.
@@ -48,6 +58,8 @@ def train(
     >>> train("gated", "smoke", folder, run=folder / "run", set=small, workers=0).weights.name
     'weights.safetensors'
     """
+    check_trackers(track)
+    join_slurm()
     options = TrainOptions(
         data=Path(data),
         val_data=Path(val_data) if val_data else None,
@@ -55,8 +67,8 @@ def train(
         resume=resume,
         allow_changes=allow_changes,
         init=init,
-        workers=workers,
-        tensorboard=tensorboard,
+        workers=default_workers(workers),
+        track=track,
         command=command,
     )
     outcome = run_training(architecture, *open_recipe(recipe, set, masks), options)

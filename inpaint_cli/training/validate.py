@@ -24,12 +24,11 @@ from ..recipe.schema import Recipe
 from ..reports import html as report
 from ..runtime.seed import seed_torch
 from .build import Built
-from .checkpoint import RunFolder
 from .feed import validation_batches
-from .log import print_message, read_log
+from .folder import RunFolder, log_curves, read_log
+from .log import print_message
 
 SHEET_SAMPLES = 6  # samples on a sheet
-MOST_POINTS = 2000  # of a curve in a report
 
 Row = list[tuple[np.ndarray, str]]
 
@@ -215,6 +214,7 @@ def write_report(folder: RunFolder, built: Built) -> None:
         "Losses": log_curves(events, "train", "losses"),
         "Validation": log_curves(events, "validation", "scores"),
         "Learning rates": log_curves(events, "train", "rates"),
+        "Gradient norms": log_curves(events, "train", "norms"),
         "Speed": log_curves(events, "train", "images_per_second"),
     }
     stages = ", ".join(f"{name} {stage.steps:,}" for name, stage in built.stages.items())
@@ -222,7 +222,7 @@ def write_report(folder: RunFolder, built: Built) -> None:
     parts: list[report.Part] = [report.Text(built.recipe.summary), report.Text(begun)]
     for title, curves in sections.items():
         parts += [report.Heading(title)] * bool(curves)
-        log = title in ("Losses", "Learning rates")
+        log = title in ("Losses", "Learning rates", "Gradient norms")
         parts += [
             report.Curves({name: line}, logarithmic=log, x_span=span)
             for name, line in curves.items()
@@ -234,16 +234,3 @@ def write_report(folder: RunFolder, built: Built) -> None:
     if folder.recipe.is_file():
         parts += [report.Heading("Recipe"), report.Listing(folder.recipe.read_text("utf-8"))]
     report.write_page(folder.path / "report.html", f"Training of {folder.path.name}", parts)
-
-
-def log_curves(
-    events: Sequence[Mapping[str, Any]], event: str, key: str
-) -> dict[str, list[tuple[float, float]]]:
-    """Return the curves in a log: lists of (step, value) by name, of `MOST_POINTS` at most."""
-    curves: dict[str, list[tuple[float, float]]] = {}
-    for line in events:
-        if line["event"] == event and key in line:
-            values = line[key] if isinstance(line[key], Mapping) else {key: line[key]}
-            for name, value in values.items():
-                curves.setdefault(name, []).append((line["step"], value))
-    return {name: points[:: -(-len(points) // MOST_POINTS)] for name, points in curves.items()}

@@ -28,8 +28,9 @@ from inpaint_cli.recipe.read import read_recipe
 from inpaint_cli.recipe.schema import Ema
 from inpaint_cli.runtime.seed import seed_torch
 from inpaint_cli.training import run
-from inpaint_cli.training.checkpoint import RunFolder, read_state
+from inpaint_cli.training.checkpoint import read_state
 from inpaint_cli.training.ema import AveragedNetwork
+from inpaint_cli.training.folder import RunFolder
 from inpaint_cli.training.loop import Step, train_stages
 from inpaint_plugins.gmsrm import GMSRM
 from inpaint_plugins.gmsrm.critic import ResidualCritic

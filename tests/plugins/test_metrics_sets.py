@@ -19,7 +19,7 @@ from inpaint_plugins.metrics import dists, inception, kernel, quality
 from inpaint_plugins.metrics.frechet import FID, frechet_distance
 from inpaint_plugins.metrics.kernel import KID
 from inpaint_plugins.metrics.manifold import Precision, Recall
-from inpaint_plugins.metrics.ssim import MSSSIM, SCALES, SSIM
+from inpaint_plugins.metrics.ssim import MSSSIM, SCALE_WEIGHTS, SSIM
 
 
 def pairs(count, width, seed=0):
@@ -50,7 +50,7 @@ def test_kid_is_the_mean_over_the_subsets_that_torch_fidelity_draws(monkeypatch)
         i, j = (rng.choice(30, 10, replace=False) for _ in range(2))
         values.append(discrepancy(filled[i].astype(float), truth[j].astype(float)))
     for large in (4096, 10):  # by all pairs at once, and by each subset
-        monkeypatch.setattr(kernel, "LARGE", large)
+        monkeypatch.setattr(kernel, "LARGE_SET", large)
         own = KID(subset=10, subsets=8).estimate(*features(filled, truth))
         assert own.value == pytest.approx(np.mean(values), abs=1e-9)
         assert own.deviation == pytest.approx(np.std(values), abs=1e-9)
@@ -146,7 +146,7 @@ def test_ms_ssim_multiplies_the_contrasts_of_five_scales():
         x, y = (F.avg_pool2d(z[None], 2)[0] for z in (x, y))
     assert score(MSSSIM(), filled, truth) == pytest.approx(float(expected.mean()), abs=1e-9)
     assert np.isnan(score(MSSSIM(), filled[:175], truth[:175], box(175, 200)))
-    assert sum(SCALES) == pytest.approx(1, abs=1e-4)
+    assert sum(SCALE_WEIGHTS) == pytest.approx(1, abs=1e-4)
 
 
 def test_dists_takes_the_weights_of_its_package(tmp_path, monkeypatch):

@@ -365,7 +365,7 @@ def test_masks_that_are_gone_stop_a_training_without_a_word_on_images(folder, pl
     told = TrainingSamples(Collection.at(FILES(), folder), nowhere, plan.data, (0,))[
         FeedSample(0, 0, (8, 8))
     ]
-    assert told == "nowhere does not exist; give a folder or zip archive of masks"
+    assert told == "nowhere does not exist; give a folder or archive of masks"
 
 
 def test_validation_samples_never_change(folder, plan):

@@ -31,9 +31,10 @@ from inpaint_cli.recipe.read import read_recipe
 from inpaint_cli.recipe.schema import Ema
 from inpaint_cli.sharing import publish_weights
 from inpaint_cli.training import run, stopping
-from inpaint_cli.training.checkpoint import RunFolder, load_matching, read_state, write_state
+from inpaint_cli.training.checkpoint import load_matching, read_state, write_state
 from inpaint_cli.training.ema import AveragedNetwork
-from inpaint_cli.training.log import RunLog, read_log
+from inpaint_cli.training.folder import RunFolder, read_log
+from inpaint_cli.training.log import RunLog
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,14 @@ class Gated(Architecture):
     settings = deferred(".settings:GatedSettings")
     task = deferred(".task:GatedTask")
     source = "Free-Form Image Inpainting with Gated Convolution, arXiv 1806.03589"
+    citation = """\
+@inproceedings{yu2019freeform,
+  title = {Free-Form Image Inpainting with Gated Convolution},
+  author = {Yu, Jiahui and Lin, Zhe and Yang, Jimei and Shen, Xiaohui and Lu, Xin and Huang,
+    Thomas S.},
+  booktitle = {ICCV},
+  year = {2019}
+}"""
 
     @staticmethod
     def build(settings: GatedSettings) -> GatedNet:

@@ -23,6 +23,14 @@ class GMSRM(Architecture):
     source = (
         "Generative Memory-Guided Semantic Reasoning Model for Image Inpainting, arXiv 2110.00261"
     )
+    citation = """\
+@article{feng2021generative,
+  title = {Generative Memory-Guided Semantic Reasoning Model for Image Inpainting},
+  author = {Feng, Xin and Pei, Wenjie and Li, Fengjun and Chen, Fanglin and Zhang, David and Lu,
+    Guangming},
+  journal = {arXiv:2110.00261},
+  year = {2021}
+}"""
 
     @staticmethod
     def build(settings: GMSRMSettings) -> GMSRMNet:

@@ -20,6 +20,13 @@ class IN2(Architecture):
         "Learning Position-Aware Implicit Neural Network for Real-World Face Inpainting, "
         "arXiv 2401.10537"
     )
+    citation = """\
+@article{zhao2024learning,
+  title = {Learning Position-Aware Implicit Neural Network for Real-World Face Inpainting},
+  author = {Zhao, Bo and Yang, Huan and Fu, Jianlong},
+  journal = {arXiv:2401.10537},
+  year = {2024}
+}"""
 
     @staticmethod
     def build(settings: IN2Settings) -> IN2Net:

@@ -22,6 +22,15 @@ class LaMa(Architecture):
     settings = deferred(".settings:LaMaSettings")
     task = deferred(".task:LaMaTask")
     source = "Resolution-robust Large Mask Inpainting with Fourier Convolutions, arXiv 2109.07161"
+    citation = """\
+@inproceedings{suvorov2022resolution,
+  title = {Resolution-robust Large Mask Inpainting with {Fourier} Convolutions},
+  author = {Suvorov, Roman and Logacheva, Elizaveta and Mashikhin, Anton and Remizova, Anastasia
+    and Ashukha, Arsenii and Silvestrov, Aleksei and Kong, Naejin and Goka, Harshith and Park,
+    Kiwoong and Lempitsky, Victor},
+  booktitle = {WACV},
+  year = {2022}
+}"""
 
     @staticmethod
     def build(settings: LaMaSettings) -> FourierNet:

@@ -20,6 +20,14 @@ class MDRNets(Architecture):
     settings = deferred(".settings:MDRNetSettings")
     task = deferred(".task:MDRNetsTask")
     source = "ShowFace: Coordinated Face Inpainting with MDRNets, BMVC 2022, arXiv 2204.02824"
+    citation = """\
+@article{wu2022showface,
+  title = {{ShowFace}: Coordinated Face Inpainting with Memory-Disentangled Refinement Networks},
+  author = {Wu, Zhuojie and Qi, Xingqun and Wang, Zijian and Zhou, Wanting and Yuan, Kun and
+    Sun, Muyi and Sun, Zhenan},
+  journal = {arXiv:2204.02824},
+  year = {2022}
+}"""
 
     @staticmethod
     def build(settings: MDRNetSettings) -> MDRNet:

@@ -13,7 +13,7 @@ from .inception import InceptionMetric
 
 Rows = NDArray[np.float64]
 Index = NDArray[np.intp]
-LARGE = 4096  # images, above which kernels are computed for each subset
+LARGE_SET = 4096  # images, above which kernels are computed for each subset
 
 
 class KID(InceptionMetric):
@@ -52,7 +52,7 @@ def subset_kernels(a: Features, b: Features) -> Callable[[Index, Index], list[Ro
 
     Small sets have theirs computed once, of all pairs.
     """
-    if max(len(a), len(b)) > LARGE:
+    if max(len(a), len(b)) > LARGE_SET:
 
         def compute(i: Index, j: Index) -> list[Rows]:
             x, y = (f.rows[f.index[n]].astype(np.float64) for f, n in ((a, i), (b, j)))

@@ -15,7 +15,7 @@ from inpaint_cli.api import Features
 
 from .inception import InceptionMetric
 
-BLOCK = 1024  # rows at a time
+ROWS_AT_A_TIME = 1024  # rows at a time
 
 
 class ManifoldMetric(InceptionMetric):
@@ -65,6 +65,6 @@ def squared_distances(a: Features, b: Features) -> Iterator[NDArray[np.float64]]
     """Yield the squared distances of blocks of rows of `a` to all rows of `b`, [n, M]."""
     every = b.all()
     squares = np.square(every).sum(1)
-    for block in a.blocks(BLOCK):
+    for block in a.blocks(ROWS_AT_A_TIME):
         squared = np.square(block).sum(1)[:, None] + squares - 2 * block @ every.T
         yield squared.clip(0)

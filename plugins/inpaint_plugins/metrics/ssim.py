@@ -11,7 +11,7 @@ from .pixels import PixelMetric
 from .regions import mean_over, region_mask
 
 C1, C2 = 0.01**2, 0.03**2  # for a range of 1
-SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # weights, the finest first
+SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # weights, the finest first
 
 
 class SSIM(PixelMetric):
@@ -114,7 +114,7 @@ class MSSSIM(SSIM):
     border: Literal["valid"] = Field(default="valid", description="Windows inside the image.")  # type: ignore[assignment]
 
     def score(self, filled: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
-        if min(filled.shape[-2:]) >> len(SCALES) - 1 < self.size:
+        if min(filled.shape[-2:]) >> len(SCALE_WEIGHTS) - 1 < self.size:
             return torch.full((len(filled),), torch.nan, dtype=torch.float64)
         pairs = zip(self.in_colour(filled), self.in_colour(truth), strict=True)
         scores = [
@@ -126,11 +126,11 @@ class MSSSIM(SSIM):
     def over_scales(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the score of two planes [H, W] in 0..1."""
         score = torch.ones((), dtype=torch.float64, device=x.device)
-        for scale, weight in enumerate(SCALES):
+        for scale, weight in enumerate(SCALE_WEIGHTS):
             buffers = x.new_empty((2, 4, *x.shape))
             top, bottom, covariance, variances = self.terms(x, y, *buffers)
             similar = covariance / variances
-            if scale == len(SCALES) - 1:
+            if scale == len(SCALE_WEIGHTS) - 1:
                 similar *= top / bottom
             inner = similar[:, self.size // 2 :][:, : x.shape[1] - self.size + 1]
             score = score * inner.mean().clamp(min=0) ** weight

@@ -18,6 +18,14 @@ class PConv(Architecture):
     settings = deferred(".settings:PConvSettings")
     task = deferred(".task:PConvTask")
     source = "Image Inpainting for Irregular Holes Using Partial Convolutions, arXiv 1804.07723"
+    citation = """\
+@inproceedings{liu2018image,
+  title = {Image Inpainting for Irregular Holes Using Partial Convolutions},
+  author = {Liu, Guilin and Reda, Fitsum A. and Shih, Kevin J. and Wang, Ting-Chun and Tao,
+    Andrew and Catanzaro, Bryan},
+  booktitle = {ECCV},
+  year = {2018}
+}"""
 
     @staticmethod
     def build(settings: PConvSettings) -> PartialUNet:

@@ -24,6 +24,13 @@ class SPN(Architecture):
     source = (
         "Fully Context-Aware Image Inpainting with a Learned Semantic Pyramid, arXiv 2112.04107"
     )
+    citation = """\
+@article{zhang2023fully,
+  title = {Fully Context-Aware Image Inpainting with a Learned Semantic Pyramid},
+  author = {Zhang, Wendong and Wang, Yunbo and Ni, Bingbing and Yang, Xiaokang},
+  journal = {Pattern Recognition},
+  year = {2023}
+}"""
 
     @staticmethod
     def build(settings: SPNSettings) -> SemanticPriorNet:
@@ -69,3 +76,11 @@ class SPL(SPN):
 
     settings = deferred(".settings:SPLSettings")
     source = "Context-Aware Image Inpainting with Learned Semantic Priors, arXiv 2106.07220"
+    citation = """\
+@inproceedings{zhang2021context,
+  title = {Context-Aware Image Inpainting with Learned Semantic Priors},
+  author = {Zhang, Wendong and Zhu, Junwei and Tai, Ying and Wang, Yunbo and Chu, Wenqing and
+    Ni, Bingbing and Wang, Chengjie and Yang, Xiaokang},
+  booktitle = {IJCAI},
+  year = {2021}
+}"""
