@@ -26,7 +26,7 @@ from tqdm import tqdm
 from inpaint_cli.api.metrics import ImageMetric
 from inpaint_cli.api.tensors import to_uint8
 from inpaint_cli.evaluation import protocols
-from inpaint_cli.evaluation.samples import model_results
+from inpaint_cli.evaluation.samples import Photos, model_results
 from inpaint_cli.models.choose import ModelRef
 from inpaint_cli.reports import contact_sheet as sheets
 from inpaint_plugins.metrics.pixels import L1, PSNR
@@ -53,9 +53,8 @@ def scored(model: str | None, weights: str | None, data: Path) -> tuple[list[dic
     protocol = protocols.read_protocol("house", features="none").protocol
     cases = model_results(
         ModelRef(model, weights),
-        data / "faces-test",
+        Photos(data / "faces-test"),
         data / "masks",
-        None,
         protocol.model_copy(update={"size": 256, "bins": tuple(BINS), "per_bin": True}),
         seed=0,
         device="cpu",

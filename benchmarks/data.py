@@ -25,7 +25,7 @@ from inpaint_cli.api.stages import Stage
 from inpaint_cli.datasets.collection import Collection, decode_image, place_image
 from inpaint_cli.recipe.schema import Data, Named, Recipe
 from inpaint_cli.registry import load_plugin
-from inpaint_cli.training.feed import REDUCED_ROOM, Feed, FeedSample, TrainingSamples
+from inpaint_cli.training.feed import REDUCED_MARGIN, Feed, FeedSample, TrainingSamples
 
 KODAK = Path(__file__).parents[2] / "shared" / "data" / "scenes"
 SIZE, BATCH, BATCHES, ROUNDS = 256, 16, 16, 7
@@ -91,7 +91,7 @@ def main() -> None:
             how: Feed(
                 collection,
                 load_plugin("masks", "center")(),
-                recipe.model_copy(update={"data": Data(size=SIZE, decode_image=how)}),
+                recipe.model_copy(update={"data": Data(size=SIZE, decode=how)}),
                 {"fill": Stage(batch=BATCH)},
                 Accelerator(cpu=True),
                 workers=2,
@@ -113,7 +113,7 @@ def main() -> None:
         for path in files:
             size = (SIZE, SIZE * 1024 // 768)
             exact = np.asarray(change(Image.open(io.BytesIO(path.read_bytes())).convert("RGB")))
-            for how, enough in (("fast", REDUCED_ROOM * SIZE), ("exact", math.inf)):
+            for how, enough in (("fast", REDUCED_MARGIN * SIZE), ("exact", math.inf)):
                 image = decode_image(path.read_bytes(), path.name, enough=enough)
                 mine = place_image(image, size, "stretch").permute(1, 2, 0).numpy().astype(int)
                 apart[how].append(np.abs(mine - exact))

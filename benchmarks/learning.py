@@ -26,7 +26,7 @@ from table import record
 from inpaint_cli.api.tensors import to_uint8
 from inpaint_cli.evaluation import bootstrap as statistics
 from inpaint_cli.evaluation import protocols
-from inpaint_cli.evaluation.samples import EvalSample, ModelResults, model_results
+from inpaint_cli.evaluation.samples import EvalSample, ModelResults, Photos, model_results
 from inpaint_cli.files.write import atomic_path
 from inpaint_cli.models.choose import load_model
 from inpaint_cli.reports import contact_sheet as sheets
@@ -250,6 +250,7 @@ class Bench:
     study: Study
     data: Path
     out: Path
+    device: str = "cpu"
 
     def weights(self, name: str) -> Path:
         """Of a training, after whatever it begins from; its report is what it writes last."""
@@ -286,7 +287,7 @@ class Bench:
             line = ["eval", "--weights", str(self.weights(chosen.training)), *chosen.options]
             line += ["--data", str(self.data / self.study.tests[test].photos)]
             line += ["--masks", str(self.masks(test)), "--protocol", str(self.protocol(test))]
-            inpaint(*line, "--features", "none", "--device", "cpu", "-o", str(folder))
+            inpaint(*line, "--features", "none", "--device", self.device, "-o", str(folder))
         return json.loads((folder / "result.json").read_text("utf-8"))["images"]
 
     def cases(self, variant: str, test: str, **more: Any) -> ModelResults:
@@ -295,12 +296,11 @@ class Bench:
         resize = dict(zip(chosen.options[::2], chosen.options[1::2], strict=True)).get("--resize")
         return model_results(
             self.weights(chosen.training),
-            self.data / self.study.tests[test].photos,
+            Photos(self.data / self.study.tests[test].photos),
             self.masks(test),
-            None,
             protocols.read_protocol(str(self.protocol(test, **more)), features="none").protocol,
             seed=0,
-            device="cpu",
+            device=self.device,
             resize=int(resize) if resize else None,
         )
 

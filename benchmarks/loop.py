@@ -1,16 +1,18 @@
 """What the training loop costs: our step against the bare one of the same networks and losses."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from itertools import count, islice, repeat
 
 import torch
 from accelerate import Accelerator
 from table import paired, record
-from torch import optim
+from torch import nn, optim
 
 from inpaint_cli.api.architectures import Batch, Task
 from inpaint_cli.api.stages import Stage
 from inpaint_cli.registry import load_plugin
-from inpaint_cli.training.loop import train_stages
+from inpaint_cli.training.loop import Step, train_stages
 
 STEPS, SIZE, BATCH, ROUNDS = 4, 64, 8, 15
 SETTINGS = {"pconv": {"levels": 5, "width": 32}, "gated": {"width": 24}}
@@ -30,44 +32,59 @@ def batch() -> Batch:
     return Batch(image, (torch.rand(BATCH, 1, SIZE, SIZE, generator=g) > 0.5).float())
 
 
-def ours(task: Task, accelerator: Accelerator) -> Callable[[], None]:
-    given = batch()
-
-    def batches(stage: str, first: int) -> Iterator[Batch]:
-        while True:
-            yield given
-
-    steps = train_stages(task, {"fill": Stage(steps=10**9)}, batches, accelerator)
-    next(steps)
-
-    def go() -> None:
-        for _ in range(STEPS):
-            next(steps)
-
-    return go
+def our_steps(
+    task: Task,
+    stages: Mapping[str, Stage],
+    given: Batch | Callable[[str, int], Iterator[Batch]],
+    accelerator: Accelerator,
+) -> Iterator[Step]:
+    """The steps of this project's loop, on one batch or on those of a feed."""
+    batches = given if callable(given) else lambda stage, first: repeat(given)
+    return train_stages(task, stages, batches, accelerator)
 
 
-def bare(task: Task) -> Callable[[], None]:
-    given, phases = batch(), task.phases("fill")
-    owned = [[p for m in ph.trains for p in task.get_submodule(m).parameters()] for ph in phases]
-    optimizers = [optim.Adam(params, lr=1e-4) for params in owned]
-    task.train()
-
-    def go() -> None:
-        for _ in range(STEPS):
+def bare_steps(
+    task: Task, stage: str, given: Batch, mixed: AbstractContextManager[object]
+) -> Iterator[None]:
+    """The steps of a plain loop of the same networks, losses and optimisers."""
+    task.stage = stage
+    task.requires_grad_(False).eval()
+    phases = task.phases(stage)
+    owned = {tuple(phase.trains): parameters(task, phase.trains) for phase in phases}
+    optimizers = {trains: optim.Adam(params, lr=1e-4) for trains, params in owned.items()}
+    for trains, params in owned.items():
+        for module in trains:
+            task.get_submodule(module).train()
+        for p in params:
+            p.requires_grad_(True)
+    for n in count():
+        with mixed:
             out = task.predict(given)
-            for n, (phase, optimizer) in enumerate(zip(phases, optimizers, strict=True)):
-                for m, params in enumerate(owned):  # as any GAN's loop must
-                    for p in params:
-                        p.requires_grad_(m == n)
-                sum(phase.losses(given, out).values()).backward()  # type: ignore[union-attr]
-                optimizer.step()
-                optimizer.zero_grad()
-            for params in owned:
+        for phase in phases:
+            if n % phase.every:
+                continue
+            own = tuple(phase.trains)
+            for trains, params in owned.items():  # as any GAN's loop must
                 for p in params:
-                    p.requires_grad_(True)
+                    p.requires_grad_(trains == own)
+            with mixed:
+                loss = sum(phase.losses(given, out).values())
+            loss.backward()  # type: ignore[union-attr]
+            optimizers[own].step()
+            optimizers[own].zero_grad()
+        for params in owned.values():
+            for p in params:
+                p.requires_grad_(True)
+        yield
 
-    return go
+
+def parameters(task: Task, modules: Sequence[str]) -> list[nn.Parameter]:
+    return [p for module in modules for p in task.get_submodule(module).parameters()]
+
+
+def rounds_of(steps: Iterator[object]) -> Callable[[], None]:
+    next(steps)
+    return lambda: [*islice(steps, STEPS)] and None
 
 
 def main() -> None:
@@ -75,7 +92,9 @@ def main() -> None:
     accelerator = Accelerator(cpu=True)
     rows = []
     for name in SETTINGS:
-        one, other = paired(ours(task_of(name), accelerator), bare(task_of(name)), rounds=ROUNDS)
+        ours = our_steps(task_of(name), {"fill": Stage(steps=10**9)}, batch(), accelerator)
+        bare = bare_steps(task_of(name), "fill", batch(), nullcontext())
+        one, other = paired(rounds_of(ours), rounds_of(bare), rounds=ROUNDS)
         rows.append(
             f"| {name} {SETTINGS[name]} | {1000 * one / STEPS:.1f} | {1000 * other / STEPS:.1f} "
             f"| {one / other:.3f} |"
