@@ -115,7 +115,8 @@ def describe_device(device: torch.device) -> str:
     if device.type == "cuda":
         return f"{torch.cuda.get_device_name(device)}, PyTorch {torch.__version__}"
     threads = torch.get_num_threads()
-    return f"a CPU with {threads} threads, PyTorch {torch.__version__}; not measured on a GPU"
+    many = "s" * (threads != 1)
+    return f"{threads} thread{many} of a CPU, PyTorch {torch.__version__}; not measured on a GPU"
 
 
 def build(name: str, size: int, *changes: str, batch: int = 16) -> Built:

@@ -53,8 +53,8 @@ def study(options: argparse.Namespace, device: torch.device, where: str) -> Iter
     bench = Bench(at_length(chosen, steps), data, work, device=device.type)
     bench.out.mkdir(parents=True, exist_ok=True)
     total = {name: sum(stages.values()) for name, stages in steps.items()}
-    yield f"{chosen.title}, on {where}. Steps by training: {total}, from a plan of "
-    yield f"{options.minutes:g} minutes (`steps.json`): far from the papers' steps. After each "
+    yield f"{chosen.title}, on {where}. Steps by training: {total}, fitted to the minutes of the "
+    yield "first call (`steps.json`): far from the papers' steps. After each "
     yield "value stands the mean paired difference from the row that it is compared with, and its "
     yield "95 % bootstrap interval. Without the terms of VGG."
     yield ""
