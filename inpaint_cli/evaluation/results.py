@@ -24,13 +24,18 @@ from .protocols import ALL, PrintedTable, PublishedTable, in_column
 from .samples import EvalSamples
 from .scores import RESULT_FILES
 
+UNFINISHED = ".results.unfinished"  # there while results are written
 CONFIDENCE = "in brackets: 95 % confidence interval; ±: standard deviation over subsets"
 
 
 def check_results_free(folder: Path, *, overwrite: bool) -> None:
-    """Raise `InpaintError` where results would replace files in `folder`, unless `overwrite`."""
+    """Raise `InpaintError` where results would replace files in `folder`, unless `overwrite`.
+
+    Files that a killed evaluation has begun to write may be replaced.
+    """
+    begun = (folder / UNFINISHED).is_file()
     for name in RESULT_FILES:
-        check_free(folder / name, overwrite=overwrite)
+        check_free(folder / name, overwrite=overwrite or begun)
 
 
 def write_results(
@@ -41,6 +46,8 @@ def write_results(
     `worst` is the number of images on worst.png.
     """
     everything = results_data(result)
+    with atomic_path(folder / UNFINISHED) as temporary:
+        temporary.touch()
     with atomic_path(folder / "result.json") as temporary:
         temporary.write_text(json.dumps(everything, indent=1, allow_nan=False) + "\n", "utf-8")
     with (
@@ -56,6 +63,7 @@ def write_results(
         sheet.save(temporary)
     parts = report_parts(result, sheet)
     write_page(folder / "report.html", f"{result.title}: {result.plan.name}", parts)
+    (folder / UNFINISHED).unlink()
     return [folder / name for name in RESULT_FILES]
 
 

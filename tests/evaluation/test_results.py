@@ -1,11 +1,12 @@
 """Tables of results."""
 
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 from eval_sets import folders, plan, run
 
-from inpaint_cli.errors import DataError
+from inpaint_cli.errors import DataError, InpaintError
 from inpaint_cli.evaluation import protocols, results
 from inpaint_cli.evaluation.protocols import PublishedTable
 
@@ -70,3 +71,17 @@ def test_scores_that_depend_on_the_number_of_images_say_so(tmp_path):
     subsets = results.Score(0.0123, float("nan"), float("nan"), 9, 0.0021)
     assert results.score_text(subsets, bounds=True) == "0.0123 ± 0.0021"
     assert results.score_text(subsets, bounds=False) == "0.0123"
+
+
+def test_results_that_were_cut_off_are_written_again_and_others_are_not(tmp_path, monkeypatch):
+    result, samples = run(folders(tmp_path, count=2, side=64), plan())
+    folder = tmp_path / "out"
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(results, "worst_sheet", Mock(side_effect=KeyboardInterrupt))
+        results.write_results(result, samples, folder)
+    assert (folder / "result.json").exists()
+    results.check_results_free(folder, overwrite=False)
+    results.write_results(result, samples, folder)
+    assert {path.name for path in folder.iterdir()} == {*results.RESULT_FILES}
+    with pytest.raises(InpaintError, match="exists already"):
+        results.check_results_free(folder, overwrite=False)
