@@ -76,9 +76,10 @@ def test_scores_that_depend_on_the_number_of_images_say_so(tmp_path):
 def test_results_that_were_cut_off_are_written_again_and_others_are_not(tmp_path, monkeypatch):
     result, samples = run(folders(tmp_path, count=2, side=64), plan())
     folder = tmp_path / "out"
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(results, "worst_sheet", Mock(side_effect=KeyboardInterrupt))
+    monkeypatch.setattr(results, "worst_sheet", Mock(side_effect=KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
         results.write_results(result, samples, folder)
+    monkeypatch.undo()
     assert (folder / "result.json").exists()
     results.check_results_free(folder, overwrite=False)
     results.write_results(result, samples, folder)
