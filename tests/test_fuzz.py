@@ -8,17 +8,23 @@ import io
 import json
 import os
 import random
+import resource
 import warnings
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
+from onnx_files import write_migan
 from PIL import Image
 from places import ROOT
 
+from inpaint_cli.cli import main
 from inpaint_cli.errors import InpaintError
 from inpaint_cli.files.zips import read_zip_member, zip_names
 from inpaint_cli.filling.ledger import parse_ledger
@@ -28,12 +34,18 @@ from inpaint_cli.images import read_mask, read_photo, to_array
 from inpaint_cli.masks.generate import generate_masks
 from inpaint_cli.masks.manifest import read_manifest
 from inpaint_cli.models.convert import convert_checkpoint
-from inpaint_cli.models.weights import read_weights, write_weights
+from inpaint_cli.models.weights import (
+    ForeignFiller,
+    read_model_file,
+    read_weights,
+    write_weights,
+)
 from inpaint_cli.recipe.plugins import build_inputs
 from inpaint_cli.recipe.read import read_recipe
 from inpaint_cli.registry import load_plugin
 from inpaint_cli.training.checkpoint import read_state
 
+MOST_SECONDS, MOST_MEMORY = 20, 2**21  # of an input; KiB beyond what the process held before
 FEW, MANY = 12, int(os.environ.get("FUZZ", "2000"))
 SPICE = [
     b"\0", b"\xff", b"\n", b"[", b"{", b"}", b'"', b":", b"-", b"1e400", b"[" * 5000, b"-1",
@@ -92,6 +104,40 @@ def ledger(path: Path) -> None:
     parse_ledger(path.read_bytes())
 
 
+def photo_list(path: Path) -> None:
+    dataset = load_plugin("datasets", "files")()
+    for name in dataset.names(path):
+        dataset.read(path, name)
+
+
+def onnx(path: Path) -> None:
+    foreign = read_model_file(path)
+    assert isinstance(foreign, ForeignFiller)
+    foreign.make("cpu")
+
+
+def options(path: Path) -> None:
+    """Give the words in the file to commands, and one of them as a photo's name."""
+    words = path.read_bytes().decode("utf-8", "surrogateescape").split("\n")
+    run_command("fill", *words)
+    name = words[-1].replace("/", "").replace("\0", "")[:60]
+    try:
+        Image.new("RGB", (8, 8)).save(file := path.with_name(f"x{name}.png"))
+    except (OSError, UnicodeError):  # a name that this system does not take
+        return
+    run_command("infer", path.parent, "--region", "1,1,2,2", "-o", path.with_name("out"))
+    file.unlink()
+
+
+def run_command(*words: object) -> None:
+    done = CliRunner().invoke(main, [str(word) for word in words])
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    assert done.exit_code in (0, 1, 2)
+    assert "please report" not in done.output, done.output
+    assert "\x1b" not in done.output
+
+
 def convert(path: Path) -> None:
     convert_checkpoint(path, "lama", path.with_name("converted.safetensors"))
 
@@ -135,27 +181,41 @@ def seeds(tmp_path_factory) -> dict[str, tuple[bytes, str, Callable[[Path], obje
         "ledger": (json.dumps(entry).encode() + b"\n", ".jsonl", ledger),
         "card": (card.read_bytes(), ".json", read_card),
         "archive": ((place / "z.zip").read_bytes(), ".zip", archive),
+        "list": (b"sea.png\na/b.png\n../sea.png\n", ".txt", photo_list),
+        "onnx": (write_migan(place / "m.onnx").read_bytes(), ".onnx", onnx),
+        "options": (OPTIONS, ".words", options),
     }
 
+
+OPTIONS = b"""--region\n1,1,4,4\n--grow\n3\n--seed\n-7\n--model\ntelea:radius=3
+--find\ncolor:value=#123456,tolerance=5\n--mask-threshold\n12\n--window\n64\n\xc3\xa4.png"""
 
 KINDS = [
     *("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "TGA", "PPM", "alpha", "mask", "weights"),
     *("checkpoint", "state", "program", "manifest", "recipe", "ledger", "card", "archive"),
+    *("list", "onnx", "options"),
 ]
 
 
 def attack(seed: tuple[bytes, str, Callable[[Path], object]], place: Path, count: int) -> None:
     data, suffix, read = seed
     path = place / f"x{suffix}"
+    path.write_bytes(data)
+    with suppress(InpaintError):
+        read(path)  # imports what it needs, which is not the input's cost
     for n in range(count):
         changed = mutate(data, random.Random(n))
         path.write_bytes(changed)
+        start, held = perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         try:
             read(path)
         except InpaintError:
-            continue
+            pass
         except Exception as error:
             raise AssertionError(f"mutation {n} of {len(data)} bytes: {error!r}") from error
+        assert perf_counter() - start < MOST_SECONDS, f"mutation {n} of {len(data)} bytes"
+        more = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - held
+        assert more < MOST_MEMORY, f"mutation {n} of {len(data)} bytes: {more} KiB"
 
 
 def test_every_kind_is_attacked(seeds):
