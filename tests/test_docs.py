@@ -8,9 +8,17 @@ import sys
 import click
 import pytest
 from places import ROOT
+from pydantic import TypeAdapter, ValidationError
 
 from inpaint_cli import registry
 from inpaint_cli.cli import COMMANDS, main
+from inpaint_cli.files import zips
+from inpaint_cli.filling import options
+from inpaint_cli.images import read
+from inpaint_cli.layers import pickles
+from inpaint_cli.models import catalogue, hub, weights
+from inpaint_cli.settings import Count
+from inpaint_cli.web import serve
 
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "benchmarks").rglob("*.md")]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -93,3 +101,26 @@ def test_every_result_is_linked_from_the_page_of_benchmarks():
     for script in (ROOT / "benchmarks").glob("*.py"):
         for name in RECORDING.findall(script.read_text("utf-8")):
             assert name in names, f"{script.name} records {name}"
+
+
+def test_the_page_of_limits_states_those_of_the_program():
+    page = (ROOT / "docs" / "limits.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| (.+?) \| (.+?) \|", page, re.MULTILINE))
+    stated = {
+        "photo or mask": f"{read.MAX_PIXELS // 10**6} megapixels",
+        "file of a picture": f"{read.LEAST_LIMIT >> 20} MiB, and 16 bytes more for each pixel that "
+        "it claims",
+        "member of a zip archive": f"{zips.LARGEST_MEMBER >> 20} MiB unpacked",
+        "header of a weights file": f"{weights.LONGEST_HEADER // 10**6} MB",
+        "checkpoint to convert (`.pt`, `.pth`, `.ckpt`)": f"{pickles.LARGEST_RATIO} times its own "
+        "size, unpacked",
+        "weights file of the Hub": f"{hub.LARGEST_FILE // 10**9} GB",
+        "request to the page of `inpaint paint`": f"{serve.UPLOAD_LIMIT >> 20} MiB",
+        "catalogue of published models": f"{catalogue.LONGEST_CATALOGUE // 10**6} million "
+        "characters",
+        "integers in recipes": "1,000,000,000",
+        "lengths in pixels: `--grow`, `--feather`, `--window`": f"{options.LARGEST:,}",
+    }
+    assert rows == {"input": "limit", "---": "---", **stated}
+    with pytest.raises(ValidationError, match="less than or equal to 1000000000"):
+        TypeAdapter(Count).validate_python(1_000_000_001)
