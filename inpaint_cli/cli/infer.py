@@ -4,6 +4,7 @@ from typing import Any
 import click
 
 from .types import (
+    PhotoFolderPath,
     echo,
     hole_options,
     json_option,
@@ -17,7 +18,7 @@ from .types import (
 
 
 @click.command()
-@click.argument("photos", type=click.Path(exists=True, path_type=Path))
+@click.argument("photos", type=PhotoFolderPath())
 @mask_option(
     "--masks",
     "FOLDER|FILE|alpha",

@@ -17,7 +17,30 @@ from ..wording import printable
 Command = TypeVar("Command", bound=Callable[..., object])
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-FILE_OR_DASH = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
+
+
+class PhotoPath(click.Path):
+    """A photo, or - for stdin."""
+
+    def __init__(self) -> None:
+        super().__init__(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if Path(value).is_dir():
+            self.fail(f"'{value}' is a folder; `inpaint infer` fills the photos in it", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class PhotoFolderPath(click.Path):
+    """A folder of photos."""
+
+    def __init__(self) -> None:
+        super().__init__(exists=True, file_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if Path(value).is_file():
+            self.fail(f"'{value}' is a file; `inpaint fill` fills one photo", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 def echo(text: object, *, err: bool = False, nl: bool = True) -> None:

@@ -61,6 +61,8 @@ def find_hole(
         if isinstance(mask, Path):
             mask = images.read_mask(mask, threshold=options.threshold, invert=options.invert)
         core, notes = fit_hole(mask.hole, photo, name, options.resize), mask.notes
+        if photo.keep.get("sideways") and photo.size[0] == photo.size[1]:
+            notes += (f"{photo.name} is stored on its side: {name} is taken for it as displayed",)
     if options.alpha:
         core = core | photo.hole_from_alpha(options.threshold or 255)
     if options.regions:
@@ -91,6 +93,8 @@ def fit_hole(hole: Hole, photo: images.Photo, name: str, resize: bool) -> Hole:
     (height, width), (h, w) = photo.size, hole.shape
     sizes = f"{name} is {w}x{h}, but {photo.name} is {width}x{height}"
     if not images.same_shape(hole.shape, photo.size):
+        if images.same_shape(hole.shape[::-1], photo.size):
+            raise ImageError(f"{sizes}: it lies on its side; turn it by 90 degrees")
         raise ImageError(f"{sizes}: the proportions differ; give the mask of this photo")
     if not resize:
         raise ImageError(f"{sizes}; resize the mask, or use --mask-resize")

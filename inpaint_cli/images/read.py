@@ -243,8 +243,10 @@ def describe(image: Image.Image, data: bytes, pixels: NDArray[Any], mode: str, n
     kind = "JPEG" if image.format == "MPO" else str(image.format)
     orientation = read_orientation(image)
     keep, notes = read_metadata(image, data, name)
-    if orientation in (5, 6, 7, 8) and "dpi" in keep:
-        keep["dpi"] = keep["dpi"][::-1]
+    if orientation in (5, 6, 7, 8):
+        keep["sideways"] = True
+        if "dpi" in keep:
+            keep["dpi"] = keep["dpi"][::-1]
     keep |= read_traits(image, data, kind)
     if kind == "JPEG" and orientation not in range(2, 9):  # its blocks are written as they are
         keep |= {"source": data, "decoded": pixels}

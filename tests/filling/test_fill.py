@@ -404,7 +404,32 @@ def test_masks_of_another_size(pair):
     save("m.png", box(53, 37))
     result = INVOKE(main, ["fill", "p.png", "--mask", "m.png", "--mask-resize", "--overwrite"])
     assert result.exit_code == 1
+    assert "it lies on its side; turn it by 90 degrees" in result.stderr
+    save("m.png", box(53, 30))
+    result = INVOKE(main, ["fill", "p.png", "--mask", "m.png", "--mask-resize", "--overwrite"])
     assert "the proportions differ" in result.stderr
+
+
+@pytest.mark.parametrize(("side", "orientation"), [(40, 6), (40, 1), (50, 6)])
+def test_a_square_photo_that_is_stored_on_its_side_says_how_the_mask_is_taken(
+    pair, side, orientation
+):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new("RGB", (side, 40), "green").save("p.jpg", exif=exif)
+    save("m.png", box(50, 40) if side == 50 else box(40, 40))
+    result = INVOKE(main, ["fill", "p.jpg", "--mask", "m.png"])
+    assert result.exit_code == 0, result.output
+    assert ("stored on its side" in result.stderr) == (side == 40 and orientation == 6)
+
+
+def test_photos_and_folders_are_sent_to_the_command_that_takes_them(pair):
+    several = INVOKE(main, ["fill", "p.png", "p.png", "--mask", "m.png"])
+    assert several.exit_code == 2
+    assert "`inpaint infer FOLDER` fills several" in several.stderr
+    one = INVOKE(main, ["infer", "p.png", "--masks", "m.png", "-o", "out"])
+    assert one.exit_code == 2
+    assert "'p.png' is a file; `inpaint fill` fills one photo" in one.stderr
 
 
 def test_an_empty_mask_gives_the_photo_back(pair):
@@ -430,7 +455,7 @@ def test_a_hole_that_is_everything_is_refused(pair, extra):
     [
         (["p.png"], 2, "say where the hole is"),
         (["none.png", "--mask", "m.png"], 2, "'none.png' does not exist"),
-        ([".", "--mask", "m.png"], 2, "is a directory"),
+        ([".", "--mask", "m.png"], 2, "`inpaint infer` fills the photos in it"),
         (["p.png", "--mask", "none.png"], 2, "there is no file 'none.png'"),
         (["p.png", "--mask", "alpha"], 1, "has no transparency"),
         (["p.png", "--region", "1,2,3"], 2, "'1,2,3' is not x,y,width,height"),
