@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Catalogue(ABC):
-    """A YAML file of published models, each under the name that fetches it.
+    """A YAML or JSON file of published models, each under the name that fetches it.
 
     An entry has `summary`, `licence` (of the weights), `trained_on`, `source`, and `files`: each a
     `name`, `url`, `bytes` and full `sha256`, the first being the one that is loaded. Optional are
@@ -22,4 +22,4 @@ class Catalogue(ABC):
     @staticmethod
     @abstractmethod
     def path() -> Path:
-        """Return the YAML file."""
+        """Return the file, of the suffix .yaml or .json, which is read faster."""

@@ -152,20 +152,27 @@ def read_catalogues() -> tuple[Mapping[str, PublishedModel], Sequence[str]]:
 
 @lru_cache(maxsize=16)
 def read_catalogue(path: Path) -> Mapping[str, PublishedModel]:
-    """Read the YAML file at `path`; raise `PluginError`, which names the entry that is wrong."""
-    import yaml
-
+    """Read the file at `path`; raise `PluginError`, which names the entry that is wrong."""
     try:
         text = path.read_text("utf-8")
         if len(text) > LONGEST_CATALOGUE:
             raise ValueError("it is too long")
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        entries = yaml.load(text, loader)
+        entries = json.loads(text) if path.suffix == ".json" else read_yaml(text)
         return {str(name): read_entry(str(name), entry) for name, entry in entries.items()}
-    except (OSError, ValueError, yaml.YAMLError, TypeError, AttributeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
         raise PluginError(
             f"the catalogue {path} is damaged: {error}; update its package"
         ) from error
+
+
+def read_yaml(text: str) -> Any:
+    """Return the values in a YAML document; raise `ValueError` where it is none."""
+    import yaml  # takes longer to import than most catalogues to read
+
+    try:
+        return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
 
 
 def read_entry(name: str, entry: Mapping[str, Any]) -> PublishedModel:

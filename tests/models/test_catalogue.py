@@ -28,7 +28,7 @@ from inpaint_cli.models import catalogue
 from inpaint_cli.models.choose import load_model
 from inpaint_plugins.published import Published
 
-ENTRIES = yaml.safe_load(Published.path().read_text("utf-8"))
+ENTRIES = json.loads(Published.path().read_text("utf-8"))
 FILES = {file["name"]: file for entry in ENTRIES.values() for file in entry.get("files", ())}
 
 
@@ -58,7 +58,7 @@ def make_content(name: str, lama: bytes, folder: Path) -> bytes:
 @pytest.fixture
 def shop(lama_file: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A publisher of files made for each entry, whose catalogue names their hashes."""
-    entries = yaml.safe_load(Published.path().read_text("utf-8"))
+    entries = json.loads(Published.path().read_text("utf-8"))
     with open_shop() as shop:
         for entry in entries.values():
             for file in entry.get("files", ()):
