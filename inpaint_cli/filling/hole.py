@@ -94,7 +94,7 @@ def fit_hole(hole: Hole, photo: images.Photo, name: str, resize: bool) -> Hole:
     sizes = f"{name} is {w}x{h}, but {photo.name} is {width}x{height}"
     if not images.same_shape(hole.shape, photo.size):
         if images.same_shape(hole.shape[::-1], photo.size):
-            raise ImageError(f"{sizes}: it lies on its side; turn it by 90 degrees")
+            raise ImageError(f"{sizes}: it is on its side; turn it by 90 degrees")
         raise ImageError(f"{sizes}: the proportions differ; give the mask of this photo")
     if not resize:
         raise ImageError(f"{sizes}; resize the mask, or use --mask-resize")

@@ -97,14 +97,11 @@ def write_weights(
 
 def save_tensors(tensors: dict[str, Tensor], path: Path, header: dict[str, str]) -> None:
     """Write a safetensors file whole or not at all."""
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
+    data = save(tensors, header)  # its `save_file` leaves a temporary file of its own when killed
     with atomic_path(path) as temporary:
-        try:
-            save_file(tensors, temporary, header)
-        except SafetensorError as error:  # such as of a full disk
-            raise OSError(str(error)) from error
+        temporary.write_bytes(data)
         sort_header(temporary)
 
 

@@ -404,7 +404,7 @@ def test_masks_of_another_size(pair):
     save("m.png", box(53, 37))
     result = INVOKE(main, ["fill", "p.png", "--mask", "m.png", "--mask-resize", "--overwrite"])
     assert result.exit_code == 1
-    assert "it lies on its side; turn it by 90 degrees" in result.stderr
+    assert "it is on its side; turn it by 90 degrees" in result.stderr
     save("m.png", box(53, 30))
     result = INVOKE(main, ["fill", "p.png", "--mask", "m.png", "--mask-resize", "--overwrite"])
     assert "the proportions differ" in result.stderr
