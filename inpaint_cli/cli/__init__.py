@@ -4,6 +4,7 @@ A command lives in the module of its name (`-` becomes `_`) as `NAME_command`, a
 it runs, so that `inpaint --help` costs no more than click itself.
 """
 
+import errno
 from importlib import import_module
 
 import click
@@ -68,6 +69,11 @@ class Commands(click.Group):
             raise click.UsageError(printable(f"--{option}: {error.reason}")) from error
         except InpaintError as error:
             raise click.ClickException(printable(str(error))) from error
+        except OSError as error:
+            if error.errno not in (errno.ENAMETOOLONG, errno.ELOOP):
+                raise
+            name = printable(str(error.filename))[:80]
+            raise click.ClickException(f"{name}: {error.strerror}; give another name") from error
         except KeyboardInterrupt:  # click would leave with 1, which means that something failed
             click.echo("\ninterrupted", err=True)
             ctx.exit(130)

@@ -26,7 +26,7 @@ class PhotoPath(click.Path):
         super().__init__(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        if Path(value).is_dir():
+        if os.path.isdir(value):
             self.fail(f"'{value}' is a folder; `inpaint infer` fills the photos in it", param, ctx)
         return super().convert(value, param, ctx)
 
@@ -38,7 +38,7 @@ class PhotoFolderPath(click.Path):
         super().__init__(exists=True, file_okay=False, path_type=Path)
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        if Path(value).is_file():
+        if os.path.isfile(value):
             self.fail(f"'{value}' is a file; `inpaint fill` fills one photo", param, ctx)
         return super().convert(value, param, ctx)
 
@@ -122,7 +122,7 @@ class MaskType(click.ParamType):
     name = "mask"
 
     def convert(self, value, param, ctx) -> str:
-        if value != "alpha" and not Path(value).exists():
+        if value != "alpha" and not os.path.exists(value):
             self.fail(f"there is no file '{value}'", param, ctx)
         return value
 

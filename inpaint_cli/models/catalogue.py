@@ -171,7 +171,7 @@ def read_yaml(text: str) -> Any:
 
     try:
         return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, AttributeError) as error:  # the latter of a wrong time
         raise ValueError(str(error)) from error
 
 

@@ -14,6 +14,7 @@ from ..registry import load_plugin
 from .schema import Named
 
 Schema = TypeVar("Schema", bound=Settings)
+NO_VALUE = (yaml.YAMLError, ValueError, AttributeError)  # of YAML's own readers of values
 KeyPath = tuple[Hashable, ...]
 
 
@@ -86,7 +87,7 @@ class RecipeSource:
             settings = inner
         try:
             settings[leaf] = yaml.safe_load(value)
-        except (yaml.YAMLError, ValueError):
+        except NO_VALUE:
             raise RecipeError(f"{option}: the value is not YAML") from None
         except RecursionError:
             raise RecipeError(f"{option}: nested too deeply") from None
@@ -175,7 +176,7 @@ def node_values(node: yaml.Node, source: RecipeSource, seen: set[int], at: KeyPa
     if isinstance(node, yaml.ScalarNode):
         try:
             return yaml.SafeLoader("").construct_object(node)
-        except (yaml.YAMLError, ValueError):
+        except NO_VALUE:
             raise source.error(at, f"'{node.value}' is not a value") from None
     if id(node) in seen:
         raise source.error(at, "aliases cannot be used; write the values out")

@@ -169,7 +169,10 @@ def open_session(path: Path, device: str) -> onnxruntime.InferenceSession:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     provider = (PROVIDERS[kind], {"device_id": number} if number else {})
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=[provider])
+        session = onnxruntime.InferenceSession(str(path), options, providers=[provider])
+        _ = [(i.name, i.type, i.shape) for i in session.get_inputs()]  # which may be no text
+        _ = session.get_modelmeta().custom_metadata_map
+        return session
     except Exception as error:  # onnxruntime has a class for each of its states
         raise WeightsError(
             f"{path} is no ONNX file, damaged, or for a newer onnxruntime than"
