@@ -9,6 +9,7 @@ import json
 import os
 import random
 import resource
+import tarfile
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -78,6 +79,16 @@ def picture(format: str, mode: str = "RGB") -> bytes:
     chance, file = np.random.default_rng(3), io.BytesIO()
     levels = chance.integers(0, 255, (24, 32, len(mode)), np.uint8)
     Image.fromarray(levels.squeeze(), mode).save(file, format)
+    return file.getvalue()
+
+
+def packed_tar(content: bytes) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as packed:
+        for name in ("a/sea.png", "ä.png", "x" * 200 + ".png"):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            packed.addfile(member, io.BytesIO(content))
     return file.getvalue()
 
 
@@ -181,6 +192,7 @@ def seeds(tmp_path_factory) -> dict[str, tuple[bytes, str, Callable[[Path], obje
         "ledger": (json.dumps(entry).encode() + b"\n", ".jsonl", ledger),
         "card": (card.read_bytes(), ".json", read_card),
         "archive": ((place / "z.zip").read_bytes(), ".zip", archive),
+        "tar": (packed_tar(picture("PNG")), ".tar", photo_list),
         "list": (b"sea.png\na/b.png\n../sea.png\n", ".txt", photo_list),
         "onnx": (write_migan(place / "m.onnx").read_bytes(), ".onnx", onnx),
         "options": (OPTIONS, ".words", options),
@@ -193,7 +205,7 @@ OPTIONS = b"""--region\n1,1,4,4\n--grow\n3\n--seed\n-7\n--model\ntelea:radius=3
 KINDS = [
     *("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "TGA", "PPM", "alpha", "mask", "weights"),
     *("checkpoint", "state", "program", "manifest", "recipe", "ledger", "card", "archive"),
-    *("list", "onnx", "options"),
+    *("tar", "list", "onnx", "options"),
 ]
 
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
+from ..files.pictures import is_picture
 from ..wording import printable
 
 Command = TypeVar("Command", bound=Callable[..., object])
@@ -32,14 +33,14 @@ class PhotoPath(click.Path):
 
 
 class PhotoFolderPath(click.Path):
-    """A folder of photos."""
+    """A folder, archive or list of photos."""
 
     def __init__(self) -> None:
-        super().__init__(exists=True, file_okay=False, path_type=Path)
+        super().__init__(exists=True, path_type=Path)
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        if os.path.isfile(value):
-            self.fail(f"'{value}' is a file; `inpaint fill` fills one photo", param, ctx)
+        if os.path.isfile(value) and is_picture(str(value)):
+            self.fail(f"'{value}' is a photo; `inpaint fill` fills one", param, ctx)
         return super().convert(value, param, ctx)
 
 

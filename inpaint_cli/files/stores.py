@@ -61,7 +61,11 @@ class ListStore(Store):
     """The files that a text file names."""
 
     def names(self) -> list[str]:
-        return [line for line in self.root.read_text("utf-8").splitlines() if line.strip()]
+        try:
+            text = self.root.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{self.root} is not a list of paths in UTF-8: {error}") from error
+        return [line for line in text.splitlines() if line.strip()]
 
     def read(self, name: str) -> bytes:
         return read_file(self.root, self.root.parent / name, name)
@@ -174,5 +178,5 @@ def read_file(root: Path, path: Path, name: str) -> bytes:
     """The bytes of a file of the store at `root`."""
     try:
         return path.read_bytes()
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise DataError(f"{root}: {name} cannot be read: {error}") from error

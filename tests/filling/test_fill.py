@@ -429,7 +429,7 @@ def test_photos_and_folders_are_sent_to_the_command_that_takes_them(pair):
     assert "`inpaint infer FOLDER` fills several" in several.stderr
     one = INVOKE(main, ["infer", "p.png", "--masks", "m.png", "-o", "out"])
     assert one.exit_code == 2
-    assert "'p.png' is a file; `inpaint fill` fills one photo" in one.stderr
+    assert "'p.png' is a photo; `inpaint fill` fills one" in one.stderr
 
 
 def test_an_empty_mask_gives_the_photo_back(pair):
