@@ -52,10 +52,10 @@ class RunFolder:
         return sorted(path for path in self.path.glob("*") if pattern.fullmatch(path.name))
 
     def is_begun(self) -> bool:
-        """Whether a training has written its recipe and its log here, and nothing else is."""
-        own = {self.recipe.name, self.log.name, self.lock.name}
-        return (
-            {path.name for path in self.path.iterdir()} <= own
+        """Whether a training that was killed has begun here, and nothing else is."""
+        names = {path.name for path in self.path.iterdir()}
+        return names == {self.lock.name} or (
+            names <= {self.recipe.name, self.log.name, self.lock.name}
             and self.recipe.is_file()
             and self.recipe.read_bytes().startswith(RECIPE_NOTE.encode())
         )

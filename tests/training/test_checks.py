@@ -34,7 +34,8 @@ def inpaint(*args):
 @pytest.mark.parametrize(("name", "backbone"), [("in2", "vgg19"), ("pconv", "vgg16")])
 def test_a_dry_run_lists_missing_backbones_and_shows_the_rest(data, name, backbone):
     size = round(BACKBONES[backbone].bytes / 1e6)
-    done = inpaint("train", name, "smoke", "--data", data, "--dry-run")
+    done = inpaint("train", name, "smoke", "--data", data, "--dry-run", "--set",
+                   f"architectures.{name}.task.vgg=imagenet")  # fmt: skip
     assert done.exit_code == 0, done.output
     assert f"# needs {backbone} ({size} MB), which is not on this machine" in done.stdout
     assert "# memory: about" in done.stdout
@@ -49,9 +50,12 @@ def test_a_pretext_model_that_is_missing_is_listed_too(data):
 
 
 def test_data_are_checked_and_recipes_resolved_without_a_backbone(data):
-    checked = inpaint("train", "pconv", "smoke", "--data", data, "--check-data", "--workers", 0)
+    wanted = ("--set", "architectures.pconv.task.vgg=imagenet")
+    checked = inpaint(
+        "train", "pconv", "smoke", "--data", data, "--check-data", "--workers", 0, *wanted
+    )
     assert checked.exit_code == 0, checked.output
-    shown = inpaint("recipes", "show", "smoke", "--arch", "pconv")
+    shown = inpaint("recipes", "show", "celebahq", "--arch", "pconv")
     assert shown.exit_code == 0, shown.output
     assert "vgg: imagenet" in shown.stdout
 
@@ -59,7 +63,8 @@ def test_data_are_checked_and_recipes_resolved_without_a_backbone(data):
 @pytest.mark.parametrize(
     ("name", "change", "cure"),
     [
-        ("pconv", [], "--set architectures.pconv.task.vgg=none"),
+        ("pconv", ["architectures.pconv.task.vgg=imagenet"],
+         "--set architectures.pconv.task.vgg=none"),
         ("spn", ["architectures.spn.task.pretext=resnet50"],
          "--set architectures.spn.task.pretext=none"),
     ],

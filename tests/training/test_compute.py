@@ -19,7 +19,8 @@ from inpaint_cli.models.network import NetworkFiller, Sizes
 from inpaint_cli.recipe.read import read_recipe
 from inpaint_cli.runtime.devices import choose_algorithms
 from inpaint_cli.training import loop, memory, run
-from inpaint_cli.training.checkpoint import RunFolder, read_state, recipe_changes
+from inpaint_cli.training.checkpoint import read_state, recipe_changes
+from inpaint_cli.training.folder import RunFolder
 from inpaint_cli.training.loop import make_optimizer, train_stages
 from inpaint_cli.training.transfer import BatchCopier
 

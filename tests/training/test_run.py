@@ -223,11 +223,13 @@ def test_files_of_others_are_not_replaced(toys, name, resume):
     assert {path.name: path.read_text() for path in Path("run").iterdir()} == {name: "mine"}
 
 
-def test_a_run_killed_before_its_first_save_begins_anew(toys):
+@pytest.mark.parametrize("left", [("recipe.yaml", "log.jsonl", ".running"), (".running",)])
+def test_a_run_killed_before_its_first_save_begins_anew(toys, left):
     go(toys, "run")
     whole = tensors("run")
+    Path("run", ".running").touch()
     for path in Path("run").iterdir():
-        if path.name not in ("recipe.yaml", "log.jsonl"):
+        if path.name not in left:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     with pytest.raises(TrainingError, match="already has a training; continue it with --resume"):
         go(toys, "run")
