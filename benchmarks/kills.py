@@ -187,6 +187,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--kills", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", metavar="COMMAND", help="print what one command leaves")
     options = parser.parse_args()
     torch.set_num_threads(1)
     made = catalogue.PublishedModel("made", "made for this", "MIT", "nothing", files=(PUBLISHED,))
@@ -196,7 +197,7 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         inputs = Path(folder) / "inputs"
         prepare(inputs)
-        for command in COMMANDS:
+        for command in (c for c in COMMANDS if options.only in (None, c.name)):
             account = accounts[command.name]
             place = Path(folder) / "whole"
             shutil.copytree(inputs, place)
@@ -210,6 +211,8 @@ def main() -> None:
             while account.kills < options.kills / len(COMMANDS):
                 attack(command, inputs, whole, seconds, chance, account)
             print(command.name, account, file=sys.stderr, flush=True)
+    if options.only:
+        return
     text = [
         "| command | kills | while a file was written | faults |",
         "| --- | ---: | ---: | ---: |",

@@ -221,7 +221,8 @@ def slurm_variables(n):
 
 
 @pytest.mark.ddp
-@pytest.mark.parametrize("launcher", ["srun", pytest.param("accelerate", marks=pytest.mark.slow)])
+@pytest.mark.slow  # two starts of PyTorch for each; torchrun is tested at every run
+@pytest.mark.parametrize("launcher", ["srun", "accelerate"])
 def test_launchers_start_two_processes_that_train_together(go, toy_recipe, tmp_path, launcher):
     options = ["--data", "photos", "--run-folder", "runs/two", "--workers", "0"]
     line = ["-m", "inpaint_cli", "train", "toy", str(toy_recipe), *options]
