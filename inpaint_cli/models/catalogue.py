@@ -17,6 +17,7 @@ from typing import Any
 from .. import registry
 from ..errors import InpaintError, PluginError, WeightsError, unknown_name
 from ..files.fetch import PublishedFile, data_dir, fetch_file, fetched_dir, find_file, verify_file
+from ..files.plain_yaml import load_yaml
 from ..files.write import atomic_path
 
 LONGEST_CATALOGUE = 1_000_000  # characters
@@ -157,22 +158,12 @@ def read_catalogue(path: Path) -> Mapping[str, PublishedModel]:
         text = path.read_text("utf-8")
         if len(text) > LONGEST_CATALOGUE:
             raise ValueError("it is too long")
-        entries = json.loads(text) if path.suffix == ".json" else read_yaml(text)
+        entries = json.loads(text) if path.suffix == ".json" else load_yaml(text, fast=True)
         return {str(name): read_entry(str(name), entry) for name, entry in entries.items()}
     except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
         raise PluginError(
             f"the catalogue {path} is damaged: {error}; update its package"
         ) from error
-
-
-def read_yaml(text: str) -> Any:
-    """Return the values in a YAML document; raise `ValueError` where it is none."""
-    import yaml  # takes longer to import than most catalogues to read
-
-    try:
-        return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (yaml.YAMLError, AttributeError) as error:  # the latter of a wrong time
-        raise ValueError(str(error)) from error
 
 
 def read_entry(name: str, entry: Mapping[str, Any]) -> PublishedModel:

@@ -10,11 +10,11 @@ from pydantic import ValidationError
 
 from ..api.settings import Settings
 from ..errors import PluginError, RecipeError, unknown_name
+from ..files.plain_yaml import VALUE_ERRORS, load_yaml
 from ..registry import load_plugin
 from .schema import Named
 
 Schema = TypeVar("Schema", bound=Settings)
-NO_VALUE = (yaml.YAMLError, ValueError, AttributeError)  # of YAML's own readers of values
 KeyPath = tuple[Hashable, ...]
 
 
@@ -86,8 +86,8 @@ class RecipeSource:
                 raise RecipeError(f"{option}: '{name}' has no settings of its own")
             settings = inner
         try:
-            settings[leaf] = yaml.safe_load(value)
-        except NO_VALUE:
+            settings[leaf] = load_yaml(value)
+        except ValueError:
             raise RecipeError(f"{option}: the value is not YAML") from None
         except RecursionError:
             raise RecipeError(f"{option}: nested too deeply") from None
@@ -176,7 +176,7 @@ def node_values(node: yaml.Node, source: RecipeSource, seen: set[int], at: KeyPa
     if isinstance(node, yaml.ScalarNode):
         try:
             return yaml.SafeLoader("").construct_object(node)
-        except NO_VALUE:
+        except (yaml.YAMLError, *VALUE_ERRORS):
             raise source.error(at, f"'{node.value}' is not a value") from None
     if id(node) in seen:
         raise source.error(at, "aliases cannot be used; write the values out")

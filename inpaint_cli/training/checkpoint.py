@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from pydantic import ValidationError
 from torch import Tensor, nn
 
 from ..errors import RecipeError, TrainingError, WeightsError, blame_path
+from ..files.plain_yaml import load_yaml
 from ..files.write import atomic_path
 from ..layers.pickles import load_pickle
 from ..recipe.read import dump_recipe, settings_differences
@@ -52,12 +52,12 @@ def write_recipe(path: Path, recipe: Recipe, notes: Sequence[str]) -> None:
 def recipe_changes(path: Path, recipe: Recipe) -> list[str]:
     """Return the differences of `recipe` from the one at `path`, such as "batch: was 4, is 8"."""
     try:
-        old = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+        old = load_yaml(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise RecipeError(f"{path} cannot be read: {error}", path=path) from error
     with suppress(ValidationError):  # settings that are newer than the run have their defaults
-        old = yaml.safe_load(dump_recipe(Recipe.model_validate(old)))
-    new = yaml.safe_load(dump_recipe(recipe))
+        old = load_yaml(dump_recipe(Recipe.model_validate(old)))
+    new = load_yaml(dump_recipe(recipe))
     return [f"{key}: was {was}, is {now}" for key, was, now in settings_differences(old, new)]
 
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from filelock import FileLock, Timeout
 
 from ..arguments import AnyPath, check_arguments
 from ..errors import DataError
+from ..files.plain_yaml import load_yaml
 from ..recipe.read import settings_differences
 from ..reports import html as report
 from ..reports.text import Table
@@ -165,8 +165,8 @@ def is_locked(folder: RunFolder) -> bool:
 def read_recipe_values(folder: RunFolder) -> dict[str, Any]:
     """Return the settings in a run's recipe. Raises `DataError` if it is damaged."""
     try:
-        values = yaml.safe_load(folder.recipe.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        values = load_yaml(folder.recipe.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{folder.recipe} cannot be read: {error}") from error
     return values if isinstance(values, dict) else {}
 

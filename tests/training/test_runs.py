@@ -28,6 +28,7 @@ from inpaint_cli.training import trackers
 from inpaint_cli.training.build import build_training
 from inpaint_cli.training.folder import RunFolder, read_log
 from inpaint_cli.training.run import default_workers
+from inpaint_cli.training.runs import list_runs
 
 
 @pytest.fixture
@@ -293,3 +294,11 @@ def test_the_paper_to_cite_is_shown():
         assert citation.count("{") == citation.count("}")
     assert json.loads(inpaint("models", "show", "telea", "--json").stdout)["ready"]
     assert "did you mean 'pconv'" in inpaint("models", "show", "pconf").output
+
+
+@pytest.mark.parametrize("text", ["!!timestamp x", "!!int ''", "!!bool x", "[" * 3000, "\xff"])
+def test_a_damaged_recipe_of_a_run_is_a_sentence(tmp_path, text):
+    (tmp_path / "log.jsonl").touch()
+    (tmp_path / "recipe.yaml").write_bytes(text.encode("latin-1"))
+    with pytest.raises(DataError, match=r"recipe\.yaml cannot be read"):
+        list_runs(tmp_path)
