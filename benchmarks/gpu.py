@@ -1,4 +1,4 @@
-"""What a machine with a GPU tells of this project, in minutes; everything also runs on a CPU.
+"""Check, time and train everything on a GPU, in minutes; all of it also runs on a CPU.
 
 python benchmarks/gpu.py check -o FOLDER                      does everything run, and alike
 python benchmarks/gpu.py speed [PHOTOS] -o FOLDER             images a second beside a bare loop
@@ -48,6 +48,7 @@ from inpaint_cli.training.build import Built, build_training
 from inpaint_cli.training.feed import Feed
 from inpaint_cli.training.memory import fixed_memory
 from inpaint_cli.training.rehearsal import rehearse_stage
+from inpaint_cli.training.speed import time_rounds
 
 ROOT = Path(__file__).parents[1]
 NAMES = [n for n in find_plugins("architectures") if load_plugin("architectures", n).trains()]
@@ -293,19 +294,7 @@ def product_peak(device: torch.device, precision: str) -> float:
     side = 8192 if device.type == "cuda" else 1024
     dtype = devices.DTYPES.get(precision, torch.float32)
     a, b = (torch.rand(side, side, device=device, dtype=dtype) for _ in range(2))
-    return 2 * side**3 / seconds_of(lambda: a @ b, device)
-
-
-def seconds_of(run: Callable[[], object], device: torch.device, rounds: int = 3) -> float:
-    """The fastest of some calls, after one that does not count."""
-    found = []
-    for _ in range(1 + rounds):
-        begin = time.perf_counter()
-        run()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        found.append(time.perf_counter() - begin)
-    return min(found[1:])
+    return 2 * side**3 / time_rounds(device, lambda: a @ b)
 
 
 def speed_of(
@@ -321,21 +310,21 @@ def speed_of(
     accelerator = accelerate(device, precision)
     stream = our_steps(built.task, {stage_name: stage}, given, accelerator)
     next(stream)
-    ours = seconds_of(lambda: [*islice(stream, steps)], device) / steps
+    ours = time_rounds(device, lambda: [*islice(stream, steps)]) / steps
     stream.close()
     other = build(name, size, *changes, batch=batch)
     ready(other.task)
     other.task.to(device)
     mixed = devices.autocast(device, precision) if precision != "full" else nullcontext()  # type: ignore[arg-type]
     bare = bare_steps(other.task, stage_name, given, mixed)
-    plain = seconds_of(lambda: [*islice(bare, steps)], device) / steps
+    plain = time_rounds(device, lambda: [*islice(bare, steps)]) / steps
     net, sizes = built.task.net.eval(), built.architecture.sizes(built.settings)
 
     def fill() -> None:
         with devices.autocast(device, precision):  # type: ignore[arg-type]
             fill_tensors(net, sizes, given.image, given.mask)
 
-    filling = seconds_of(fill, device)
+    filling = time_rounds(device, fill)
     row = {"images/s": f"{batch / ours:.1f}", "bare": f"{batch / plain:.1f}",
            "of bare": f"{plain / ours:.2f}", "fills/s": f"{batch / filling:.1f}"}  # fmt: skip
     work = rehearse_stage(build(name, size, *changes, batch=batch), stage_name).operations
@@ -384,7 +373,7 @@ def big_fill(name: str, shape: tuple[int, int], device: torch.device) -> dict[st
         path = Path(place) / "weights.safetensors"
         write_weights(path, name, built.settings, built.task.net)
         model = load_model(path, device=str(device))
-    seconds = seconds_of(lambda: fill_photo(rgb, mask=hole, model=model), device, rounds=1)
+    seconds = time_rounds(device, lambda: fill_photo(rgb, mask=hole, model=model), rounds=1)
     row = {"result": f"{seconds:.2f} s"}
     return row | ({"memory": f"{peak_bytes(device) / 2**30:.1f} GiB"} if peak_bytes(device) else {})
 

@@ -33,6 +33,7 @@ from inpaint_cli.recipe.read import open_recipe
 from inpaint_cli.registry import load_plugin
 from inpaint_cli.reports import contact_sheet as sheets
 from inpaint_cli.training.build import Built, build_training
+from inpaint_cli.training.speed import time_rounds
 
 RIDGE = 0.01  # of the classifier, as a share of the mean square of features
 PART = 15_000_000  # bytes of a part of a weights file
@@ -138,7 +139,7 @@ def build_study(chosen: Study, training: Training) -> Built:
 
 def time_stage(built: Built, name: str, device: torch.device) -> float:
     """Seconds of a step of the stage `name`."""
-    from gpu import accelerate, noise, ready, seconds_of
+    from gpu import accelerate, noise, ready
     from loop import our_steps
 
     stage = built.stages[name]
@@ -148,7 +149,7 @@ def time_stage(built: Built, name: str, device: torch.device) -> float:
     accelerator = accelerate(device, built.recipe.precision)
     stream = our_steps(built.task, {name: with_long}, batch, accelerator)
     next(stream)
-    taken = seconds_of(lambda: [*islice(stream, 2)], device, rounds=1) / 2
+    taken = time_rounds(device, lambda: [*islice(stream, 2)], rounds=1) / 2
     stream.close()
     return taken
 

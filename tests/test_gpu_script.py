@@ -33,9 +33,9 @@ def test_rows_are_kept_and_what_there_is_no_time_for_is_left(gpu, tmp_path):
     assert "1 rows were left for another call" in sheet.table()
     again = gpu.Sheet(path, soon)
     for key in ("one", "bad", "late"):
-        again.measure(key, lambda: {"result": "anew"})
+        again.measure(key, lambda: {"result": "again"})
     found = {key: row["result"] for key, row in again.rows.items()}
-    assert found == {"one": 1, "bad": "ZeroDivisionError: division by zero", "late": "anew"}
+    assert found == {"one": 1, "bad": "ZeroDivisionError: division by zero", "late": "again"}
 
 
 def test_an_architecture_is_checked_and_timed(gpu, monkeypatch):

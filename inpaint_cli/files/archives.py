@@ -30,9 +30,10 @@ def archive_names(path: Path) -> list[str]:
 
     Raises `DataError` where it is no whole archive, or holds a name twice.
     """
-    names = [*tar_places(path)] if path.suffix.lower() == ".tar" else zip_names(path)
+    if path.suffix.lower() == ".tar":
+        return [*tar_places(path)]
     known = set[str]()
-    for name in names:
+    for name in (names := zip_names(path)):
         if name in known:
             raise DataError(f"{path} holds {name} twice; keep one of them")
         known.add(name)

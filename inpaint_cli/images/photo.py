@@ -124,10 +124,10 @@ class Photo:
         Alpha stays what it was, so a filled pixel that was transparent is transparent still,
         unless `opaque`. Palette photos get the nearest opaque colour of their palette.
         """
-        pixels = self.pixels
+        pixels = None
         for top, left, filled, hole in patches:
-            if pixels is self.pixels:  # once there is a patch: making it takes most memory
-                pixels = pixels.copy()
+            if pixels is None:  # not before, for making the first patch takes most memory
+                pixels = self.pixels.copy()
             window = pixels[top : top + hole.shape[0], left : left + hole.shape[1]]
             if filled.shape != (*hole.shape, 3) or window.shape[:2] != hole.shape:
                 raise ValueError(f"patch {filled.shape} with hole {hole.shape} at {top}, {left}")
@@ -136,7 +136,7 @@ class Photo:
                 if (part := hole[rows]).any():
                     old = window[rows][part]
                     window[rows][part] = self.numbers(filled[rows][part], old, opaque)
-        return replace(self, pixels=self.pixels.copy() if pixels is self.pixels else pixels)
+        return replace(self, pixels=self.pixels.copy() if pixels is None else pixels)
 
     def colours(self, pixels: NDArray[Any]) -> FloatArray:
         """RGB [..., 3] in 0..1 of the file's numbers [...] or [..., C]."""

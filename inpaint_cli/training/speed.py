@@ -42,10 +42,10 @@ def measure_speed(device: torch.device, precision: Precision) -> Speed:
     return Speed(operations / time_rounds(device, convolve), moved)
 
 
-def time_rounds(device: torch.device, run: Callable[[], object]) -> float:
+def time_rounds(device: torch.device, run: Callable[[], object], rounds: int = ROUNDS) -> float:
     """Return the seconds of the fastest of some calls of `run`, after one that does not count."""
     seconds = []
-    for _ in range(1 + ROUNDS):
+    for _ in range(1 + rounds):
         begin = time.perf_counter()
         run()
         if device.type == "cuda":

@@ -4,6 +4,7 @@ Our own combination of known parts: pictures as Gaussian vectors (Turk and Pentl
 Recognition", 1991), their conditional mean, a residual U-Net, and push-pull for the seams.
 """
 
+from collections.abc import Callable
 from functools import partial
 from types import EllipsisType
 
@@ -85,6 +86,12 @@ def pool_to_square(image: Tensor, side: int) -> Tensor:
     return F.adaptive_avg_pool2d(F.pad(image, margins), side)
 
 
+def fill_each(fill: Callable[[Tensor, Tensor], Tensor], visible: Tensor, known: Tensor) -> Tensor:
+    """Return the photos of a batch, in 0..1, filled one by one: each has frames of its own."""
+    pairs = zip(visible.split(1), known.split(1), strict=True)
+    return 0.5 + torch.cat([fill(one, there) for one, there in pairs])
+
+
 class GaussianFill(nn.Module):
     """The network; it predicts the hidden part of the frames that look most like the training data.
 
@@ -122,9 +129,7 @@ class GaussianFill(nn.Module):
             return 0.5 + self.guess_picture(
                 pool_to_square(visible, self.sight), pool_to_square(known, self.sight)
             )
-        return 0.5 + torch.cat(
-            [self.fill_photo(v, k) for v, k in zip(visible.split(1), known.split(1), strict=True)]
-        )
+        return fill_each(self.fill_photo, visible, known)
 
     def fill_photo(self, visible: Tensor, known: Tensor) -> Tensor:
         """Return the photo [1, 3, H, W], less 0.5 like `visible`, filled."""

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from inpaint_cli.api import FFCBlock, GatedConv2d
 
 from .frames import frame_weights
-from .model import GaussianFill, disable_autocast
+from .model import GaussianFill, disable_autocast, fill_each
 from .settings import PortraitSettings
 
 AROUND = 1.4  # sides of the frame of a face that the network is shown
@@ -95,9 +95,7 @@ class PortraitFill(nn.Module):
                 soft = self.base.fill_framed(visible, known, frames)
             sharp = soft + self.detail(soft, visible, known) * (1 - known)
             return Detailed(sharp + 0.5, soft + 0.5)
-        return 0.5 + torch.cat(
-            [self.fill_photo(v, k) for v, k in zip(visible.split(1), known.split(1), strict=True)]
-        )
+        return fill_each(self.fill_photo, visible, known)
 
     def fill_photo(self, visible: Tensor, known: Tensor) -> Tensor:
         """Return the photo [1, 3, H, W], less 0.5 like `visible`, filled."""
