@@ -8,6 +8,7 @@ do. The catalogue of 50 entries comes from a package of its own. Names of sectio
 alone, and the others stay on the page as they are.
 """
 
+import argparse
 import os
 import subprocess
 import sys
@@ -205,21 +206,24 @@ def main() -> None:
     if sys.argv[1:2] == ["--write"]:
         write_networks(Path(sys.argv[2]))
         return
-    page = (RESULTS / "published.md").read_text("utf-8") if sys.argv[1:] else ""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=[], metavar="SECTION")
+    only = parser.parse_args().only
+    page = (RESULTS / "published.md").read_text("utf-8") if only else ""
     with tempfile.TemporaryDirectory() as name:
         folder, parts = Path(name), []
         subprocess.run([sys.executable, __file__, "--write", name], check=True)
         for title, table in SECTIONS.items():
             kept = page.partition(f"## {title}\n\n")[2].partition("\n\n")[0]
-            part = table(folder) if title in sys.argv[1:] or not kept else kept
+            part = table(folder) if title in only or not kept else kept
             parts.append(f"## {title}\n\n{part}")
             print(part, flush=True)
         record("published", "Published models", "\n\n".join(parts))
 
 
 SECTIONS = {
+    "Shell": shell_table,  # first: what this process held counts as a peak of those it starts
     "Networks": network_table,
-    "Shell": shell_table,
     "Download": download_table,
     "Catalogue": catalogue_table,
 }
