@@ -8,7 +8,8 @@ from places import ROOT
 import inpaint_cli as inpaint
 from inpaint_cli.errors import InpaintError, blame_path
 from inpaint_cli.evaluation.scores import read_result
-from inpaint_cli.files.pictures import list_pictures, picture_format
+from inpaint_cli.files.pictures import picture_format
+from inpaint_cli.files.stores import list_pictures
 from inpaint_cli.files.write import check_free
 from inpaint_cli.files.zips import read_zip_member, zip_names
 from inpaint_cli.filling.ledger import LEDGER, read_ledger

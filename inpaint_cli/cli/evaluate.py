@@ -37,14 +37,13 @@ def moved_option(name: str) -> Any:
 @click.option(
     "--masks",
     type=EXISTING,
-    help="Masks of the photos, paired by name, in a folder or zip file; needed for bins and scores"
-    " of holes.",
+    help="Masks of the photos, paired by name; needed for bins and scores of holes.",
 )
 @model_options
 @click.option(
     "--data",
     type=EXISTING,
-    help="Photos for the model to fill: a folder, zip file, tar, shards, tables or a list.",
+    help="Photos for the model to fill.",
 )
 @click.option(
     "--split",
@@ -139,8 +138,9 @@ def eval_command(
       inpaint eval --weights run/weights.safetensors --data faces recipes/faces-small.yaml
       torchrun --nproc-per-node 2 -m inpaint_cli eval filled truth --masks masks
 
-    RESULTS is a folder of fills under the names of the photos in TRUTH. Files without a partner
-    are listed, and nothing is resized. With --model or --weights, the model fills the photos of
+    RESULTS is a folder of fills under the names of the photos in TRUTH; these, --data and --masks
+    may also be zip files, tars, shards, tables or lists of paths. Files without a partner are
+    listed, and nothing is resized. With --model or --weights, the model fills the photos of
     --data at the size of the protocol, else of --size, else of RECIPE; masks are those of --masks,
     or drawn as RECIPE says.
 

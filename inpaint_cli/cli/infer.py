@@ -22,7 +22,7 @@ from .types import (
 @mask_option(
     "--masks",
     "FOLDER|FILE|alpha",
-    "A folder or zip file of masks, or one mask for all photos; `alpha`: the holes are where the"
+    "Masks, of the same kinds as PHOTOS, or one for all photos; `alpha`: the holes are where the"
     " photos themselves are transparent.",
 )
 @click.option(
@@ -81,10 +81,12 @@ def infer_command(photos: Path, mask: str | None, as_json: bool, **options: Any)
       inpaint infer photos --masks logo.png -o filled --weights big-lama.safetensors
       torchrun --nproc-per-node 2 -m inpaint_cli infer photos --masks masks -o filled
 
-    Subfolders are read too, and kept. The mask of a/cat.jpg is a/cat.png in the folder of masks,
-    or a/cat_mask.png, cat-mask, cat_mask001, mask_cat or mask-cat, in any format; photos without
-    one share the file called a/mask.png, if there is one. Photos and masks may be in one folder:
-    masks are then the files with such names. --dry-run shows what belongs together.
+    PHOTOS is a folder, zip file, tar, shards, tables or a list of paths. Subfolders are read too,
+    and kept; rows of tables are called 00000012.jpg. The mask of a/cat.jpg is a/cat.png in the
+    folder of masks, or a/cat_mask.png, cat-mask, cat.mask, cat_mask001, mask_cat or mask-cat, in
+    any format; photos without one share the file called a/mask.png, if there is one. Photos and
+    masks may be in one place: masks are then what has such a name, or the column `mask` of tables.
+    --dry-run shows what belongs together.
 
     Run the same command again to resume: it fills what is new, missing or changed.
     FOLDER/ledger.jsonl says how each photo ended. A photo that fails stops nothing: it is listed

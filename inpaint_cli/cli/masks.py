@@ -104,7 +104,8 @@ def masks_command() -> None:
 @click.option(
     "--images",
     type=click.Path(exists=True, path_type=Path),
-    help="Draw one mask for each photo in this folder, with its size and name.",
+    help="Draw one mask for each photo of a folder, zip file, tar, shards, tables or list, with its"
+    " size and name.",
 )
 @click.option("--bins", type=RatioListType(), help="Draw a set for each ratio: 1-10,10-20,20-30.")
 @click.option(

@@ -26,8 +26,8 @@ from ..api.tensors import to_tensor
 from ..datasets.collection import Collection, place_image, split_hidden
 from ..errors import DataError, ImageError
 from ..files import pairs
-from ..files.archives import holds_files
-from ..files.pictures import list_pictures, stem_key
+from ..files.pictures import stem_key
+from ..files.stores import holds_files, list_masks, list_pictures
 from ..filling.fill import Rgb, fill_array
 from ..images.photo import Hole
 from ..images.read import file_contents
@@ -142,25 +142,26 @@ def pair_results(
     for folder in (results, truth):
         if not holds_files(folder):
             raise DataError(
-                f"{folder} is neither a folder nor an archive; give those of the fills and of the "
-                "truth"
+                f"{folder} is neither a folder, an archive, a table nor a list; give those of the "
+                "fills and of the truth"
             )
-    groups = group_results(results, [truth, *([masks] if masks else [])], protocol.samples)
+    places = list_pictures(results, [truth, *([masks] if masks else [])])
+    groups = group_results(places, protocol.samples)
     pairing = pairs.pair_files(truth, masks, skip=results)
     notes = [*pairing.alone.values(), *pairing.unused.values()]
     chosen, used = [], set()
     rivals = {pair.name for pair in pairing.pairs}
     for pair in pairing.pairs:
-        fills = pick_fills(results, pair.name, groups.get(stem_key(pair.name), {}), rivals)
+        fills = pick_fills(places, pair.name, groups.get(stem_key(pair.name), {}), rivals)
         used.update(fills.values())
         if len(fills) == protocol.samples:
-            chosen.append((pair, [results / fills[number] for number in sorted(fills)]))
+            chosen.append((pair, [places[fills[number]] for number in sorted(fills)]))
         elif fills:
             notes.append(f"{pair.photo} has {len(fills)} results, not {protocol.samples}")
         else:
             notes.append(f"{pair.photo} has no result in {results}")
     notes += [
-        f"{results / name} is not the result of a photo"
+        f"{places[name]} is not the result of a photo"
         for fills in groups.values()
         for names in fills.values()
         for name in names
@@ -181,11 +182,11 @@ def pair_results(
 
 
 def group_results(
-    results: Path, skip: Sequence[Path], samples: int
+    results: Iterable[str], samples: int
 ) -> dict[tuple[str, str], dict[int, list[str]]]:
-    """Return the files in `results` by the photo they are named after and their sample number."""
+    """Return the names of `results` by the photo they are named after and their sample number."""
     groups: dict[tuple[str, str], dict[int, list[str]]] = {}
-    for name in list_pictures(results, skip):
+    for name in results:
         folder, stem = stem_key(name)
         suffix = re.search(r"\.(\d+)$", stem) if samples > 1 else None
         stem = stem[: suffix.start()] if suffix else stem
@@ -195,12 +196,15 @@ def group_results(
 
 
 def pick_fills(
-    results: Path, photo: str, fills: Mapping[int, Sequence[str]], rivals: Iterable[str]
+    results: Mapping[str, Path],
+    photo: str,
+    fills: Mapping[int, Sequence[str]],
+    rivals: Iterable[str],
 ) -> dict[int, str]:
     """Return by its number the one file of each sample that is of `photo`.
 
-    Of several that with the suffix of the photo counts; `rivals` are the names of all photos,
-    which own those with theirs. Raises `DataError` where two may be meant.
+    `results` are paths by name. Of several that with the suffix of the photo counts; `rivals` are
+    the names of all photos, which own those with theirs. Raises `DataError` where two may be meant.
     """
     picked, suffix = {}, Path(photo).suffix
     stem = stem_key(photo)
@@ -209,11 +213,11 @@ def pick_fills(
         same = [name for name in names if Path(name).suffix == suffix]
         left = same or [name for name in names if Path(name).suffix not in others]
         if len(left) > 1:
-            pair = " and ".join(str(results / name) for name in left)
+            pair = " and ".join(str(results[name]) for name in left)
             raise DataError(f"{pair} are of one photo, {photo}; remove one of them")
         if left and not same and others:
             doubles = " and ".join([photo, *(Path(photo).stem + other for other in sorted(others))])
-            raise DataError(f"{results / left[0]} could be of {doubles}; give it the suffix of one")
+            raise DataError(f"{results[left[0]]} could be of {doubles}; give it the suffix of one")
         if left:
             picked[number] = left[0]
     return picked
@@ -470,8 +474,8 @@ def match_mask_files(
     Masks are matched by name; if none has the name of a photo they are assigned at random. Those
     with holes that do not count are left out.
     """
-    several = holds_files(masks)
-    files = [masks / name for name in list_pictures(masks, [])] if several else [masks]
+    places = list_masks(masks) if holds_files(masks) else {"": masks}  # one mask is for all
+    files = [*places.values()]
     if not files:
         raise DataError(f"no mask in {masks}; draw some with `inpaint masks gen`")
     fitting = files
@@ -484,15 +488,15 @@ def match_mask_files(
         other = count_text(len(files) - len(fitting), "mask")
         notes.append(f"{other} left out: a hole of {' or '.join(protocol.only)} % is needed")
     by_name: dict[tuple[str, str], list[str]] = {}
-    for path in files if several else ():
-        name = path.relative_to(masks).as_posix()
-        by_name.setdefault(stem_key(name), []).append(name)
+    for name in places:
+        folder, stem = stem_key(name)
+        by_name.setdefault((folder, stem.removesuffix(".mask")), []).append(name)
     own_masks = [pairs.prefer_same_name(n, by_name.get(stem_key(n), []), {*names}) for n in names]
     for name, found in zip(names, own_masks, strict=True):
         if len(found) > 1:
-            doubles = " and ".join(str(masks / other) for other in found)
+            doubles = " and ".join(str(places[other]) for other in found)
             raise DataError(f"{doubles} are masks of one photo, {name}; remove one of them")
-    matched = [masks / found[0] if found else None for found in own_masks]
+    matched = [places[found[0]] if found else None for found in own_masks]
     if all(matched):
         own = enumerate(matched)
         return [PhotoMask(photo, path) for photo, path in own if path in fitting], notes

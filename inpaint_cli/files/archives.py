@@ -1,9 +1,10 @@
-"""Files in zip archives and tars, by their names: both stay packed."""
+"""Files in zip archives, tars and tables, by their names: all stay packed."""
 
 from pathlib import Path
 
 from ..errors import DataError, blame_path
-from .tars import Place, tar_places
+from .tables import TABLES, read_cell
+from .tars import Place, check_name, tar_places
 from .zips import LARGEST_MEMBER, read_zip_member, zip_names
 
 ARCHIVES = (".zip", ".tar")  # suffixes
@@ -15,34 +16,34 @@ def is_archive(path: Path) -> bool:
 
 
 def archive_of(path: Path) -> Path | None:
-    """The archive in which `path` is a member, as in masks.zip/cat.png; None if it is none."""
-    return next((p for p in path.parents if is_archive(p)), None)
-
-
-def holds_files(path: Path) -> bool:
-    """Whether `path` is a folder, or an archive that stands for one."""
-    return path.is_dir() or is_archive(path)
+    """The archive or table in which `path` is, as in masks.zip/cat.png; None if it is in none."""
+    packed = (*ARCHIVES, *TABLES)
+    return next((p for p in path.parents if p.suffix.lower() in packed and p.is_file()), None)
 
 
 @blame_path
 def archive_names(path: Path) -> list[str]:
     """The names of all that the archive at `path` holds.
 
-    Raises `DataError` where it is no whole archive, or holds a name twice.
+    Raises `DataError` where it is no whole archive, or has a name twice or one that leads out.
     """
     if path.suffix.lower() == ".tar":
         return [*tar_places(path)]
-    known = set[str]()
-    for name in (names := zip_names(path)):
-        if name in known:
-            raise DataError(f"{path} holds {name} twice; keep one of them")
-        known.add(name)
-    return names
+    known = dict[str, None]()
+    for name in zip_names(path):
+        check_name(path, name, known)
+        known[name] = None
+    return [*known]
 
 
 @blame_path
 def read_member(path: Path, name: str) -> bytes:
-    """The file `name` of the archive at `path`. Raises `DataError` where it is damaged or huge."""
+    """The file `name` of the archive or table at `path`.
+
+    Raises `DataError` where it is damaged or huge.
+    """
+    if path.suffix.lower() in TABLES:
+        return read_cell(path, name)
     if path.suffix.lower() != ".tar":
         return read_zip_member(path, name)
     place = tar_places(path).get(name)

@@ -11,12 +11,12 @@ from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
 from ..errors import DataError
-from .archives import holds_files, is_archive
-from .pictures import PICTURE_SUFFIXES, list_pictures, list_unread, stem_key
+from .pictures import PICTURE_SUFFIXES, stem_key
+from .stores import holds_files, list_masks, list_pictures, list_unread
 
 MASK_NAME = re.compile(
-    r"(.+)[-_]mask\d*|mask\d*[-_](.+)|mask", re.IGNORECASE
-)  # cat_mask001, mask-cat
+    r"(.+)[-_.]mask\d*|mask\d*[-_](.+)|mask", re.IGNORECASE
+)  # cat_mask001, mask-cat, cat.mask of shards
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ class Pairing:
 def pair_files(
     photos: Path, masks: Path | None, *, only: Collection[str] = (), skip: Path | None = None
 ) -> Pairing:
-    """Find the mask of each photo under `photos`, a folder or archive.
+    """Find the mask of each photo under `photos`, a folder or another store.
 
-    `masks` is one file for all photos, a folder or archive, or None where none is needed. In
-    the same subfolder, `cat.jpg` is paired with the mask `cat`, `cat_mask`, `cat-mask`,
+    `masks` is one file for all photos, a folder or another store, or None where none is needed. In
+    the same subfolder, `cat.jpg` is paired with the mask `cat`, `cat_mask`, `cat-mask`, `cat.mask`,
     `cat_mask001`, `mask_cat` or `mask-cat` of any format, or else with the one called `mask`.
     The very same name, `cat.jpg`, goes before all others; who is in doubt then stays alone.
     Where `masks` is `photos`, masks are what is named so. `only` are patterns, one of which a
@@ -53,26 +53,25 @@ def pair_files(
     """
     if not holds_files(photos):
         raise DataError(
-            f"{photos} is not a folder or an archive; `inpaint fill` takes a single photo"
+            f"{photos} is neither a folder, an archive, a table nor a list; `inpaint fill` takes a "
+            "single photo"
         )
     apart = [skip] if skip else []
-    if masks and is_archive(masks) and not masks.samefile(photos):
-        shapes = list_pictures(masks, [])
-        found = match_masks(photos, list_pictures(photos, apart), masks, shapes)
-    elif masks is None or (masks.is_file() and not masks.samefile(photos)):
-        names = list_pictures(photos, apart)
-        if masks:
-            own = {n for n in names if PurePosixPath(n).name == masks.name}
-            names = [n for n in names if n not in own or not masks.samefile(photos / n)]
-        found = Pairing([Pair(name, photos / name, masks) for name in names])
-    elif not holds_files(masks):
+    if masks is not None and not masks.exists():
         raise DataError(f"{masks} does not exist; give a mask or a folder of masks")
+    if masks is None or not holds_files(masks):
+        places = list_pictures(photos, apart)
+        if masks:
+            own = {n for n in places if PurePosixPath(n).name == masks.name}
+            places = {n: p for n, p in places.items() if n not in own or not masks.samefile(p)}
+        found = Pairing([Pair(name, place, masks) for name, place in places.items()])
     elif masks.samefile(photos):
         both = list_pictures(photos, apart)
-        shapes = [name for name in both if MASK_NAME.fullmatch(PurePosixPath(name).stem)]
-        found = match_masks(photos, sorted({*both} - {*shapes}), masks, shapes)
+        shapes = {n: p for n, p in both.items() if MASK_NAME.fullmatch(PurePosixPath(n).stem)}
+        places = {n: p for n, p in both.items() if n not in shapes}
+        found = match_masks(photos, places, masks, shapes)
     else:
-        shapes = list_pictures(masks, [*apart, photos])
+        shapes = list_masks(masks, [*apart, photos])
         found = match_masks(photos, list_pictures(photos, [*apart, masks]), masks, shapes)
     found = replace(found, unread=list_unread(photos, apart))
     if not found.pairs and not found.alone and found.unread:
@@ -82,9 +81,11 @@ def pair_files(
     return select_pairs(found, only) if only else found
 
 
-def match_masks(photos: Path, names: Sequence[str], masks: Path, shapes: Sequence[str]) -> Pairing:
-    """Pair photos `names` with masks `shapes`; who is in doubt stays alone."""
-    namesakes, rivals = Counter(map(stem_key, names)), {*names}
+def match_masks(
+    photos: Path, places: Mapping[str, Path], masks: Path, shapes: Mapping[str, Path]
+) -> Pairing:
+    """Pair photos `places` with masks `shapes`, paths by name; who is in doubt stays alone."""
+    namesakes, rivals = Counter(map(stem_key, places)), {*places}
     meant = defaultdict(list)  # masks by the photo they are named after
     for shape in shapes:
         folder, stem = stem_key(shape)
@@ -93,31 +94,31 @@ def match_masks(photos: Path, names: Sequence[str], masks: Path, shapes: Sequenc
         if words and (folder, stem) not in namesakes:
             meant[folder, words[1] or words[2]].append(shape)  # None: the folder's common mask
     pairs, alone, used = [], {}, set()
-    for name in names:
+    for name in places:
         folder, stem = place = stem_key(name)
         own = prefer_same_name(name, meant.get(place, []), rivals)
         shared = meant.get((folder, None), [])
         found = own or shared
         used.update(found)
         if own and own != [name] and namesakes[place] > 1:
-            doubles = " and ".join(other for other in names if stem_key(other) == place)
+            doubles = " and ".join(other for other in places if stem_key(other) == place)
             alone[name] = (
-                f"{photos / name} is one of {namesakes[place]} photos called {stem} there"
-                f" ({doubles}), and {masks / own[0]} could belong to any; rename them"
+                f"{places[name]} is one of {namesakes[place]} photos called {stem} there"
+                f" ({doubles}), and {shapes[own[0]]} could belong to any; rename them"
             )
         elif len(found) > 1:
             alone[name] = (
-                f"{photos / name} has {len(found)} masks: {', '.join(found)}; keep one of them"
+                f"{places[name]} has {len(found)} masks: {', '.join(found)}; keep one of them"
             )
         elif not found:
             alone[name] = (
-                f"{photos / name} has no mask; put one called {stem} or {stem}_mask into"
+                f"{places[name]} has no mask; put one called {stem} or {stem}_mask into"
                 f" {masks / folder}"
             )
         else:
-            pairs.append(Pair(name, photos / name, masks / found[0]))
+            pairs.append(Pair(name, places[name], shapes[found[0]]))
     unused = {
-        shape: f"{masks / shape} is the mask of no photo in {photos / stem_key(shape)[0]}"
+        shape: f"{shapes[shape]} is the mask of no photo in {photos / stem_key(shape)[0]}"
         for shape in shapes
         if shape not in used
     }

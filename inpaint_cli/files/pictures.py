@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..errors import DataError, ImageError, blame_path
-from .archives import archive_names, is_archive
 
 PICTURE_SUFFIXES = {  # of pictures, and the formats that they stand for
     suffix: format
@@ -64,37 +63,6 @@ def picture_format(path: Path) -> str:
             f"{path} has no suffix of a picture; use one of {', '.join(PICTURE_SUFFIXES)}"
         )
     return PICTURE_SUFFIXES[suffix]
-
-
-@blame_path
-def list_pictures(folder: Path, skip: Sequence[Path]) -> list[str]:
-    """Names with slashes of the pictures in a folder or archive, sorted, without hidden ones.
-
-    `folder / name` can be read as a picture in both. Of a folder without any, but with tars, such
-    as shards, they are those of the tars: "shard-00.tar/cat.jpg".
-    """
-    if is_archive(folder):
-        names = archive_names(folder)
-        return sorted(name for name in names if is_picture(name) and not hidden(name))
-    found = [name for name, entry in walk_files(folder, skip) if entry.is_file()]
-    if pictures := sorted(filter(is_picture, found)):
-        return pictures
-    tars = sorted(name for name in found if name.lower().endswith(".tar"))
-    return [f"{tar}/{name}" for tar in tars for name in list_pictures(folder / tar, [])]
-
-
-def list_unread(folder: Path, skip: Sequence[Path]) -> dict[str, str]:
-    """Sentences, by name, on the pictures and linked folders under `folder` that are not read."""
-    found = {}
-    for name, entry in walk_files(folder, skip) if folder.is_dir() else ():
-        advice = suffix_advice(name)
-        if entry.is_dir():
-            advice = "a linked folder, which is not entered: give it by itself"
-        elif is_picture(name) and not entry.is_file():
-            advice = "no file, but a pipe, a device or a broken link: remove it"
-        if advice:
-            found[name] = f"{folder / name} is {advice}"
-    return found
 
 
 def walk_files(folder: Path, skip: Sequence[Path]) -> Iterator[tuple[str, os.DirEntry[str]]]:

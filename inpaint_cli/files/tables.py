@@ -5,9 +5,10 @@ only one, gives the name 00000012.jpg for row 12; any other column, such as `lab
 it: 00000012.labels.png. The format is that of the first row. Needs the extra `datasets`.
 """
 
+import os
 from bisect import bisect_right
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -46,16 +47,31 @@ class PictureTable:
     def read(self, name: str) -> bytes:
         """The picture of this name. Raises `DataError` where the cell is empty."""
         number, _, ending = name.partition(".")
-        return self.cell(int(number), self.endings["." + ending])
+        return self.cell(int(number), self.column(ending))
+
+    def place(self, name: str) -> Path:
+        """The path of a picture: the file of its row, and its name there."""
+        number, _, ending = name.partition(".")
+        file, row = self.locate(int(number))
+        return self.files[file] / f"{row:08d}.{ending}"
+
+    def column(self, ending: str) -> str:
+        """The column of an ending of a name, whose suffix is that of another file's pictures."""
+        own = ending.rpartition(".")[0]
+        return own or next(iter(self.endings.values()))
+
+    def locate(self, row: int) -> tuple[int, int]:
+        """The number of the file that has a row, and the row's number there."""
+        file = bisect_right(self.ends, row)
+        return file, row - (self.ends[file - 1] if file else 0)
 
     def cell(self, row: int, column: str) -> bytes:
         """The picture in a row and column: its bytes, or the file that its path names."""
-        file = bisect_right(self.ends, row)
-        inner = row - (self.ends[file - 1] if file else 0)
+        file, inner = self.locate(row)
         cell = self.open(file).column(column)[inner].as_py() or {}
         if cell.get("bytes"):
             return cell["bytes"]
-        where = f"row {row} of {self.files[file].parent}, column {column}"
+        where = f"row {inner} of {self.files[file]}, column {column}"
         if not cell.get("path"):
             raise DataError(f"{where}, has no picture; leave the row out")
         try:
@@ -66,7 +82,7 @@ class PictureTable:
     @cached_property
     def ends(self) -> list[int]:
         """The number of rows up to the end of each file."""
-        return [*accumulate(self.open(n).num_rows for n in range(len(self.files)))]
+        return [*accumulate(open_table(f, rows=False).num_rows for f in self.files)]
 
     @cached_property
     def endings(self) -> dict[str, str]:
@@ -104,13 +120,30 @@ class PictureTable:
         return self.parts[number]
 
 
+def read_cell(path: Path, name: str) -> bytes:
+    """The picture called `name` of the table at `path`. Raises `DataError` where there is none."""
+    try:
+        return find_table(path, os.stat(path).st_mtime_ns).read(name)
+    except (ValueError, LookupError) as error:
+        raise DataError(f"{path} holds no {name}; check the name") from error
+
+
+@lru_cache(maxsize=2)  # they are held in memory
+def find_table(path: Path, mtime: int) -> PictureTable:
+    """The table in one file as it was at `mtime`."""
+    return PictureTable([path])
+
+
 def struct_fields(field: Any) -> list[Any]:
     """The fields of a column that is a structure; none of another."""
     return [field.type.field(n) for n in range(getattr(field.type, "num_fields", 0))]
 
 
-def open_table(path: Path) -> Any:
-    """Open one file. Raises `DataError` where it is damaged or pyarrow is missing."""
+def open_table(path: Path, *, rows: bool = True) -> Any:
+    """Open one file, with all its `rows` or only their number.
+
+    Raises `DataError` where it is damaged or pyarrow is missing.
+    """
     try:
         import pyarrow
         from pyarrow import parquet
@@ -121,7 +154,8 @@ def open_table(path: Path) -> Any:
         ) from error
     try:
         if path.suffix.lower() == ".parquet":
-            return parquet.read_table(path, memory_map=True)
+            read = parquet.read_table if rows else parquet.read_metadata
+            return read(path, memory_map=True)
         return pyarrow.ipc.open_stream(pyarrow.memory_map(str(path))).read_all()
     except (pyarrow.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]

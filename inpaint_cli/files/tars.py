@@ -2,6 +2,7 @@
 
 import os
 import tarfile
+from collections.abc import Container
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -45,13 +46,20 @@ def index_tar(path: Path, length: int, mtime: int) -> dict[str, Place]:
 
 
 def add_place(path: Path, places: dict[str, Place], member: tarfile.TarInfo) -> dict[str, Place]:
-    """The place of a member that is a file. Raises `DataError` where its name is there already."""
+    """The place of a member that is a file; its name is checked."""
     if not member.isreg():
         return {}
     name = member.name.removeprefix("./")
-    if name in places:
-        raise DataError(f"{path} holds {name} twice; keep one of them")
+    check_name(path, name, places)
     return {name: Place(member.offset_data, member.size)}
+
+
+def check_name(path: Path, name: str, known: Container[str]) -> None:
+    """Raise `DataError` where the archive at `path` has a name of the `known`, or one leads out."""
+    if name in known:
+        raise DataError(f"{path} holds {name} twice; keep one of them")
+    if name.startswith("/") or ".." in name.split("/"):
+        raise DataError(f"{path} holds {name}, which leads out of it; pack it again")
 
 
 def is_compressed(path: Path) -> bool:

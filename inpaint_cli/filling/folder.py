@@ -272,9 +272,11 @@ def fill_folder(
 ) -> FolderReport | None:
     """Fill all photos of a folder; what is done already is kept.
 
-    `masks` is a folder or zip file of masks, paired by name, one mask for all photos, "alpha" where
-    the photos themselves are transparent, or None where `regions`, `find` or `extend` say it all.
-    Results go into the folder `output`, in the subfolders and under the names of the photos, beside
+    `photos` may also be a zip file, tar, shards, tables or a list of paths. `masks` is one of these
+    with masks, paired by name, or one mask for all photos, "alpha" where the photos themselves are
+    transparent, or None where `regions`, `find` or `extend` say it all. Results go into the folder
+    `output`, in the subfolders and under the names of the photos (those of a list are relative to
+    the deepest folder that has all of them, if a path leads out of the list's folder), beside
     a ledger that lets the same call resume. `only` are patterns of names. `format`, such as "png",
     is that of the results, and `quality`, 1 to 100, that of lossy ones; by default both are the
     photos' own. A photo that fails stops nothing: see `FolderReport.failed`. `settings` are the
@@ -512,9 +514,12 @@ def attempt_item(
         return ItemOutcome(entry, how)
     except (InpaintError, OSError) as error:
         cause = error if isinstance(error, OSError) else error.__cause__
+        why = str(error)
+        if isinstance(error, OSError):
+            why = f"{error.filename or pair.photo} cannot be read: {error.strerror or error}"
         full = isinstance(cause, OSError) and cause.errno in DISK_FULL
         lasting = isinstance(error, ImageError) and entry.photo is not None
-        return ItemOutcome(replace(entry, error=str(error), lasting=lasting), how, full)
+        return ItemOutcome(replace(entry, error=why, lasting=lasting), how, full)
     except Exception as error:
         bug = f"unexpected error while filling {pair.photo}; please report it: {error!r}"
         return ItemOutcome(replace(entry, error=bug, notes=(traceback.format_exc(),)), how)

@@ -13,6 +13,7 @@ from typing import Any
 
 from .. import __version__, images, registry
 from ..errors import DataError, InpaintError, blame_path
+from ..files.archives import archive_of
 from ..files.pictures import picture_format
 from ..files.stamps import FileStamp
 from ..files.write import atomic_path, check_free
@@ -195,7 +196,7 @@ def repeat_card(
     held = card.weights and find_card_file(weights, card.weights, path, "weights file")
     output = output or stated_output(card, path)
     picture_format(output)
-    if output.exists() and output.samefile(photo):
+    if output.exists() and output.samefile(archive_of(photo) or photo):
         raise DataError(f"{output} is the photo itself: give another name with -o")
     check_free(output, overwrite=overwrite)
     hole_options, run = options_from_dict(card.options)
@@ -234,7 +235,7 @@ def stated_output(card: Card, path: Path) -> Path:
 def find_card_file(given: Path | None, source: CardFile, card: Path, what: str) -> Path:
     """Return the file `given`, or else the one that the card names, if it is still the same."""
     path = given or source.seen_from(card)
-    if not path.is_file():
+    if not (archive_of(path) or path).is_file():
         raise DataError(f"the {what} of {card}, {path}, does not exist; give its present path")
     if FileStamp.of(path).sha256 != source.sha256:
         raise DataError(f"{path} has changed since {card} was written; give the original {what}")

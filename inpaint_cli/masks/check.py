@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from ..api.masks import on_border
 from ..arguments import AnyPath, check_arguments
 from ..errors import DataError, ImageError
-from ..files.archives import holds_files
 from ..files.pairs import pair_files
 from ..files.pictures import picture_format
+from ..files.stores import holds_files, list_masks, list_pictures
 from ..files.write import check_free
 from ..images import read_photo, resize_mask, same_shape, to_bytes
 from ..images.levels import HALF
@@ -26,7 +26,6 @@ from ..images.masks import open_mask
 from ..images.read import image_size
 from ..reports.contact_sheet import overlay_hole
 from ..wording import count_text, name_some
-from .generate import photo_names
 from .manifest import MANIFEST, UNFINISHED, read_manifest
 from .sheet import SHEET_MASKS, spread_evenly, write_sheet
 
@@ -174,35 +173,37 @@ def inspect_masks(
     if sheet:
         picture_format(Path(sheet))
         check_free(Path(sheet), overwrite=overwrite)
-    names, photos, partners = pair_with_photos(path, images)
-    root = path if holds_files(path) else path.parent
-    masks, findings = measure_masks(root, names)
+    places = list_pictures(path) if holds_files(path) else {path.name: path}
+    if not places:
+        raise DataError(f"no image files in {path}; give a folder of masks")
+    names, photos, partners = pair_with_photos(path, places, images)
+    masks, findings = measure_masks({name: places[name] for name in names})
     if (path / UNFINISHED).is_file():
         text = "the set is unfinished: run the command that draws it again"
         findings.append(Finding(True, text, (UNFINISHED,)))
-    intact = unchanged_masks(root, masks) if holds_files(path) else set()
+    intact = unchanged_masks(path, masks)
     findings += [*judge_masks(masks, intact), *partners, *find_mismatches(masks, photos)]
     report = MaskReport(path, tuple(masks), tuple(findings), photos)
     if sheet:
-        write_check_sheet(report, Path(sheet))
+        write_check_sheet(report, places, Path(sheet))
     return report
 
 
 def pair_with_photos(
-    path: Path, images: Path | None
+    path: Path, places: Mapping[str, Path], images: Path | None
 ) -> tuple[list[str], dict[str, list[Path]], list[Finding]]:
     """Return the names of the masks, the photos of each, and findings on files without partner."""
-    if images is None or not images.is_dir():
+    if images is None or not holds_files(images):
         if images and holds_files(path):
             raise DataError(f"{images} is one photo; give the folder of their photos")
-        names = photo_names(path) if holds_files(path) else [path.name]
-        return names, {path.name: [images]} if images else {}, []
+        names = list_masks(path) if holds_files(path) else places
+        return [*names], {path.name: [images]} if images else {}, []
     pairing = pair_files(images, path)
     photos: dict[str, list[Path]] = {} if holds_files(path) else {path.name: []}
+    names = {place: name for name, place in places.items()}
     for pair in pairing.pairs:
         if pair.mask:
-            name = pair.mask.relative_to(path).as_posix() if holds_files(path) else path.name
-            photos.setdefault(name, []).append(pair.photo)
+            photos.setdefault(names[pair.mask], []).append(pair.photo)
     findings = [
         Finding(
             True, next(iter(unmatched.values())), tuple(unmatched) if len(unmatched) > 1 else ()
@@ -213,14 +214,16 @@ def pair_with_photos(
     return sorted({*photos, *pairing.unused}), photos, findings
 
 
-def measure_masks(root: Path, names: Sequence[str]) -> tuple[list[MaskStats], list[Finding]]:
-    """Return statistics of the masks called `names`, and findings on those not readable."""
+def measure_masks(
+    places: Mapping[str, Path],
+) -> tuple[list[MaskStats], list[Finding]]:
+    """Return statistics of masks, paths by name, and findings on those not readable."""
     masks, findings = [], []
-    for name in names:
+    for name, place in places.items():
         try:
-            masks.append(measure_mask(root / name, name))
+            masks.append(measure_mask(place, name))
         except ImageError as error:
-            findings.append(Finding(True, str(error).replace(f"{root}/", "")))
+            findings.append(Finding(True, str(error).replace(str(place), name)))
     return masks, findings
 
 
@@ -356,16 +359,15 @@ def mismatch_text(mask: tuple[int, int], photo: tuple[int, int]) -> str:
     return "of another size and aspect ratio: make a new mask from this photo"
 
 
-def write_check_sheet(report: MaskReport, path: Path) -> None:
+def write_check_sheet(report: MaskReport, places: Mapping[str, Path], path: Path) -> None:
     """Write a contact sheet of masks over their photos, those with findings first."""
     named = {file.partition(" ")[0] for finding in report.findings for file in finding.files}
     first = [mask for mask in report.masks if mask.name in named][:SHEET_MASKS]
     rest = [mask for mask in report.masks if mask.name not in named]
-    root = report.path if holds_files(report.path) else report.path.parent
     cells = []
     for mask in [*first, *spread_evenly(rest, SHEET_MASKS - len(first))]:
         photo = next(iter(report.photos.get(mask.name, ())), None)
-        cells.append((mask_view(root / mask.name, photo), f"{mask.ratio:.1%} {mask.name}"))
+        cells.append((mask_view(places[mask.name], photo), f"{mask.ratio:.1%} {mask.name}"))
     heading = f"{report.path}: {count_text(len(report.masks), 'mask')}, {report.verdict}"
     write_sheet(cells, path, heading)
 

@@ -23,7 +23,8 @@ from tqdm import tqdm
 from ..api.masks import Masks, on_border, percent_text
 from ..arguments import AnyPath, check_arguments
 from ..errors import ArgumentError, DataError
-from ..files.pictures import list_pictures, picture_format
+from ..files.pictures import picture_format
+from ..files.stores import list_pictures
 from ..files.write import atomic_path, check_free, sweep_folder, write_error
 from ..images import hole_to_image
 from ..images.read import image_size, max_pixels
@@ -223,23 +224,18 @@ def match_orders(
     Several generators take turns.
     """
     orders: dict[str, MaskOrder] = {}
-    for n, name in enumerate(photo_names(photos, [output])):
+    found = list_pictures(photos, [output])
+    if not found:
+        raise DataError(f"no image files in {photos}; give a folder of photos")
+    for n, (name, place) in enumerate(found.items()):
         file = PurePosixPath(name).with_suffix(".png").as_posix()
         if file in orders:
             raise DataError(f"{photos} has two photos for the mask {file}; rename one of them")
-        height, width = image_size(photos / name)
+        height, width = image_size(place)
         orders[file] = MaskOrder(
             file=file, generator=n % len(generators), seed=(seed, n), height=height, width=width
         )
     return list(orders.values())
-
-
-def photo_names(folder: Path, skip: Sequence[Path] = ()) -> list[str]:
-    """Return the names of all image files below `folder`, sorted, without those below `skip`."""
-    names = list_pictures(folder, skip)
-    if not names:
-        raise DataError(f"no image files in {folder}; give a folder of photos or masks")
-    return names
 
 
 def draw_set(

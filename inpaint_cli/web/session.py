@@ -21,6 +21,7 @@ from ..arguments import argument_error
 from ..errors import DataError, ImageError, InpaintError
 from ..files.pairs import MASK_NAME, Pair, pair_files
 from ..files.pictures import is_picture, picture_format
+from ..files.stores import list_pictures
 from ..images.photo import Hole
 from ..models.choose import ModelRef
 from ..settings import Settings
@@ -427,8 +428,8 @@ def is_made(stem: str) -> bool:
 
 def match_all(photos: Path, masks: Path) -> list[Pair]:
     """Return every photo of a folder, with its mask where there is one."""
-    found = pair_files(photos, masks)
-    alone = [Pair(name, photos / name, None) for name in found.alone]
+    found, places = pair_files(photos, masks), list_pictures(photos)
+    alone = [Pair(name, places[name], None) for name in found.alone]
     return sorted([*found.pairs, *alone], key=lambda pair: pair.name)
 
 

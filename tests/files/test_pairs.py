@@ -130,7 +130,7 @@ def test_only_some(touch, only):
 
 def test_what_cannot_be_is_said(touch):
     folder = touch("p/cat.jpg", "m/cat.png")
-    with pytest.raises(DataError, match="not a folder"):
+    with pytest.raises(DataError, match="neither a folder"):
         pair_files(folder / "p" / "cat.jpg", None)
     with pytest.raises(DataError, match="does not exist"):
         pair_files(folder / "p", folder / "nowhere")
@@ -152,7 +152,9 @@ names = st.lists(
 
 @given(names, names)
 def test_every_photo_and_every_mask_is_accounted_for(photos, masks):
-    found = match_masks(Path("p"), sorted(photos), Path("m"), sorted(masks))
+    places = {name: Path("p", name) for name in sorted(photos)}
+    shapes = {name: Path("m", name) for name in sorted(masks)}
+    found = match_masks(Path("p"), places, Path("m"), shapes)
     paired = [each.name for each in found.pairs]
     assert sorted([*paired, *found.alone]) == sorted(photos)
     used = {each.mask.relative_to("m").as_posix() for each in found.pairs if each.mask}

@@ -7,6 +7,7 @@ import io
 import shutil
 import tarfile
 import zipfile
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ from inpaint_cli.api.stages import Stage
 from inpaint_cli.datasets.collection import Collection
 from inpaint_cli.errors import DataError, InpaintError
 from inpaint_cli.files.stores import open_store
+from inpaint_cli.filling.provenance import card_path, repeat_card
+from inpaint_cli.images import read_photo
 from inpaint_cli.recipe.plugins import build_inputs
 from inpaint_cli.recipe.read import open_recipe
 from inpaint_cli.training.feed import Feed
@@ -109,21 +112,37 @@ def test_the_same_photos_make_the_same_batches_wherever_they_are(places, form):
         assert (one.mask == other.mask).all()
 
 
-@pytest.mark.parametrize("form", ["photos.zip", "photos.tar", "shards"])
-def test_archives_are_filled_measured_and_masked_like_folders(places, form, tmp_path):
-    filled = {}
-    for name in ("folder", form):
-        masks, out = tmp_path / f"{name}-masks", tmp_path / f"{name}-out"
-        drawn = inpaint_cli.generate_masks("center", images=places[name], output=masks)
+@pytest.fixture(scope="module")
+def made(places, tmp_path_factory):
+    """Draws masks for the photos of a form and fills them: names and bytes, and the folders."""
+
+    @cache
+    def make(form):
+        root = tmp_path_factory.mktemp("made")
+        drawn = inpaint_cli.generate_masks("center", images=places[form], output=root / "masks")
         assert len(drawn.entries) == COUNT
-        report = inpaint_cli.fill_folder(places[name], masks, out, model="telea")
-        assert not report.failed
-        filled[name] = {path.name: path.read_bytes() for path in out.rglob("*.png")}
-    assert len(filled[form]) == COUNT
-    assert filled[form] == filled["folder"]
+        inpaint_cli.fill_folder(places[form], root / "masks", root / "out", model="telea")
+        files = {path.relative_to(root): path.read_bytes() for path in root.rglob("*.png")}
+        return files, root
+
+    return make
 
 
-@pytest.mark.parametrize("form", ["photos.tar", "shards", "saved"])
+@pytest.mark.parametrize("form", FORMS)
+def test_all_forms_are_masked_filled_and_measured_like_folders(places, made, form):
+    (files, root), (expected, _) = made(form), made("folder")
+    assert len(files) == 2 * COUNT
+    inside = {"list.txt": "folder"}.get(form, "")  # a list's names are its paths
+    assert files == {path.parent / inside / path.name: data for path, data in expected.items()}
+    again = inpaint_cli.fill_folder(places[form], root / "masks", root / "out", model="telea")
+    assert (again.kept, again.filled) == (COUNT, 0)
+    options = {"masks": root / "masks", "features": "none"}
+    measured = inpaint_cli.evaluate(root / "out", places[form], **options)
+    assert len(measured.samples.names) == COUNT
+    assert inpaint_cli.inspect_masks(root / "masks", images=places[form]).problems == []
+
+
+@pytest.mark.parametrize("form", FORMS)
 def test_eval_and_masks_read_them_too(places, form, tmp_path):
     options = {"model": "telea", "features": "none", "size": 32}
     scores = [
@@ -165,6 +184,99 @@ def test_categories_are_subfolders_each_with_its_own_validation(tmp_path):
         kind(categories=("beach",)).names(tmp_path)
 
 
+def samples(root, form):
+    """Photos and masks of the same samples in one place, the masks left half of each."""
+    hole = np.zeros((48, 56), np.uint8)
+    hole[:, :28] = 255
+    photos = [encode(picture(n)) for n in range(4)]
+    masks = [encode(Image.fromarray(hole)) for _ in range(4)]
+    if form == "tables":
+        pyarrow = pytest.importorskip("pyarrow")
+        from pyarrow import parquet
+
+        columns = {
+            name: [{"bytes": data, "path": None} for data in each]
+            for name, each in (("image", photos), ("mask", masks))
+        }
+        root.mkdir()
+        for n in range(2):
+            part = pyarrow.table(columns)[2 * n : 2 * n + 2]
+            parquet.write_table(part, root / f"train-0000{n}-of-00002.parquet")
+    else:
+        root.mkdir()
+        files = [(f"{n:08d}{end}", data) for end, each in ((".png", photos), (".mask.png", masks))
+                 for n, data in enumerate(each)]  # fmt: skip
+        pack_tar(root / "0.tar", files)
+    return root
+
+
+@pytest.mark.parametrize("form", ["shards", "tables"])
+def test_masks_of_samples_are_beside_their_photos(form, tmp_path):
+    root = samples(tmp_path / form, form)
+    report = inpaint_cli.fill_folder(root, root, tmp_path / "out", model="telea", card=True)
+    assert report.filled == 4
+    assert not report.failed
+    names = [f"{n:08d}.png" for n in range(4)]
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.png")) == names
+    for n, name in enumerate(names):
+        truth, filled = np.asarray(picture(n)), np.asarray(Image.open(tmp_path / "out" / name))
+        assert (filled[:, 28:] == truth[:, 28:]).all()
+        assert (filled[:, :28] != truth[:, :28]).any()
+    again = repeat_card(card_path(tmp_path / "out" / names[3]), output=tmp_path / "again.png")
+    assert again.read_bytes() == (tmp_path / "out" / names[3]).read_bytes()
+    assert registry.load_plugin("datasets", "files")().names(root) == names
+    drawn = registry.load_plugin("masks", "files")(path=root, flip=False)
+    assert drawn.draw(48, 56, np.random.default_rng(0)).mean() == 0.5
+    result = inpaint_cli.evaluate(model="telea", data=root, masks=root, features="none")
+    assert len(result.samples.names) == 4
+    assert inpaint_cli.inspect_masks(root).bins == [0, 0, 0, 0, 4, 0, 0, 0, 0, 0]
+
+
+def test_results_of_a_list_stay_in_their_folder(tmp_path):
+    for name in ("data/a/cat.png", "data/b/cat.png", "lists/.kept/dog.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        picture(len(name)).save(tmp_path / name)
+    photos = tmp_path / "lists" / "photos.txt"
+    photos.write_text(f"../data/a/cat.png\n{tmp_path}/data/b/cat.png\n.kept/dog.png\n")
+    whole = {"regions": [(4, 4, 8, 8)], "model": "telea"}
+    report = inpaint_cli.fill_folder(photos, None, tmp_path / "out", **whole)
+    assert report.filled == 3
+    found = sorted(
+        p.relative_to(tmp_path / "out").as_posix() for p in tmp_path.rglob("out/**/*.png")
+    )
+    assert found == ["data/a/cat.png", "data/b/cat.png", "lists/.kept/dog.png"]
+    with pytest.raises(DataError, match="would overwrite an input"):
+        inpaint_cli.fill_folder(photos, None, tmp_path, **whole)
+    photos.write_text(".kept/dog.png\n./.kept/dog.png\n")
+    refused(photos, r"names \./\.kept/dog\.png twice")
+    photos.write_text(".kept/dog.png\n.kept/gone.png\nold.psd\n")
+    report = inpaint_cli.fill_folder(photos, None, tmp_path / "some", **whole)
+    assert report.filled == 1
+    assert "gone.png cannot be read: No such file" in report.failed[".kept/gone.png"]
+    assert "export it as PNG" in report.failed["old.psd"]
+
+
+@pytest.mark.parametrize("name", ["/abs.png", "../up.png", "a/../../up.png"])
+@pytest.mark.parametrize("form", ["zip", "tar", "shards"])
+def test_names_that_lead_out_of_an_archive_are_refused(form, name, tmp_path):
+    path = tmp_path / ("0.tar" if form == "shards" else f"photos.{form}")
+    if form == "zip":
+        with zipfile.ZipFile(path, "w") as packed:
+            packed.writestr(name, encode(picture(0)))
+    else:
+        pack_tar(path, [(name, encode(picture(0)))])
+    root = tmp_path if form == "shards" else path
+    with pytest.raises(DataError, match=r"which leads out of it; pack it again"):
+        inpaint_cli.fill_folder(root, None, tmp_path / "out", regions=[(1, 1, 2, 2)], model="telea")
+    refused(root, "leads out")
+
+
+def test_cells_that_are_not_there_are_refused(places):
+    for name in ("00000099.png", "x.png", "00000001.mask.png"):
+        with pytest.raises(DataError, match=rf"holds no {name}"):
+            read_photo(places["photos.parquet"] / name)
+
+
 def read_all(root):
     store = open_store(root)
     return [store.read(name) for name in store.names()]
@@ -202,6 +314,11 @@ def test_what_is_broken_says_so(places, tmp_path):
     (tmp_path / "splits" / "dataset_dict.json").write_text("{}")
     (tmp_path / "splits" / "train" / "dataset_info.json").write_text("{}")
     refused(tmp_path / "splits", r"several splits \(train\); give the folder of one")
+    mixed = tmp_path / "mixed"
+    mixed.mkdir()
+    for split in ("train", "test"):
+        (mixed / f"{split}-00000-of-00001.parquet").touch()
+    refused(mixed, r"files of several splits \(test, train\); put those of one into a folder")
     refused(tmp_path / "nowhere", "neither a folder nor a")
 
 

@@ -35,8 +35,11 @@ class StoredFiles(Dataset):
         return sorted(name for name in list_files(root) if not is_picture(name))
 
     def image_names(self, root: Path) -> list[str]:
-        """Return the names of the images below `root`, without label maps."""
+        """Return the names of the images below `root`, without label maps and masks."""
         names = list_images(root)
+        if any(".mask." in name for name in names):
+            store = open_store(root)
+            names = [name for name in names if not store.is_mask(name)]
         if self.labels is not None:
             maps = {label_path(name, self.labels) for name in names}
             names = [name for name in names if name not in maps]
@@ -99,7 +102,7 @@ def list_files(root: Path) -> list[str]:
 
     Raises `DataError` if `root` is nothing that holds files.
     """
-    return [name for name in open_store(root).names() if not is_hidden(name)]
+    return open_store(root).names()
 
 
 def list_images(root: Path) -> list[str]:
@@ -148,8 +151,3 @@ def read_stored(root: Path, name: str) -> bytes:
 def natural_order(name: str) -> list[tuple[int, str]]:
     """Return a key that sorts 10.jpg after 9.jpg."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
-
-
-def is_hidden(name: str) -> bool:
-    """Whether a file is hidden, or one that a system adds to archives."""
-    return any(part.startswith((".", "__MACOSX")) for part in Path(name).parts if part != "..")

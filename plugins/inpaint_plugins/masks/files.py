@@ -1,4 +1,4 @@
-"""Masks from image files in a folder, an archive or shards, none of them unpacked."""
+"""Masks from image files in a folder, an archive, shards, tables or a list, none unpacked."""
 
 import math
 from functools import lru_cache
@@ -20,7 +20,7 @@ class FileMasks(Masks):
     convolutions (Liu et al. 2018), whose training masks are black in the hole.
     """
 
-    path: Path = Field(description="Folder, zip file, tar or shards of masks.")
+    path: Path = Field(description="Folder, zip file, tar, shards, tables or list of masks.")
     flip: bool = Field(
         default=True,
         description="Flip horizontally and vertically with a probability of 1/2 each.",
@@ -107,8 +107,8 @@ def list_masks(path: Path) -> list[str]:
     """Return the names of all image files at `path`, sorted."""
     if not path.exists():
         raise DataError(f"{path} does not exist; give a folder or archive of masks")
-    files = open_store(path).names()
-    names = sorted(f for f in files if is_picture(f) and not Path(f).name.startswith("."))
+    store = open_store(path)
+    names = sorted(filter(is_picture, store.names()))
     if not names:
         raise DataError(f"no image files in {path}; give a folder or archive of masks")
-    return names
+    return list(filter(store.is_mask, names)) or names
