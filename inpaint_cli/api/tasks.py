@@ -68,6 +68,13 @@ class Task(nn.Module):
         self.net = net
         self.config = settings
 
+    def start(self) -> None:
+        """Load others' weights that the networks to train begin with.
+
+        A run that is resumed has them in its state: it does without their files. Raises
+        `WeightsError`.
+        """
+
     def phases(self, stage: str) -> Sequence[Phase]:
         """The optimiser steps of one iteration of `stage`, in order; none: it is skipped."""
         return [Phase("fill", ["net"], self.losses)]

@@ -40,6 +40,7 @@ def outline_training(
     settings, source = open_recipe(recipe, set, masks)
     with stand_in_backbones() as backbones:
         built = build_training(architecture, settings, source)
+        built.task.start()
     draw_trial_masks(built.recipe, built.inputs, source)
     images = count_images(built, Path(data)) if data else {}
     rehearsals = rehearse_stages(built)

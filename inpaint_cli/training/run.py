@@ -410,7 +410,8 @@ def check_same_run(
 
 
 def initialise_parts(built: Built, options: TrainOptions) -> Built:
-    """Load the weights of --init; skip each stage that would train only what they contain."""
+    """Load what a training begins with; skip each stage that trains only what --init contains."""
+    built.task.start()
     parts = [load_part(built, item) for item in options.init]
     skipped = []
     for name in built.stages:

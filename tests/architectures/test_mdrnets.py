@@ -4,6 +4,7 @@ Partial convolution (11.1 to 11.4) is tested in tests/layers/test_partial.py and
 """
 
 import copy
+import json
 import math
 import os
 import subprocess
@@ -19,7 +20,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState
 from PIL import Image
 from places import SHARED, SUPPORT
-from small import SMALL
+from small import PARSED, SMALL
 from tensors import count_parameters
 from torch import Tensor, nn
 from torchvision.models import resnet18
@@ -39,6 +40,7 @@ from inpaint_cli.models.network import fill_tensors
 from inpaint_cli.recipe import read as recipe
 from inpaint_cli.training import run
 from inpaint_cli.training.loop import start_stage, train_stages
+from inpaint_cli.training.train import train
 from inpaint_plugins.mdrnets import MDRNets
 from inpaint_plugins.mdrnets.memory import RegionMemory, pool_regions, spread_to_cells
 from inpaint_plugins.mdrnets.model import (
@@ -81,6 +83,7 @@ def made(rules: dict | None = None, *, ready: bool = True, **changes) -> MDRNets
     torch.manual_seed(0)
     given = MDRNetsTaskSettings.model_validate({**SMALL["mdrnets"]["task"], **(rules or {})})
     task = MDRNetsTask(MDRNet(settings(**changes)), given)
+    task.start()
     task.ready = ready
     return task
 
@@ -286,6 +289,29 @@ def test_a_parser_of_the_wrong_class_count_is_refused(tmp_path):
     (tmp_path / "junk.pth").write_bytes(b"junk")
     with pytest.raises(WeightsError, match="cannot be read safely"):
         made({"parser_weights": tmp_path / "junk.pth"}, **BISENET)
+
+
+def test_a_run_goes_on_without_the_file_of_its_parser(tmp_path):
+    parser = BiSeNet(14, "A", width=8)
+    parser(torch.rand(2, 3, 64, 64))  # its batch norms have seen something
+    torch.save(parser.state_dict(), tmp_path / "public.pth")
+    for n in range(4):
+        Image.new("RGB", (64, 64), (60 * n, 90, 120)).save(tmp_path / f"{n}.png")
+    section = {**SMALL["mdrnets"], "model": PARSED}
+    section["task"] = section["task"] | {"parser_weights": str(tmp_path / "public.pth")}
+    changes = [f"architectures.mdrnets={section}", "data.size=64", "batch=2"]
+    own = (tmp_path, tmp_path / "run")
+    shared = {"data": own[0], "run": own[1], "workers": 0}
+    train("mdrnets", "smoke", set=[*changes, "steps=1"], **shared)
+    (tmp_path / "public.pth").unlink()
+    longer = [*changes, "steps=2"]
+    done = train("mdrnets", "smoke", set=longer, resume=True, allow_changes=True, **shared)
+    trained = weights.read_weights(done.weights).net.parser
+    assert torch.equal(trained.conv_out.conv_out.weight, parser.conv_out.conv_out.weight)
+    header = json.loads(weights.inspect_weights(done.weights).header["upstream"])
+    assert header[0]["file"] == "public.pth"
+    with pytest.raises(WeightsError, match=r"no .*public\.pth; correct task\.parser_weights"):
+        train("mdrnets", "smoke", set=longer, **shared | {"run": tmp_path / "other"})
 
 
 def test_the_parser_learns_from_crops_of_scaled_pictures():

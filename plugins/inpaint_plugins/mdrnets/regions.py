@@ -295,7 +295,7 @@ class BiSeNet(nn.Module):
     def load_checkpoint(self, path: Path) -> None:
         """Load a public checkpoint. Raises `WeightsError` if it does not fit."""
         if not path.exists():
-            raise WeightsError(f"there is no {path}; correct model.parser_weights", path=path)
+            raise WeightsError(f"there is no {path}; correct task.parser_weights", path=path)
         tensors = load_pickle(path)
         try:
             count = tensors["conv_out.conv_out.weight"].shape[0]

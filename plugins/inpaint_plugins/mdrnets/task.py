@@ -142,18 +142,21 @@ class MDRNetsTask(Task):
         self.recon = Reconstruction(settings.recon) if settings.inco2 else None
         self.critic = edgeconnect_critic(width=settings.critic) if settings.adversarial else None
         parser = net.parser
-        if isinstance(parser, BiSeNet):
-            if settings.parser_weights:
-                parser.load_checkpoint(settings.parser_weights)
-            else:
-                if self.starts_from_imagenet():
-                    parser.load_backbone()
-                self.auxiliary = AuxiliaryHeads(parser.classes, net.settings.parser_width)
+        if isinstance(parser, BiSeNet) and not settings.parser_weights:
+            self.auxiliary = AuxiliaryHeads(parser.classes, net.settings.parser_width)
         order = settings.labels
         self.label_names = CLASS_ORDERS[order]
         merged = net.settings.classes == 14
         classes = region_lookup(order, net.settings.merge) if merged else class_lookup(order)
         self.register_buffer("classes", classes, persistent=False)
+
+    def start(self) -> None:
+        parser = self.net.parser
+        if isinstance(parser, BiSeNet):
+            if self.config.parser_weights:
+                parser.load_checkpoint(self.config.parser_weights)
+            elif self.starts_from_imagenet():
+                parser.load_backbone()
 
     def phases(self, stage: str) -> Sequence[Phase]:
         fill = Phase("fill", [f"net.{part}" for part in self.net.parts_to_refine()], self.losses)
