@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,12 @@ SERVICES = {
     "clearml": Service("api.clear.ml", "CLEARML_API_ACCESS_KEY", "CLEARML_OFFLINE_MODE", "1"),
     "swanlab": Service("api.swanlab.cn", "SWANLAB_API_KEY", "SWANLAB_MODE", "offline"),
 }
-OWN_FOLDER = {"wandb": "dir"}  # trackers that take the folder by an argument of this name
+PATIENCE = {  # by default MLflow waits minutes for a server that is down
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+}
+PROJECT = "inpaint"  # in which a tracker keeps all runs, to compare them
+RUN_NAME = {"wandb": "name", "trackio": "name", "mlflow": "run_name"}  # their arguments for it
 
 
 def check_trackers(names: Sequence[str]) -> None:
@@ -75,11 +81,15 @@ class Trackers:
             os.environ[service.mode] = service.offline
             self.say(f"--track {name}: the run stays on this machine, for {service.host} is not "
                      f"reachable with a key of yours")  # fmt: skip
+        for key, value in PATIENCE.items():
+            os.environ.setdefault(key, value)
         kind = tracking.LOGGER_TYPE_TO_CLASS[name]
         where = [str(folder)] if kind.requires_logging_directory else []
-        options = {OWN_FOLDER[name]: str(folder)} if name in OWN_FOLDER else {}
-        run_name = "tensorboard" if name == "tensorboard" else folder.name  # there a subfolder
-        tracker: Any = kind(run_name, *where, **options)
+        options = {RUN_NAME[name]: folder.name} if name in RUN_NAME else {}
+        if name == "wandb":
+            options["dir"] = str(folder)
+        project = PROJECT if options else folder.name
+        tracker: Any = kind("tensorboard" if name == "tensorboard" else project, *where, **options)
         if begin := getattr(tracker, "start", None):
             begin()
         tracker.store_init_configuration(dict(settings))
@@ -91,12 +101,14 @@ class Trackers:
 
     def show(self, title: str, picture: Any, step: int) -> None:
         """Log a picture, where the tracker takes any."""
+        pixels = np.asarray(picture)
 
         def send(name: str, tracker: Any) -> None:
-            options = {"dataformats": "NHWC"} if name == "tensorboard" else {}
-            if hasattr(tracker, "log_images"):
-                pixels = np.asarray(picture)[None]
-                tracker.log_images({title: pixels}, step=step, **options)
+            if name == "mlflow":  # whose class of Accelerate takes figures alone
+                import_module(name).log_image(pixels, f"{title}/{step:08d}.png")
+            elif hasattr(tracker, "log_images"):
+                options = {"dataformats": "NHWC"} if name == "tensorboard" else {}
+                tracker.log_images({title: pixels[None]}, step=step, **options)
 
         self.each(send)
 
@@ -129,7 +141,7 @@ class Dropping:
         if kind is None or not issubclass(kind, Exception):
             return False
         self.trackers.running.pop(self.name, None)
-        reason = (str(error).splitlines() or [kind.__name__])[0]
+        reason = next(iter(str(error).strip().splitlines()), kind.__name__)
         self.trackers.say(f"--track {self.name}: {reason}; training without it")
         return True
 

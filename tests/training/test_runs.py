@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -119,9 +120,9 @@ class Board(tracking.GeneralTracker):
 
     name, requires_logging_directory, fails = "board", True, ()
 
-    def __init__(self, run_name, logging_dir, **_):
+    def __init__(self, project, logging_dir, **options):
         super().__init__()
-        self.seen, self.folder = [], logging_dir
+        self.seen, self.given = [], (project, logging_dir, options)
         type(self).last = self
 
     tracker = property(lambda self: self.seen)
@@ -167,6 +168,21 @@ def test_a_tracker_is_given_rates_speed_norms_and_pictures(go, board):
     assert rest[-1][0] == "finish"
     norms = [e["norms"] for e in read_log(Path("runs/tracked/log.jsonl")) if "norms" in e]
     assert all(value > 0 for each in norms for value in each.values())
+
+
+def test_mlflow_is_given_pictures_and_runs_of_one_project(go, board, monkeypatch):
+    pictures = []
+    fake = SimpleNamespace(log_image=lambda pixels, file: pictures.append((pixels.shape, file)))
+    monkeypatch.setitem(sys.modules, "mlflow", fake)
+    monkeypatch.setitem(tracking.LOGGER_TYPE_TO_CLASS, "mlflow", board)
+    monkeypatch.setattr(trackers, "find_spec", lambda name: fake)
+    for name in trackers.PATIENCE:
+        monkeypatch.setenv(name, "1")
+    go("tracked", track=["mlflow"])
+    assert board.last.given == ("inpaint", "runs/tracked", {"run_name": "tracked"})
+    assert pictures[0][1] == "samples/00000002.png"
+    assert all(len(shape) == 3 for shape, _ in pictures)
+    assert "picture" not in {what for what, *_ in board.last.seen}
 
 
 @pytest.mark.parametrize("fails", ["settings", "log", "picture", "finish"])
