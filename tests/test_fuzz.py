@@ -18,6 +18,7 @@ from pathlib import Path
 from time import process_time
 
 import numpy as np
+import pillow_jxl  # noqa: F401 (Pillow writes JPEG XL by it)
 import pytest
 import torch
 from click.testing import CliRunner
@@ -178,7 +179,7 @@ def seeds(tmp_path_factory) -> dict[str, tuple[bytes, str, Callable[[Path], obje
     card = write_card(filled, filled.save(place / "out.png"), place / "sea.png", None)
     entry = {"name": "a.png", "settings": "x", "photo": None, "mask": None, "notes": ["n"]}
     formats = {"PNG": ".png", "JPEG": ".jpg", "TIFF": ".tif", "WEBP": ".webp", "BMP": ".bmp",
-               "GIF": ".gif", "TGA": ".tga", "PPM": ".ppm"}  # fmt: skip
+               "GIF": ".gif", "TGA": ".tga", "PPM": ".ppm", "JXL": ".jxl"}  # fmt: skip
     return {
         **{name: (picture(name), suffix, photo) for name, suffix in formats.items()},
         "alpha": (picture("PNG", "RGBA"), ".png", photo),
@@ -203,7 +204,7 @@ OPTIONS = b"""--region\n1,1,4,4\n--grow\n3\n--seed\n-7\n--model\ntelea:radius=3
 --find\ncolor:value=#123456,tolerance=5\n--mask-threshold\n12\n--window\n64\n\xc3\xa4.png"""
 
 KINDS = [
-    *("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "TGA", "PPM", "alpha", "mask", "weights"),
+    *("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "TGA", "PPM", "JXL", "alpha", "mask", "weights"),
     *("checkpoint", "state", "program", "manifest", "recipe", "ledger", "card", "archive"),
     *("tar", "list", "onnx", "options"),
 ]

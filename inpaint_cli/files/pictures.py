@@ -20,6 +20,7 @@ PICTURE_SUFFIXES = {  # of pictures, and the formats that they stand for
         "JPEG2000": ".jp2 .j2k .jpx .j2c .jpf .jpc",
         "AVIF": ".avif",
         "HEIF": ".heic .heif .hif",
+        "JXL": ".jxl",
     }.items()
     for suffix in suffixes.split()
 }
@@ -34,7 +35,6 @@ UNREAD_SUFFIXES = {  # of pictures that are not read, and the way out
         "a document with layers, which is not read: export it as PNG or TIFF": (
             ".psd .psb .xcf .kra .ora .clip .afphoto .procreate"
         ),
-        "JPEG XL, which is not read: convert it to PNG, or back to its JPEG": ".jxl",
         "of a kind that is not read: export it as PNG or TIFF": (
             ".svg .pdf .eps .ai .exr .hdr .ico .dds .jxr .wdp .bpg .webm"
         ),
@@ -48,6 +48,17 @@ def suffix_advice(name: str) -> str:
     return UNREAD_SUFFIXES.get(os.path.splitext(name)[1].lower(), "")
 
 
+def written_suffix(name: str | Path) -> str:
+    """The suffix of a picture once it is filled: that of `name`, but JPEG XL becomes PNG."""
+    suffix = Path(name).suffix
+    return ".png" if suffix.lower() == ".jxl" else suffix
+
+
+def filled_name(name: str | Path) -> str:
+    """What a filled picture is called beside its source: cat.jpg becomes cat.filled.jpg."""
+    return f"{Path(name).stem}.filled{written_suffix(name)}"
+
+
 def is_picture(name: str) -> bool:
     """Whether a file of this name is a picture that can be read, by its suffix."""
     return os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES
@@ -55,13 +66,18 @@ def is_picture(name: str) -> bool:
 
 @blame_path
 def picture_format(path: Path) -> str:
-    """The format for which the suffix of `path` stands; raises `ImageError` where that is none."""
+    """The format in which `path` is written, by its suffix.
+
+    Raises `ImageError` where that stands for none, or for one that is only read.
+    """
     if advice := suffix_advice(path.name):
         raise ImageError(f"{path} is {advice}")
     if (suffix := path.suffix.lower()) not in PICTURE_SUFFIXES:
         raise ImageError(
             f"{path} has no suffix of a picture; use one of {', '.join(PICTURE_SUFFIXES)}"
         )
+    if written_suffix(path) != path.suffix:
+        raise ImageError(f"{path} is JPEG XL, which is read, but not written: use .png or .jpg")
     return PICTURE_SUFFIXES[suffix]
 
 

@@ -27,7 +27,7 @@ from .. import images
 from ..errors import DataError, ImageError, InpaintError
 from ..files.archives import archive_of
 from ..files.pairs import Pair, Pairing, pair_files
-from ..files.pictures import picture_format
+from ..files.pictures import picture_format, written_suffix
 from ..files.stamps import FileStamp
 from ..files.write import sweep_folder, write_error
 from ..models.choose import LoadedModel, ModelRef, load_model
@@ -78,7 +78,7 @@ class FolderJob:
     def output_path(self, name: str) -> Path:
         """Return where the photo `name` is written, filled."""
         path = self.output / name
-        return path.with_suffix(self.format) if self.format else path
+        return path.with_suffix(self.format or written_suffix(path))
 
     @property
     def settings(self) -> str:

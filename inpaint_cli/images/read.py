@@ -7,6 +7,7 @@ import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from ..files.archives import archive_of, read_member
 from ..files.pictures import suffix_advice
 from .deep import PNG_MAGIC, decode_deep, deep_mode, png_chunks, refuse_cut
 from .exif import ORIENTATION, turned, upright, upright_xmp
+from .jxl import is_jxl, unpack_jxl
 from .photo import MODES, STRIP, Photo
 from .remnants import (
     LAYER_TAG,
@@ -60,6 +62,10 @@ def read_photo(source: Path | bytes, *, name: str = "") -> Photo:
     data = source if isinstance(source, bytes) else file_contents(source)
     if not data:
         raise ImageError(f"{name} is empty (0 bytes); get the file again")
+    if is_jxl(data):
+        data, notes = unpack_jxl(data, name, max_pixels())
+        photo = read_photo(data, name=name)
+        return replace(photo, notes=(*notes, *photo.notes))
     with open_image(data, name) as image:
         try:
             mode = deep_mode(image, data)
@@ -116,6 +122,8 @@ def check_length(path: Path) -> None:
 def open_image(data: bytes, name: str) -> Iterator[ImageFile.ImageFile]:
     """The image with its header read and found sane, its pixels not decoded yet."""
     formats = READ_FORMATS
+    if is_jxl(data):
+        data, _ = unpack_jxl(data, name, max_pixels())
     if is_heif(data):
         enable_heif(name)
         formats = (*formats, "HEIF")
@@ -166,7 +174,7 @@ def content_advice(data: bytes, name: str) -> str:
     """What `data` is if it cannot be read, by how it begins or by its name, and the way out."""
     if data[:3] == b"\xff\xd8\xff" or data[:8] == PNG_MAGIC:
         return ""
-    starts = {b"8BPS": ".psd", b"\xff\x0a": ".jxl", b"\0\0\0\x0cJXL ": ".jxl", b"%PDF": ".pdf"}
+    starts = {b"8BPS": ".psd", b"%PDF": ".pdf"}
     found = (suffix for start, suffix in starts.items() if data.startswith(start))
     kind = ".cr2" if data[8:10] == b"CR" else next(found, "")
     return suffix_advice(f"a{kind}" if kind else name)

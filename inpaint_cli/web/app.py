@@ -19,7 +19,7 @@ from starlette.staticfiles import StaticFiles
 
 from .. import __version__
 from ..errors import DataError, InpaintError
-from ..files.pictures import PICTURE_SUFFIXES
+from ..files.pictures import PICTURE_SUFFIXES, filled_name
 from .guard import RequestTooLarge
 from .session import FillOptions, NameTaken, OpenPhoto, Session, parse_options
 
@@ -315,8 +315,7 @@ async def save_result(request: Request) -> JSONResponse:
 def download_result(request: Request) -> Response:
     photo = photo_of(request)
     data, format = session_of(request).result_file(photo, request.path_params["result"])
-    path = Path(photo.name)
-    return attach(data, media_type(format), f"{path.stem}.filled{path.suffix}")
+    return attach(data, media_type(format), filled_name(photo.name))
 
 
 async def fill_form(request: Request) -> Response:

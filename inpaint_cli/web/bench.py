@@ -167,9 +167,9 @@ class Bench:
         drift, notes = write_filled(photo, source, area, output, overwrite=overwrite, verify=True)
         return {"notes": [*notes], "drift": drift and vars(drift)}
 
-    def encode(self, file: PhotoFile, result: Path) -> bytes:
-        """Return the bytes that `save` would write in the photo's own format."""
-        return images.encode(read_result(result, self.read(file))[0])[0]
+    def encode(self, file: PhotoFile, result: Path, format: str) -> bytes:
+        """Return the bytes that `save` would write in `format`."""
+        return images.encode(read_result(result, self.read(file))[0], format)[0]
 
     def save_mask(self, mask: Path, output: Path, overwrite: bool) -> None:
         """Write a mask as a picture, white where the hole is."""

@@ -20,7 +20,7 @@ from .. import images
 from ..arguments import argument_error
 from ..errors import DataError, ImageError, InpaintError
 from ..files.pairs import MASK_NAME, Pair, pair_files
-from ..files.pictures import is_picture, picture_format
+from ..files.pictures import filled_name, is_picture, picture_format, written_suffix
 from ..files.stores import list_pictures
 from ..images.photo import Hole
 from ..models.choose import ModelRef
@@ -143,7 +143,8 @@ class OpenPhoto:
         """Return it as values of JSON."""
         facts = {key: value for key, value in self.facts.items() if key != "stamp"}
         results = [result.to_dict() for result in self.results.values()]
-        return {"id": self.id, "name": self.name, "given": self.given, "results": results, **facts}
+        names = {"name": self.name, "filled": filled_name(self.name)}
+        return {"id": self.id, "given": self.given, "results": results, **names, **facts}
 
 
 class Session:
@@ -347,8 +348,9 @@ class Session:
 
     def result_file(self, photo: OpenPhoto, result: str) -> tuple[bytes, str]:
         """Return a result as the file that `fill` would write, and its format."""
-        folder = photo.result(result).folder
-        return self.worker.call("encode", file=photo.file, result=folder), photo.facts["format"]
+        folder, own = photo.result(result).folder, photo.facts["format"]
+        format = own if written_suffix(photo.name) == Path(photo.name).suffix else "PNG"
+        return self.worker.call("encode", file=photo.file, result=folder, format=format), format
 
     def save(
         self, photo: OpenPhoto, result: str, name: str, *, overwrite: bool, with_mask: bool

@@ -108,17 +108,14 @@ export class Results {
     const { editor } = this;
     if (!editor?.state.shown) return;
     const { photo } = editor;
-    const name = photo.name.split(/[\\/]/).at(-1);
-    const dot = name.lastIndexOf(".");
-    const filled = dot > 0 ? `${name.slice(0, dot)}.filled${name.slice(dot)}` : `${name}.filled.png`;
     $("download").href = resultAddress(photo.id, editor.state.shown);
     if (!photo.given) return $("download").click(); // there is no folder that it belongs to
-    $("save-name").value = filled;
+    $("save-name").value = photo.filled;
     $("save-form").hidden = false;
     $("saved").hidden = true;
     this.ask(null);
     $("save-dialog").showModal();
-    $("save-name").setSelectionRange(0, filled.lastIndexOf("."));
+    $("save-name").setSelectionRange(0, photo.filled.lastIndexOf("."));
   }
 
   /** Show a problem; `again` is whether to ask if a file may be replaced. */
