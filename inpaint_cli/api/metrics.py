@@ -51,6 +51,10 @@ class ImageMetric(Metric):
     def score(self, filled: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
         """Return float64 [N]; NaN for an image without a score, such as one without a hole."""
 
+    def unscored(self) -> str:
+        """Return which images have no score, for the note on a result that has such."""
+        return "those without a hole"
+
     def average(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the score of a set, [...], from scores of its images, [..., N], without NaN."""
         return scores.mean(-1)

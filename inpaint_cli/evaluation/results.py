@@ -3,7 +3,7 @@
 import csv
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -126,7 +126,18 @@ def result_notes(result: Evaluation) -> list[str]:
         *([f"skipped, because they need networks: {left_out}"] if left_out else []),
         *result.notes,
         *few_notes(result),
+        *unscored_notes(result),
     ]
+
+
+def unscored_notes(result: Evaluation) -> Iterator[str]:
+    """Yield a sentence for each metric that gave some images no score."""
+    total = len(result.rows)
+    for label, metric in result.plan.metrics.items():
+        if isinstance(metric, ImageMetric):
+            missing = sum(math.isnan(row.scores[label]) for row in result.rows)
+            if missing:
+                yield f"{label}: {missing} of {total} images have no score, {metric.unscored()}"
 
 
 def few_notes(result: Evaluation) -> list[str]:

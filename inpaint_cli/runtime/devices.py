@@ -14,6 +14,8 @@ from ..api.architectures import Precision
 from ..errors import InpaintError
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+# oneDNN keeps a kernel a shape, 1,024 by default: crops of many sizes would take ever more memory
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
 
 
 def choose_device(name: str = "auto") -> torch.device:

@@ -73,6 +73,14 @@ def test_scores_that_depend_on_the_number_of_images_say_so(tmp_path):
     assert results.score_text(subsets, bounds=False) == "0.0123"
 
 
+def test_images_without_a_score_are_counted_with_the_reason(tmp_path):
+    result, _ = run(folders(tmp_path, count=3, side=6), plan())
+    notes = results.result_notes(result)
+    (note,) = [note for note in notes if note.startswith("ssim: ")]
+    assert note == "ssim: 3 of 3 images have no score, those smaller than its window of 7 pixels"
+    assert not any(note.startswith("psnr: ") for note in notes)
+
+
 def test_results_that_were_cut_off_are_written_again_and_others_are_not(tmp_path, monkeypatch):
     result, samples = run(folders(tmp_path, count=2, side=64), plan())
     folder = tmp_path / "out"

@@ -64,6 +64,10 @@ class SSIM(PixelMetric):
             scores.append(torch.stack(means).mean())
         return torch.stack(scores)
 
+    def unscored(self) -> str:
+        small = f"those smaller than its window of {self.size} pixels"
+        return small if self.region == "full" else f"{small}, or without a hole"
+
     def similarity(self, x: Tensor, y: Tensor, planes: Tensor, spare: Tensor) -> Tensor:
         """Return the map of two planes [H, W] in 0..1, with a value for each window inside.
 
@@ -122,6 +126,9 @@ class MSSSIM(SSIM):
             for pair in pairs
         ]
         return torch.stack(scores)
+
+    def unscored(self) -> str:
+        return f"those smaller than {self.size << len(SCALE_WEIGHTS) - 1} pixels"
 
     def over_scales(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the score of two planes [H, W] in 0..1."""
