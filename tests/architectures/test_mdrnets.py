@@ -6,9 +6,6 @@ Partial convolution (11.1 to 11.4) is tested in tests/layers/test_partial.py and
 import copy
 import json
 import math
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from itertools import repeat
 from pathlib import Path
@@ -19,11 +16,12 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState
 from PIL import Image
-from places import SHARED, SUPPORT
+from places import SHARED
 from small import PARSED, SMALL
 from tensors import count_parameters
 from torch import Tensor, nn
 from torchvision.models import resnet18
+from twins import run_two
 
 from inpaint_cli import registry
 from inpaint_cli.api.architectures import Batch
@@ -42,6 +40,7 @@ from inpaint_cli.training import run
 from inpaint_cli.training.loop import start_stage, train_stages
 from inpaint_cli.training.train import train
 from inpaint_plugins.mdrnets import MDRNets
+from inpaint_plugins.mdrnets import memory as memories
 from inpaint_plugins.mdrnets.memory import RegionMemory, pool_regions, spread_to_cells
 from inpaint_plugins.mdrnets.model import (
     MOST_PATCHES,
@@ -503,47 +502,32 @@ def test_a_step_in_parts_updates_the_memory_once(some):
     assert torch.allclose(one["entries"], two["entries"], atol=1e-6)
 
 
-WORKER = """
-import sys
-sys.path[:0] = {tests!r}
-import torch
-torch.set_num_threads(1)
-from test_mdrnets import *
-from torch import distributed
-a = Accelerator(cpu=True)
-rank = a.process_index
-assert a.num_processes == 2
-alone, together = full(), full()
-query, value, valid = vectors(6)
-half = slice(3 * rank, 3 * rank + 3)
-together.update_slots(query[half], value[half], valid[half])
-import inpaint_plugins.mdrnets.memory as module
-gather, module.gather_processes = module.gather_processes, lambda tensor: tensor
-alone.update_slots(query, value, valid)
-module.gather_processes = gather
-assert torch.allclose(alone.entries, together.entries, atol=1e-6)
-assert torch.equal(alone.hits, together.hits)
-task = made()
-def mine(name, first):
-    return (example(seed=2 * n + rank) for n in range(first, 99))
-for step in train_stages(task, steps(task, 2, only="fill"), mine, a):
-    for buffer in task.net.memory.buffers():
-        both = a.gather(buffer[None].float().contiguous())
-        assert torch.equal(both[0], both[1]), (step.done, step.stage)
-assert task.net.memory.hits.sum() > 0
-print("agree", rank)
-"""
-
-
 @pytest.mark.ddp
 def test_two_processes_hold_the_same_memory_after_every_step(tmp_path):
-    script = tmp_path / "worker.py"
-    script.write_text(WORKER.format(tests=[str(SUPPORT), str(Path(__file__).parent)]))
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script)]
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run([sys.executable, *launch], capture_output=True, text=True, env=env)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.count("agree") == 2
+    def train_share(rank):
+        a = Accelerator(cpu=True)
+        assert a.num_processes == 2
+        alone, together = full(), full()
+        query, value, valid = vectors(6)
+        half = slice(3 * rank, 3 * rank + 3)
+        together.update_slots(query[half], value[half], valid[half])
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(memories, "gather_processes", lambda tensor: tensor)
+            alone.update_slots(query, value, valid)
+        assert torch.allclose(alone.entries, together.entries, atol=1e-6)
+        assert torch.equal(alone.hits, together.hits)
+        task = made()
+
+        def mine(name, first):
+            return (example(seed=2 * n + rank) for n in range(first, 99))
+
+        for step in train_stages(task, steps(task, 2, only="fill"), mine, a):
+            for buffer in task.net.memory.buffers():
+                both = a.gather(buffer[None].float().contiguous())
+                assert torch.equal(both[0], both[1]), (step.done, step.stage)
+        assert task.net.memory.hits.sum() > 0
+
+    run_two(train_share, tmp_path)
 
 
 # ---------------------------------------------------------------- MREM (11.12)

@@ -2,10 +2,6 @@
 
 import json
 import math
-import os
-import socket
-import subprocess
-import sys
 import weakref
 from dataclasses import replace
 from itertools import combinations
@@ -13,9 +9,10 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
+from accelerate import PartialState
 from eval_sets import CPU, Colours, folders, plan, run
 from PIL import Image
-from places import SUPPORT
+from twins import run_two
 
 from inpaint_cli.api.metrics import Features
 from inpaint_cli.evaluation import measure, protocols, results, samples
@@ -157,43 +154,17 @@ def test_images_are_held_a_chunk_at_a_time(tmp_path):
     assert max(most) <= measure.CHUNK_SAMPLES
 
 
-TWO = """
-import json, sys
-from accelerate import PartialState
-import torch
-torch.set_num_threads(1)
-sys.path.insert(0, sys.argv[1])
-from pathlib import Path
-import eval_sets
-from inpaint_cli.evaluation.results import results_data
-state = PartialState(cpu=True)
-paths = [Path(sys.argv[2]) / name for name in ("results", "truth", "masks")]
-evaluation, _ = eval_sets.run(paths, eval_sets.plan())
-Path(sys.argv[3] + str(state.process_index)).write_text(json.dumps(results_data(evaluation)))
-state.destroy_process_group()
-"""
-
-
 @pytest.mark.ddp
 def test_two_processes_give_exactly_the_numbers_of_one(tmp_path):
     paths = folders(tmp_path, count=2 * measure.CHUNK_SAMPLES + 3)
-    (tmp_path / "two.py").write_text(TWO)
-    command = [sys.executable, tmp_path / "two.py", SUPPORT, tmp_path]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2"}
-    launched = [
-        subprocess.Popen(
-            [*command, tmp_path / "two.json."],
-            env={**os.environ, **common, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stderr=subprocess.PIPE,
-        )
-        for rank in range(2)
-    ]
-    for process in launched:
-        _, errors = process.communicate(timeout=300)
-        assert process.returncode == 0, errors.decode()
+
+    def measure_share(rank):
+        state = PartialState(cpu=True)
+        assert (state.num_processes, state.process_index) == (2, rank)
+        evaluation, _ = run(paths, plan())
+        (tmp_path / f"two.json.{rank}").write_text(json.dumps(results.results_data(evaluation)))
+
+    run_two(measure_share, tmp_path)
     one, _ = run(paths, plan())
     expected = json.loads(json.dumps(results.results_data(one)))
     for rank in range(2):

@@ -1,19 +1,15 @@
 """The rules of the loop. Its surroundings are tested in test_run.py."""
 
 import io
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState
-from places import SUPPORT
 from torch import nn
 from torch.nn import functional as F
 from toy import PlainNet, PlainTask, ToyNet, ToySettings, ToyTask, batches, toy
+from twins import run_two
 
 from inpaint_cli.api.architectures import Batch, Phase, Task
 from inpaint_cli.api.settings import Settings
@@ -213,40 +209,20 @@ def test_clipping_bounds_the_step():
         assert ((task.net.body.weight - before).norm() > 1.1e-4) == moved
 
 
-WORKER = """
-import sys; sys.path[:0] = {tests!r}
-from test_loop import *
-for accumulate in (1, 2):
-    a = accelerate(accumulate)
-    assert a.num_processes == 2, a.num_processes
-    task = toy(seed=a.process_index)  # to be made one by the loop
-    for step in train_stages(task, PLAN, batches(a.process_index), a):
-        pass
-    for k, v in task.state_dict().items():
-        both = a.gather(v[None].contiguous())
-        assert torch.equal(both[0], both[1]), k
-    a.wait_for_everyone()
-print("agree", a.process_index, flush=True)
-a.wait_for_everyone()  # gloo aborts where one leaves while the other still talks
-torch.distributed.destroy_process_group()
-os._exit(0)
-"""
-
-
-def launch_two(folder, worker):
-    """Run the text `worker` in two processes; return what they print."""
-    script = folder / "worker.py"
-    script.write_text(worker.format(tests=[str(SUPPORT), str(Path(__file__).parent)]))
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script)]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, *launch], capture_output=True, text=True, env=env)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
-
-
 @pytest.mark.ddp
 def test_two_processes_agree(tmp_path):
-    assert launch_two(tmp_path, WORKER).count("agree") == 2
+    def train_share(rank):
+        for accumulate in (1, 2):
+            a = accelerate(accumulate)
+            assert a.num_processes == 2, a.num_processes
+            task = toy(seed=rank)  # to be made one by the loop
+            for _ in train_stages(task, PLAN, batches(rank), a):
+                pass
+            for k, v in task.state_dict().items():
+                both = a.gather(v[None].contiguous())
+                assert torch.equal(both[0], both[1]), k
+
+    run_two(train_share, tmp_path)
 
 
 class NormNet(nn.Module):
@@ -286,26 +262,17 @@ def train_norms(rank, world):
     return task.state_dict()
 
 
-NORMS = """
-import sys; sys.path[:0] = {tests!r}
-from test_loop import *
-a = accelerate()
-assert a.num_processes == 2, a.num_processes
-state = train_norms(a.process_index, 2)
-if a.is_main_process:
-    torch.save(state, "norms.pt")
-print("agree", a.process_index, flush=True)
-a.wait_for_everyone()  # gloo aborts where one leaves while the other still talks
-torch.distributed.destroy_process_group()
-os._exit(0)
-"""
-
-
 @pytest.mark.ddp
-def test_batch_norms_of_two_processes_are_those_of_one(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert launch_two(tmp_path, NORMS).count("agree") == 2
-    one, two = train_norms(0, 1), torch.load("norms.pt", weights_only=True)
+def test_batch_norms_of_two_processes_are_those_of_one(tmp_path):
+    def train_share(rank):
+        a = accelerate()
+        assert a.num_processes == 2, a.num_processes
+        state = train_norms(rank, 2)
+        if a.is_main_process:
+            torch.save(state, tmp_path / "norms.pt")
+
+    run_two(train_share, tmp_path)
+    one, two = train_norms(0, 1), torch.load(tmp_path / "norms.pt", weights_only=True)
     assert one.keys() == two.keys()
     for key, value in one.items():
         assert torch.allclose(value, two[key], rtol=1e-4, atol=1e-6), key

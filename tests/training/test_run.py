@@ -1,27 +1,21 @@
-"""What surrounds the loop: cut anywhere and resumed, by signals or by SIGKILL, to the same bits."""
+"""What surrounds the loop: cut anywhere and resumed to the same bits, and what it leaves."""
 
 import hashlib
 import json
-import os
 import resource
-import shlex
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
-from accelerate.state import AcceleratorState, GradientState
+from accelerate.state import AcceleratorState
 from click.testing import CliRunner
 from PIL import Image
-from places import SUPPORT
 from safetensors.torch import load_file
 from server import open_shop
-from toy import RECIPE, Toy, ToyTask, install, photos
+from toy import Toy, ToyTask, photos
+from toy_runs import go, same, tensors
 
 from inpaint_cli.cli import main
 from inpaint_cli.errors import InpaintError, TrainingError, WeightsError
@@ -35,43 +29,6 @@ from inpaint_cli.training.checkpoint import load_matching, read_state, write_sta
 from inpaint_cli.training.ema import AveragedNetwork
 from inpaint_cli.training.folder import RunFolder, read_log
 from inpaint_cli.training.log import RunLog
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    """Toys, pictures and a recipe."""
-    place = tmp_path_factory.mktemp("site")
-    install(place)
-    photos(place / "photos")
-    (place / "toy.yaml").write_text(RECIPE)
-    return place
-
-
-@pytest.fixture
-def toys(site, tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(site)
-    monkeypatch.chdir(tmp_path)
-    return site
-
-
-def go(site, folder, *overrides, architecture="toy", **options):
-    AcceleratorState._reset_state(reset_partial_state=True)
-    GradientState._reset_state()
-    plan, source = read_recipe(site / "toy.yaml", overrides)
-    given = {"data": site / "photos", "folder": folder and Path(folder), "workers": 0} | options
-    return run.run_training(architecture, plan, source, run.TrainOptions(**given))
-
-
-def tensors(folder, step=None):
-    states = RunFolder(Path(folder)).states()
-    state = read_state(states[-1] if step is None else RunFolder(Path(folder)).kept(step)[0])
-    return {f"{part}.{k}": v for part in ("task", "average") for k, v in state[part].items()}
-
-
-def same(one, other):
-    assert one.keys() == other.keys()
-    for key, value in one.items():
-        assert torch.equal(value, other[key]), key
 
 
 def cut(folder, step):
@@ -98,53 +55,6 @@ def test_a_run_cut_anywhere_ends_with_the_same_bits(toys, precision, workers):
             line["step"] for line in read_log(Path("whole/log.jsonl")) if line["event"] == "train"
         ]
         assert again == sorted(set(again))
-
-
-def inpaint(site, folder, *args):
-    """The command line of a training, in a process of its own."""
-    line = [sys.executable, "-m", "inpaint_cli", "train", "toy", str(site / "toy.yaml")]
-    line += ["--data", str(site / "photos"), "--run", str(folder), "--workers", "0"]
-    return [*line, *args]
-
-
-def environment(site):
-    path = os.pathsep.join([str(site), str(SUPPORT)])
-    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "INPAINT_OFFLINE": "1"}
-
-
-def test_killed_or_interrupted_it_goes_on(toys, tmp_path):
-    """By SIGKILL after some save; by SIGTERM, which saves, prints the line and exits with 130."""
-    steps = ["--set", "architectures.toy.stages.fill.steps=300"]
-    folder = tmp_path / "run"
-    process = subprocess.Popen(inpaint(toys, folder, *steps), env=environment(toys))
-    wait_for(lambda: len(RunFolder(folder).states()) > 3, process)
-    process.kill()
-    process.wait()
-    killed = RunFolder(folder).states()[-1]
-    assert list(folder.glob("*.tmp")) == []
-    process = subprocess.Popen(
-        inpaint(toys, folder, *steps, "--resume"),
-        env=environment(toys),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    wait_for(lambda: RunFolder(folder).states()[-1] > killed, process)
-    process.send_signal(signal.SIGTERM)
-    _, told = process.communicate()
-    assert process.returncode == 130, told
-    last = read_state(RunFolder(folder).states()[-1])["done"]
-    assert f"Stopped after step {last}. Continue with:" in told
-    assert told.rstrip().endswith("--resume")
-    go(toys, tmp_path / "whole", f"architectures.toy.stages.fill.steps={last - 4}")
-    same(tensors(folder), tensors(tmp_path / "whole"))
-
-
-def wait_for(ready, process, seconds=120):
-    until = time.monotonic() + seconds
-    while not ready():
-        assert process.poll() is None, "it ended too early"
-        assert time.monotonic() < until, "it takes too long"
-        time.sleep(0.02)
 
 
 def test_what_a_run_leaves(toys):
@@ -570,101 +480,3 @@ def test_the_command_line(toys):
     written = yaml.safe_load(Path("masked/recipe.yaml").read_text("utf-8"))["masks"]
     assert (written["kind"], written["path"]) == ("files", str(masks.resolve()))
     assert "this machine has" in inpaint(*data, "--gpus", "99").output
-
-
-def test_processes_agree_about_once_a_second(monkeypatch):
-    """At the same steps, whatever the clock of each says."""
-
-    class Two:
-        num_processes, device = 2, torch.device("cpu")
-
-        def reduce(self, tensor, how):
-            assert how == "sum"
-            return tensor * 2  # the other process says the same
-
-    def asked(seconds):
-        """The first steps, of so many seconds each, after which they ask."""
-        accord, found = stopping.StopAgreement([], Two(), since=0), []
-        for step in range(1, 40):
-            monkeypatch.setattr("time.perf_counter", lambda now=step * seconds: now)
-            before = accord.since
-            assert not accord(step)
-            found += [step] if accord.since != before else []
-        return found
-
-    assert asked(5) == [*range(1, 40)]
-    assert asked(0.4) == [1, *range(3, 40, 2)]
-    assert asked(0.01) == [1, 11, 21, 31]
-    assert stopping.StopAgreement([signal.SIGINT], Two())(1)
-
-
-LAUNCH = """
-import torch
-torch.cuda.device_count = lambda: 2
-from inpaint_cli.cli import main
-main()
-"""
-
-
-@pytest.mark.ddp
-def test_several_processes_stop_as_one_does(toys, tmp_path):
-    """By SIGTERM for the launcher; taken up by the line that is printed, by Ctrl-C for all."""
-    folder = tmp_path / "run"
-    _, _, _, *line = inpaint(toys, folder, "--set", "architectures.toy.stages.fill.steps=9999")
-    line = [sys.executable, "-c", LAUNCH, *line, "--gpus", "2"]
-    for stop in (lambda p: p.terminate(), lambda p: os.killpg(p.pid, signal.SIGINT)):
-        before = RunFolder(folder).states()[-1:]
-        process = subprocess.Popen(
-            line,
-            env=environment(toys),
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        wait_for(lambda old=before: RunFolder(folder).states()[-1:] > old, process)
-        stop(process)
-        _, told = process.communicate(timeout=120)
-        assert process.returncode == 130, told
-        assert "Traceback" not in told
-        line = [*line[:3], *shlex.split(told.splitlines()[-1])[1:]]
-        assert line[-3:] == ["--gpus", "2", "--resume"]
-    last = read_state(RunFolder(folder).states()[-1])["done"]
-    assert f"Stopped after step {last}. Continue with:" in told
-
-
-TWO = """
-import sys
-from pathlib import Path
-sys.path[:0] = [{site!r}, *{tests!r}]
-import torch
-torch.set_num_threads(1)
-from test_run import go, run
-go(Path({site!r}), "two", {plain!r}, "batch=4", architecture="plain")
-go(Path({site!r}), "toys", architecture="toy")
-run.leave_process_group()
-"""
-
-
-@pytest.mark.ddp
-def test_two_processes_are_one(toys):
-    """The same batches, memories and scores; weights to rounding."""
-    plain = "metrics=[{kind: psnr, region: hole}]"
-    script = Path("worker.py")
-    script.write_text(
-        TWO.format(site=str(toys), tests=[str(SUPPORT), str(Path(__file__).parent)], plain=plain)
-    )
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script)]
-    done = subprocess.run(
-        [sys.executable, *launch], capture_output=True, text=True, env=environment(toys)
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    go(toys, "one", plain, "batch=4", architecture="plain")
-    one, two = tensors("one"), tensors("two")
-    for key, value in one.items():
-        assert torch.allclose(value, two[key], rtol=1e-5, atol=1e-6), key
-    scores = [
-        next(e["scores"] for e in read_log(Path(run) / "log.jsonl") if e["event"] == "validation")
-        for run in ("one", "two")
-    ]
-    assert scores[0] == pytest.approx(scores[1], rel=1e-4)
-    assert Path("toys/weights.safetensors").is_file()

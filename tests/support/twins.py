@@ -1,0 +1,92 @@
+"""Processes that are copies of this one, so that nothing is imported again: that takes seconds."""
+
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate.state import AcceleratorState, GradientState
+
+PATIENCE = 120  # seconds
+
+
+class Copy:
+    """A copy of this process, in a session of its own, that does `work` and leaves at once.
+
+    What it says is in `folder`. Its exit code is what `work` returns, or raises as SystemExit.
+    """
+
+    def __init__(self, work: Callable[[], int | None], folder: Path, name: str = "copy") -> None:
+        if torch.cuda.is_available():
+            pytest.skip("autograd cannot be copied where there is a GPU")
+        self.said = folder / f"{name}.err"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # other threads of pytest are left behind
+            self.pid = os.fork()
+        if not self.pid:
+            self.live(work)
+        self.code: int | None = None
+
+    def live(self, work: Callable[[], int | None]) -> None:
+        """Do the work and leave at once: what pytest has set up is not the copy's to end."""
+        code = 1
+        try:
+            os.setsid()
+            with self.said.open("w") as file:
+                for number in (1, 2):
+                    os.dup2(file.fileno(), number)
+                sys.stdout = sys.stderr = file
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+                AcceleratorState._reset_state(reset_partial_state=True)
+                GradientState._reset_state()
+                try:
+                    code = work() or 0
+                except SystemExit as error:
+                    code = error.code if isinstance(error.code, int) else 1
+                except BaseException:
+                    traceback.print_exc()
+                file.flush()
+        finally:
+            os._exit(code)
+
+    def poll(self) -> int | None:
+        """Return its exit code, or None while it runs."""
+        if self.code is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self.code = os.waitstatus_to_exitcode(status) if pid else None
+        return self.code
+
+    def wait(self) -> int:
+        """Wait for its end; one that takes too long is killed."""
+        until = time.monotonic() + PATIENCE
+        while (code := self.poll()) is None:
+            if time.monotonic() > until:
+                os.killpg(self.pid, signal.SIGKILL)
+            time.sleep(0.02)
+        return code
+
+
+def run_two(work: Callable[[int], object], folder: Path) -> None:
+    """Call `work(rank)` in two processes of one group, and raise where one of them fails."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    group = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
+    group |= {"LOCAL_WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
+
+    def join(rank: int) -> None:
+        os.environ |= group | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+        work(rank)
+        if torch.distributed.is_initialized():
+            torch.distributed.barrier()  # gloo aborts where one leaves while the other still talks
+
+    twins = [Copy(lambda rank=rank: join(rank), folder, f"twin{rank}") for rank in range(2)]
+    codes = [twin.wait() for twin in twins]
+    assert codes == [0, 0], "\n".join(twin.said.read_text()[-3000:] for twin in twins)
