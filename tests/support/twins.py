@@ -82,6 +82,7 @@ def run_two(work: Callable[[int], object], folder: Path) -> None:
     group |= {"LOCAL_WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
 
     def join(rank: int) -> None:
+        warnings.simplefilter("ignore")  # DDP has advice on speed
         os.environ |= group | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
         work(rank)
         if torch.distributed.is_initialized():

@@ -156,14 +156,14 @@ def test_two_processes_hold_the_same_network_after_every_step(name, tmp_path):
     def train_share(rank):
         a = Accelerator(cpu=True)
         assert a.num_processes == 2
-        built = build_small(name, "batch=2", steps=2)
+        built = build_small(name, steps=2)
 
         def batches(stage, first):
             for step in range(first, 99):
                 torch.manual_seed(2 * step + rank)
-                mask = torch.zeros(1, 1, 64, 64)
+                mask = torch.zeros(2, 1, 64, 64)
                 mask[..., 16:40, 16:40] = 1
-                yield Batch(torch.rand(1, 3, 64, 64), mask, large=torch.rand(1, 3, 128, 128))
+                yield Batch(torch.rand(2, 3, 64, 64), mask, large=torch.rand(2, 3, 128, 128))
 
         image = next(batches("", 0)).image.mean()
         assert a.gather(image[None]).unique().numel() == 2
@@ -176,6 +176,6 @@ def test_two_processes_hold_the_same_network_after_every_step(name, tmp_path):
             old = new
         assert done == built.steps
         for scale in getattr(built.task, "scales", None) or ():
-            assert scale.seen[-1] == 2 * built.stages["fill"].steps  # images of both
+            assert scale.seen[-1] == 2 * 2 * built.stages["fill"].steps  # images of both
 
     run_two(train_share, tmp_path)
