@@ -17,7 +17,7 @@ RATIOS = {1: (1, 1), 2: (12, 10), 3: (4, 3), 4: (3, 2), 5: (16, 9), 6: (5, 4), 7
 LENGTHS = 9, 13, 18, 30  # bits of a side
 DEPTHS = 8, 10, 12  # bits of a channel
 BOXES = {b"jxlc": 0, b"jxlp": 4}  # that hold the codestream, and where in them it begins
-MODES = {"L", "LA", "RGB", "RGBA", "I;16"}
+INTEGER_MODES = {"L", "LA", "RGB", "RGBA", "I;16"}
 
 
 def is_jxl(data: bytes) -> bool:
@@ -52,7 +52,7 @@ def unpack_jxl(data: bytes, name: str, limit: int) -> tuple[bytes, tuple[str, ..
         raise ImageError(f"{name} is damaged JPEG XL; get the file again") from error
     if packed:
         return pixels, notes
-    if info.mode not in MODES:
+    if info.mode not in INTEGER_MODES:
         raise ImageError(f"{name} is JPEG XL of floats, which is not read: export it as PNG")
     out, exif = io.BytesIO(), b""
     for box in boxes:
