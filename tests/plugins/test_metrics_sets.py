@@ -87,6 +87,14 @@ def test_the_interval_of_fid_is_as_wide_as_its_values_scatter():
         assert all(e.low < e.value < e.high for e in own)
 
 
+def test_a_bootstrap_of_fid_would_not_hold_its_value():
+    both = pairs(40, 60, 0)
+    own, rng = FID().estimate(*features(*both)), np.random.default_rng(0)
+    picks = [rng.integers(0, 40, 40) for _ in range(40)]
+    resampled = [frechet_distance(*features(*(rows[pick] for rows in both))) for pick in picks]
+    assert np.quantile(resampled, 0.025) > own.high
+
+
 def test_clean_resizing_is_pillows_of_each_channel_without_rounding(monkeypatch):
     picture = photo(40, 52)
     expected = [

@@ -17,7 +17,9 @@ class FID(InceptionMetric):
     """Fréchet Inception distance (Heusel et al. 2017), with the network of pytorch-fid.
 
     NaN for fewer than two images. Biased upwards for small sets: compare sets of one size only.
-    The interval is that of the distance of so many images, and holds for pairs: `frechet_error`.
+    The interval is that of the distance of so many images, and holds for pairs. It is no bootstrap,
+    whose sets repeat images and so lie farther apart than real ones of their size, by more than the
+    width of the interval: see `frechet_error`.
     """
 
     better = "lower"
@@ -104,8 +106,9 @@ def frechet_error(a: Features, b: Features) -> float:
     """Return the standard error of the distance of N pairs, by the infinitesimal jackknife.
 
     That is a bootstrap over the pairs to the first order: each has an influence, the derivative of
-    the distance by its weight. A bootstrap itself would need a decomposition for each resampled
-    set, and its repeated images shift the distance of small sets far upwards.
+    the distance by its weight. A bootstrap itself needs a decomposition for each resampled set, and
+    is wrong: repeated images lower the rank of a covariance as if there were fewer of them, which
+    shifts the distance upwards, and about doubles its scatter.
 
     With F1 F2^T = U S V^T for factors of C1 and C2, the derivative of the trace of the root by C1
     is W^T W / 2 with W = S^(-1/2) V^T F2.
