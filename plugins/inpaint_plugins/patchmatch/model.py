@@ -90,8 +90,9 @@ class Scale:
 
     def patches(self, where: Indices) -> Floats:
         """The patches [N, P * P * C] at `where` [N]."""
-        pixels = where[:, None] + self.offsets
-        return self.rows.take(pixels, axis=0, mode="clip").reshape(len(where), -1)
+        step, side = self.rows.strides[0], self.patch  # a line of a patch is one item to be copied
+        lines = np.ndarray(len(self.rows) - side + 1, f"V{step * side}", self.rows, strides=(step,))
+        return lines[where[:, None] + self.offsets[::side]].view(np.float32).reshape(len(where), -1)
 
     def describe(self, where: Indices, basis: Floats) -> Floats:
         """The components [N, K] of the patches at `where` [N], for `basis` [P * P * C, K]."""
@@ -308,9 +309,10 @@ def measure_detail(scale: Scale) -> Floats:
     picture = scale.rows[:, :3].reshape(scale.height, scale.width, 3)
     size, anchor = (scale.patch, scale.patch), (0, 0)
     sums = cv2.boxFilter(picture, -1, size, anchor=anchor, normalize=False)
-    squares = cv2.sqrBoxFilter(picture, -1, size, anchor=anchor, normalize=False)
-    detail = (squares - np.square(sums) / np.float32(scale.patch**2)).sum(axis=2)
-    return np.maximum(detail.take(scale.sources), 0).astype(np.float32)
+    energy = np.einsum("hwc,hwc->hw", picture, picture)
+    detail = cv2.boxFilter(energy, -1, size, anchor=anchor, normalize=False)
+    detail -= np.einsum("hwc,hwc->hw", sums, sums) / np.float32(scale.patch**2)
+    return np.maximum(detail.take(scale.sources), np.float32(0))
 
 
 def price_reuse(scale: Scale, match: Indices, wanted: Floats, known: Descriptions) -> Floats:
