@@ -1,18 +1,21 @@
 """patchmatch against fillers without weights: other packages', its own past, and the smooth ones.
 
     OMP_NUM_THREADS=1 python benchmarks/patchmatch.py SCENES MASKS PAIRS [--masks N] [--limit N]
-        [--pairs-limit N] [--side N] [--environment FOLDER] [--sheet FOLDER]
+        [--pairs-limit N] [--side N] [--faces FOLDER] [--environment FOLDER] [--sheet FOLDER]
+        [--picture FILE]
 
 SCENES are photos, MASKS masks of which those of 10 to 40 % are used, PAIRS folders with image.* and
-mask.png. Other packages are installed into an environment of their own (`peers.py`). Time is that
-of the processor on one thread, every filler in turn on each photo, medians. The measures are those
-of `texture.py`.
+mask.png, --faces photos of faces, for what `auto` chooses. --sheet writes what every filler makes
+of PAIRS, --picture the sheet of `inpaint demo`, which the README shows. Other packages are
+installed into an environment of their own (`peers.py`). Time is that of the processor on one
+thread, every filler in turn on each photo, medians. The measures are those of `texture.py`.
 """
 
 import argparse
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
@@ -31,8 +34,12 @@ from texture import (
 )
 from tqdm import tqdm
 
+from inpaint_cli import load_model
+from inpaint_cli.api import Filler
+from inpaint_cli.filling.demo import run_demo
 from inpaint_cli.filling.fill import fill_array
-from inpaint_cli.registry import load_plugin
+from inpaint_cli.filling.photo import fill as fill_photo_array
+from inpaint_cli.models.auto import Auto
 from inpaint_cli.reports.contact_sheet import contact_sheet, overlay_hole
 from inpaint_plugins.patchmatch.model import find_sources, fitting_patch
 
@@ -53,22 +60,34 @@ def main() -> None:
     words.add_argument("--limit", type=int, default=1000, help="photos at most, evenly spread")
     words.add_argument("--pairs-limit", type=int, default=1000, help="pairs at most")
     words.add_argument("--side", type=int, default=512, help="pixels to which scenes are reduced")
+    words.add_argument("--faces", type=Path, help="photos of faces, for `auto`")
     words.add_argument("--environment", type=Path, default=Path("build/peers"))
     words.add_argument("--sheet", type=Path, help="write contact sheets of PAIRS to this folder")
+    words.add_argument("--picture", type=Path, help="write the picture of the README to this file")
     given = words.parse_args()
+    if given.picture:
+        draw_picture(given.picture)
     cv2.setNumThreads(1)
     peers = Peers(given.environment)
-    fills = {name: fill_with(name) for name in OURS} | {
+    fills = {name: fill_with(load_model(name).filler) for name in OURS} | {
         name: lambda rgb, hole, name=name: peers.fill(name, rgb, hole) for name in PEERS
     }
+    timed = {name: fill for name, fill in fills.items() if name not in ("ns", "biharmonic")}
     every = sorted(path for path in given.scenes.iterdir() if path.suffix in {".jpg", ".png"})
     photos = spread_out(every, given.limit)
+    drawn = read_masks(given.masks_folder)
     parts = [
-        describe_quality(fills, photos, given.masks_folder, given.masks, given.side),
+        describe_time(timed, given.pairs, given.pairs_limit, given.sheet),
+        describe_quality(fills, photos, drawn, given.masks, given.side),
         describe_stripes(spread_out(every, 40), given.side),
-        describe_time(fills, given.pairs, given.pairs_limit, given.sheet),
+        describe_large(photos[0]),
+        describe_thin(fills, spread_out(photos, 16), given.side),
     ]
     command = "python benchmarks/patchmatch.py SCENES MASKS PAIRS"
+    if given.faces:
+        command += " --faces FACES"
+        faces = spread_out(sorted(given.faces.glob("*.jpg")), 24)
+        parts.append(describe_choices(fills["patchmatch"], photos, faces, drawn, given.side))
     defaults = {"masks": 3, "limit": 1000, "pairs-limit": 1000, "side": 512}
     for name, default in defaults.items():
         if (value := getattr(given, name.replace("-", "_"))) != default:
@@ -76,14 +95,22 @@ def main() -> None:
     record("patchmatch", "Fills without weights", "\n\n".join(parts), command=command)
 
 
+def draw_picture(path: Path) -> None:
+    """Write the sheet of `inpaint demo`: a photo that may be published, its hole, and its fill."""
+    with TemporaryDirectory() as folder:
+        sheet = run_demo(Path(folder), overwrite=False, notify=print)[-1]
+        picture = Image.open(sheet).convert("RGB")
+        picture.thumbnail((1232, 1232), Image.Resampling.LANCZOS)
+        picture.save(path, quality=90)
+
+
 def spread_out(items: list[Path], most: int) -> list[Path]:
     """At most so many of `items`, evenly spread."""
     return [items[n * len(items) // most] for n in range(most)] if len(items) > most else items
 
 
-def fill_with(name: str) -> Fill:
-    """Return the filler `name` of this project as a function of pixels."""
-    filler = load_plugin("fillers", name)()
+def fill_with(filler: Filler) -> Fill:
+    """Return a filler of this project as a function of pixels."""
 
     def fill(rgb: Pixels, hole: Hole) -> tuple[Pixels, float]:
         start = time.process_time()
@@ -100,29 +127,39 @@ def read_scene(path: Path, side: int) -> Pixels:
     return np.array(photo)
 
 
-def scenes(photos: list[Path], masks: Path, count: int, side: int) -> Iterator[tuple[Pixels, Hole]]:
-    """Each photo with `count` holes: a box, one at the border, and one of `masks`, in turn."""
-    drawn = [np.array(Image.open(path).convert("L")) > 127 for path in sorted(masks.glob("*.png"))]
-    drawn = [mask for mask in drawn if 0.1 <= mask.mean() <= 0.4]
+def read_masks(folder: Path) -> list[Hole]:
+    """The masks of `folder` that cover 10 to 40 %."""
+    every = [np.array(Image.open(path).convert("L")) > 127 for path in sorted(folder.glob("*.png"))]
+    return [mask for mask in every if 0.1 <= mask.mean() <= 0.4]
+
+
+def fit_mask(mask: Hole, rgb: Pixels) -> Hole:
+    size = rgb.shape[1::-1]
+    return np.array(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
+
+
+def scenes(
+    photos: list[Path], drawn: list[Hole], count: int, side: int
+) -> Iterator[tuple[Pixels, Hole]]:
+    """Each photo with `count` holes: a box, one of `drawn`, and one at the border, in turn."""
     for n, path in enumerate(tqdm(photos, "scenes")):
         rgb = read_scene(path, side)
         height, width = rgb.shape[:2]
         inside = np.zeros((height, width), bool)
         inside[int(0.3 * height) : int(0.7 * height), int(0.3 * width) : int(0.65 * width)] = True
-        drawing = Image.fromarray(drawn[7 * n % len(drawn)])
-        drawing = drawing.resize((width, height), Image.Resampling.NEAREST)
-        holes = [inside, np.array(drawing), border_holes(height, width)[n % 8]]
+        drawing = fit_mask(drawn[7 * n % len(drawn)], rgb)
+        holes = [inside, drawing, border_holes(height, width)[n % 8]]
         for k in range(count):
             yield rgb, holes[(n + k) % 3]
 
 
 def describe_quality(
-    fills: dict[str, Fill], photos: list[Path], masks: Path, count: int, side: int
+    fills: dict[str, Fill], photos: list[Path], drawn: list[Hole], count: int, side: int
 ) -> str:
     """A table of the mean measures, and of the grain, of each filler."""
     scores: dict[str, list[list[float]]] = {name: [] for name in fills}
     grain: dict[str, list[float]] = {name: [] for name in fills}
-    for rgb, hole in scenes(photos, masks, count, side):
+    for rgb, hole in scenes(photos, drawn, count, side):
         truth = to_floats(rgb)
         for name, fill in fills.items():
             filled = to_floats(fill(rgb * ~hole[..., None], hole)[0])
@@ -220,9 +257,101 @@ def tabulate_time(times: dict[str, dict[str, list[float]]]) -> str:
     }
     for name, every in columns.items():
         cells = [
-            f"{np.median(its):.2f} ({np.median(np.divide(mine, its)):.2f})" if its else "-"
+            f"{np.nanmedian(its):.2f} ({np.nanmedian(np.divide(mine, its)):.2f})" if its else "-"
             for its, mine in zip(every, columns["patchmatch"], strict=True)
         ]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def describe_large(path: Path) -> str:
+    """The seconds of a hole of 600 x 600 pixels in large photos, beside a small photo's."""
+    photo = np.array(Image.open(path).convert("RGB"))
+    lines = ["| photo | hole | patchmatch, s | as a multiple |", "| --- | --- | ---: | ---: |"]
+    first = None
+    for name, width, height, side in (
+        ("512 x 512", 512, 512, 256),
+        ("12 MP", 4000, 3000, 600),
+        ("24 MP", 6000, 4000, 600),
+    ):
+        rgb = cv2.resize(photo, (width, height), interpolation=cv2.INTER_CUBIC)
+        hole = np.zeros((height, width), bool)
+        top, left = (height - side) // 2, (width - side) // 2
+        hole[top : top + side, left : left + side] = True
+        seconds = []
+        for _ in range(3):
+            start = time.process_time()
+            fill_photo_array(rgb, mask=hole, model="patchmatch")
+            seconds.append(time.process_time() - start)
+        middle = float(np.median(seconds))
+        first = first or middle
+        lines.append(f"| {name} | {side} x {side} | {middle:.2f} | {middle / first:.2f} |")
+    return "\n".join(["Large photos, the whole of `fill`, medians of 3.", "", *lines])
+
+
+def describe_thin(fills: dict[str, Fill], photos: list[Path], side: int) -> str:
+    """The mean measures of the smooth fillers on lines of few pixels."""
+    lines = [
+        f"Lines drawn across {len(photos)} photos, filled by smooth fillers: mean measures, the"
+        " error in dB of PSNR in the hole, and median seconds.",
+        "",
+        f"| pixels | | {' | '.join(MEASURES)} | dB | s |",
+        f"| ---: | --- |{' ---: |' * (len(MEASURES) + 2)}",
+    ]
+    for width in (1, 2, 4, 8):
+        rows: dict[str, list[list[float]]] = {name: [] for name in OURS}
+        for n, path in enumerate(tqdm(photos, f"lines of {width}")):
+            rgb = read_scene(path, side)
+            hole = draw_lines(rgb, width, np.random.default_rng(n))
+            for name in OURS:
+                rows[name].append(measure_fill(fills[name], rgb, hole))
+        for name, its in rows.items():
+            cells = [f"{value:.3f}" for value in np.mean(its, axis=0)[:-2]]
+            cells += [f"{np.mean(its, axis=0)[-2]:.1f}", f"{np.median(its, axis=0)[-1]:.3f}"]
+            lines.append(f"| {width} | {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def draw_lines(rgb: Pixels, width: int, rng: np.random.Generator) -> Hole:
+    """Three broken lines of `width` pixels across a photo."""
+    drawing = np.zeros(rgb.shape[:2], np.uint8)
+    for _ in range(3):
+        ends = rng.integers(0, rgb.shape[1::-1], (4, 2)).astype(np.int32)
+        cv2.polylines(drawing, [ends], False, 1, width)
+    return drawing > 0
+
+
+def measure_fill(fill: Fill, rgb: Pixels, hole: Hole) -> list[float]:
+    """The measures of one fill, its PSNR in the hole in dB, and its seconds."""
+    pixels, seconds = fill(rgb * ~hole[..., None], hole)
+    filled, truth = to_floats(pixels), to_floats(rgb)
+    error = max(float(np.square(filled - truth)[hole].mean()), 1e-9)
+    return [*measure_texture(filled, truth, hole), -10 * np.log10(error), seconds]
+
+
+def describe_choices(
+    patchmatch: Fill, photos: list[Path], faces: list[Path], drawn: list[Hole], side: int
+) -> str:
+    """What `auto` takes for scenes and for faces, and what it gains there."""
+    auto, filler = Auto(), load_model("faces").filler
+    taken = [auto.choose(to_floats(rgb), hole).name for rgb, hole in scenes(photos, drawn, 3, side)]
+    rows: dict[str, list[list[float]]] = {"patchmatch": [], "faces": []}
+    for n, path in enumerate(tqdm(faces, "faces")):
+        rgb = read_scene(path, side)
+        hole = fit_mask(drawn[7 * n % len(drawn)], rgb)
+        if auto.choose(to_floats(rgb * ~hole[..., None]), hole).name == "faces":
+            rows["patchmatch"].append(measure_fill(patchmatch, rgb, hole))
+            rows["faces"].append(measure_fill(fill_with(filler), rgb, hole))
+    found = len(rows["faces"])
+    lines = [
+        f"`auto` took patchmatch for {taken.count('patchmatch')} of {len(taken)} holes of scenes,"
+        f" and faces for {found} of {len(faces)} holes in photos of faces; on these {found}:",
+        "",
+        f"| | {' | '.join(MEASURES)} | dB |",
+        f"| --- |{' ---: |' * (len(MEASURES) + 1)}",
+    ]
+    for name, its in rows.items():
+        cells = [f"{value:.3f}" for value in np.mean(its, axis=0)[:-1]]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
