@@ -20,6 +20,7 @@ from ..api.fillers import Fallback, Filler
 from ..api.sizes import Sizes
 from ..errors import ImageError, InpaintError
 from ..images.photo import STRIP, Hole
+from ..models.auto import SHRUNK_SIDE, Auto, load_chosen
 from ..models.choose import LoadedModel
 from .hole import PhotoHole
 from .options import RunOptions, options_to_dict
@@ -186,9 +187,13 @@ def fill_photo(
             f"the hole is all of {photo.name} that is visible: nothing is left to fill it from;"
             f" {'see --mask-threshold' if hole.options.alpha else BLACK_HOLE}"
         )
-    limit = run.window or model.filler.sizes.window
-    notes: list[str] = []
     start = perf_counter()
+    notes: list[str] = []
+    if isinstance(model.filler, Auto):
+        model, notes = choose_model(model.filler, photo, hole.area, run)
+        for note in notes:
+            notify(note)
+    limit = run.window or model.filler.sizes.window
     while True:
         regions = plan_regions(photo, hole.area, model.filler.sizes, limit)
         windows = [window for region in regions for window in region.windows]
@@ -205,6 +210,20 @@ def fill_photo(
             limit = halve_limit(model.filler, windows, limit, error)
             notes.append(f"a window of {2 * limit} pixels does not fit into memory; using {limit}")
         notify(notes[-1])
+
+
+def choose_model(
+    auto: Auto, photo: images.Photo, area: Hole, run: RunOptions
+) -> tuple[LoadedModel, list[str]]:
+    """Load the model that `auto` chooses; return it with notes on the choice and its terms.
+
+    It is shown every n-th pixel of a large photo, which costs no memory to speak of.
+    """
+    step = max(1, max(photo.size) // (4 * SHRUNK_SIDE))
+    every = (slice(None, None, step),) * 2
+    choice = auto.choose(photo.colours(photo.pixels[every]), area[every])
+    model = load_chosen(choice.name, run.device, run.precision)
+    return model, [choice.reason, *model.notes]
 
 
 def plan_regions(photo: images.Photo, area: Hole, sizes: Sizes, limit: int) -> list[Region]:

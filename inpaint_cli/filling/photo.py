@@ -54,7 +54,8 @@ def fill(
 
     Args:
         model: a name that `inpaint models` lists, the path of a weights file, or what
-            `load_model` returned, which is loaded once for many photos. Default: patchmatch.
+            `load_model` returned, which is loaded once for many photos; "auto" chooses by the photo
+            and the hole. Default: patchmatch.
         regions: rectangles (x, y, width, height) in pixels that are hole too.
         extend: (left, top, right, bottom), by which the canvas grows: pixels, or "10%" of the
             photo's width or height. The margin is filled too; it needs no mask. Masks, regions
