@@ -36,7 +36,7 @@ AROUND = 15  # pixels, of which a mean says whether damage is light or dark
 
 LINES = 0.0, 3.0  # logits that a line has all along, and somewhere
 LIKELY, EASIER = -1.0, 1.4  # mean logit of a line found by contrast, whose bar is lower by so much
-SPECKS = -1.0, 1.0
+SPECKS = -1.6, -0.5
 
 Tone = Literal["both", "light", "dark"]
 
