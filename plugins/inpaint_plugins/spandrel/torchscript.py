@@ -10,7 +10,7 @@ import pickle
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 from zipfile import BadZipFile, ZipFile, is_zipfile
 
 import torch
@@ -37,10 +37,10 @@ class ArchiveModule:
 
 
 class ArchiveReader(pickle.Unpickler):
-    """Unpickles `data.pkl` below the folder `root` of an archive; other classes are refused."""
+    """Unpickles the table of tensors in the folder `root` of an archive, and no other classes."""
 
-    def __init__(self, archive: ZipFile, root: PurePosixPath) -> None:
-        super().__init__(archive.open(str(root / "data.pkl")))
+    def __init__(self, table: IO[bytes], archive: ZipFile, root: PurePosixPath) -> None:
+        super().__init__(table)
         self.archive = archive
         self.root = root
 
@@ -91,7 +91,8 @@ def read_archive(path: Path) -> dict[str, Tensor]:
         tables = [PurePosixPath(n) for n in archive.namelist() if n.endswith("/data.pkl")]
         if not tables:
             raise BadZipFile("it has a program but no tensors")
-        return dict(list_tensors(ArchiveReader(archive, tables[0].parent).load(), ""))
+        with archive.open(str(tables[0])) as table:
+            return dict(list_tensors(ArchiveReader(table, archive, tables[0].parent).load(), ""))
 
 
 def list_tensors(holder: Any, prefix: str) -> Iterator[tuple[str, Tensor]]:
