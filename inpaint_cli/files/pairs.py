@@ -62,8 +62,9 @@ def pair_files(
     if masks is None or not holds_files(masks):
         places = list_pictures(photos, apart)
         if masks:
-            own = {n for n in places if PurePosixPath(n).name == masks.name}
-            places = {n: p for n, p in places.items() if n not in own or not masks.samefile(p)}
+            same = {p for p in places.values() if p.name == masks.name and p.is_file()}
+            own = {p for p in same if masks.samefile(p)}
+            places = {n: p for n, p in places.items() if p not in own}
         found = Pairing([Pair(name, place, masks) for name, place in places.items()])
     elif masks.samefile(photos):
         both = list_pictures(photos, apart)

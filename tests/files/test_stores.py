@@ -271,6 +271,14 @@ def test_names_that_lead_out_of_an_archive_are_refused(form, name, tmp_path):
     refused(root, "leads out")
 
 
+def test_a_packed_photo_may_be_called_as_the_one_mask(tmp_path):
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as packed:
+        packed.writestr("mask.png", encode(picture(0)))
+    Image.new("L", (56, 48), 255).crop((-9, 0, 47, 48)).save(tmp_path / "mask.png")
+    photos, mask = tmp_path / "photos.zip", tmp_path / "mask.png"
+    assert inpaint_cli.fill_folder(photos, mask, tmp_path / "out", model="telea").filled == 1
+
+
 def test_cells_that_are_not_there_are_refused(places):
     for name in ("00000099.png", "x.png", "00000001.mask.png"):
         with pytest.raises(DataError, match=rf"holds no {name}"):
