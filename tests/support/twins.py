@@ -14,19 +14,20 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState, GradientState
 
-PATIENCE = 120  # seconds
-
 
 class Copy:
-    """A copy of this process, in a session of its own, that does `work` and leaves at once.
+    """A copy of this process that does `work` and leaves at once; it is used as a `Popen` is.
 
-    What it says is in `folder`. Its exit code is what `work` returns, or raises as SystemExit.
+    Its exit code is what `work` returns, or raises as SystemExit. With a `folder` it has a session
+    of its own, and what it says is there.
     """
 
-    def __init__(self, work: Callable[[], int | None], folder: Path, name: str = "copy") -> None:
+    def __init__(
+        self, work: Callable[[], int | None], folder: Path | None = None, name: str = "copy"
+    ) -> None:
         if torch.cuda.is_available():
             pytest.skip("autograd cannot be copied where there is a GPU")
-        self.said = folder / f"{name}.err"
+        self.said = folder and folder / f"{name}.err"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # other threads of pytest are left behind
             self.pid = os.fork()
@@ -38,23 +39,30 @@ class Copy:
         """Do the work and leave at once: what pytest has set up is not the copy's to end."""
         code = 1
         try:
-            os.setsid()
-            with self.said.open("w") as file:
+            if self.said:
+                os.setsid()
+                sys.stdout = sys.stderr = self.said.open("w")
                 for number in (1, 2):
-                    os.dup2(file.fileno(), number)
-                sys.stdout = sys.stderr = file
-                signal.signal(signal.SIGINT, signal.default_int_handler)
-                AcceleratorState._reset_state(reset_partial_state=True)
-                GradientState._reset_state()
-                try:
-                    code = work() or 0
-                except SystemExit as error:
-                    code = error.code if isinstance(error.code, int) else 1
-                except BaseException:
-                    traceback.print_exc()
-                file.flush()
+                    os.dup2(sys.stderr.fileno(), number)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            AcceleratorState._reset_state(reset_partial_state=True)
+            GradientState._reset_state()
+            try:
+                code = work() or 0
+            except SystemExit as error:
+                code = error.code if isinstance(error.code, int) else 1
+            except BaseException:
+                traceback.print_exc()
+            sys.stderr.flush()
         finally:
             os._exit(code)
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        if self.poll() is None:
+            self.send_signal(signal.SIGKILL)
 
     def poll(self) -> int | None:
         """Return its exit code, or None while it runs."""
@@ -63,12 +71,12 @@ class Copy:
             self.code = os.waitstatus_to_exitcode(status) if pid else None
         return self.code
 
-    def wait(self) -> int:
+    def wait(self, timeout: float = 120) -> int:
         """Wait for its end; one that takes too long is killed."""
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + timeout
         while (code := self.poll()) is None:
             if time.monotonic() > until:
-                os.killpg(self.pid, signal.SIGKILL)
+                self.kill()
             time.sleep(0.02)
         return code
 
