@@ -127,13 +127,25 @@ def rehearse_stage(built: Built, name: str) -> Rehearsal:
     height, width = built.architecture.sizes(built.settings).fit(*2 * [recipe.data.size])
     count = max((built.stages[name].batch or 1) // recipe.accumulate, 1)
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
-        task._apply(mode.from_tensor)
+        make_fake(task, mode)
         batch = Batch(
             torch.rand(count, 3, height, width),
             torch.ones(count, 1, height, width),
             torch.zeros(count, height, width, dtype=torch.long),
         )
         return run_step(task, name, batch, DTYPES.get(recipe.precision), recipe.accumulate)
+
+
+def make_fake(task: Task, mode: FakeTensorMode) -> None:
+    """Put a fake in the place of each parameter and buffer.
+
+    `Module._apply` would do, but before PyTorch 2.9 it puts the fake's data into the parameter.
+    """
+    for module in task.modules():
+        for tensors in (module._parameters, module._buffers):
+            for name, tensor in tensors.items():
+                if tensor is not None:
+                    tensors[name] = mode.from_tensor(tensor)  # type: ignore[assignment]
 
 
 def run_step(
