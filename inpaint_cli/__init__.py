@@ -9,7 +9,7 @@ name is imported when it is first used. Plugins import `inpaint_cli.api`.
 
 from .lazy import lazy_names
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"
 __getattr__, __all__ = lazy_names(
     __name__,
     {
