@@ -14,7 +14,7 @@ from inpaint_cli import registry
 from inpaint_cli.cli import COMMANDS, main
 from inpaint_cli.files import zips
 from inpaint_cli.filling import options
-from inpaint_cli.images import read
+from inpaint_cli.images import bounds, read
 from inpaint_cli.layers import pickles
 from inpaint_cli.models import catalogue, hub, weights
 from inpaint_cli.settings import Count
@@ -107,7 +107,7 @@ def test_the_page_of_limits_states_those_of_the_program():
     page = (ROOT / "docs" / "limits.md").read_text("utf-8")
     rows = dict(re.findall(r"^\| (.+?) \| (.+?) \|", page, re.MULTILINE))
     stated = {
-        "photo or mask": f"{read.MAX_PIXELS // 10**6} megapixels",
+        "photo or mask": f"{bounds.MAX_PIXELS // 10**6} megapixels",
         "file of a picture": f"{read.LEAST_LIMIT >> 20} MiB, and 16 bytes more for each pixel that "
         "it claims",
         "member of a zip archive": f"{zips.LARGEST_MEMBER >> 20} MiB unpacked",

@@ -11,9 +11,9 @@ import numpy as np
 from PIL import ExifTags
 
 from ..errors import ImageError
+from .bounds import max_pixels
 from .exif import PLACE_TAGS, SIZE_TAGS, resize_exif, resize_xmp
 from .photo import Photo
-from .read import max_pixels
 from .remnants import chunk_text, drop_places
 
 Sides = tuple[int, int, int, int]  # pixels added to the left, top, right and bottom

@@ -64,6 +64,11 @@ def upright(exif: bytes) -> bytes:
     return HEAD + bytes(body)
 
 
+def describe_damage(name: str) -> str:
+    """Return a note on a photo whose block `upright` refuses."""
+    return f"the EXIF block of {name} is damaged and left out of what is written"
+
+
 def erase_directory(body: bytearray, order: str, start: int) -> int:
     """Overwrite a directory and the pictures that it points to; return where the next begins."""
     (count,) = struct.unpack_from(order + "H", body, start)

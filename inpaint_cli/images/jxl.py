@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from PIL import Image
 
 from ..errors import ImageError
-from .exif import upright
+from .bounds import check_pixels
+from .exif import describe_damage, upright
 
 CODESTREAM, CONTAINER = b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"
 RATIOS = {1: (1, 1), 2: (12, 10), 3: (4, 3), 4: (3, 2), 5: (16, 9), 6: (5, 4), 7: (2, 1)}
@@ -24,11 +25,11 @@ def is_jxl(data: bytes) -> bool:
     return data.startswith((CODESTREAM, CONTAINER))
 
 
-def unpack_jxl(data: bytes, name: str, limit: int) -> tuple[bytes, tuple[str, ...]]:
+def unpack_jxl(data: bytes, name: str) -> tuple[bytes, tuple[str, ...]]:
     """Return a JPEG or a PNG of the picture, and notes on what is left out.
 
-    A header that claims more than `limit` pixels is refused before anything is decoded. Raises
-    `ImageError` also where the package that reads JPEG XL is missing, or the file damaged.
+    A header that claims too many pixels is refused before anything is decoded. Raises `ImageError`
+    also where the package that reads JPEG XL is missing, or the file damaged.
     """
     try:
         import pillow_jxl  # an extra
@@ -41,11 +42,7 @@ def unpack_jxl(data: bytes, name: str, limit: int) -> tuple[bytes, tuple[str, ..
         width, height, notes = read_header(find_codestream(data), name)
     except (ValueError, struct.error) as error:
         raise ImageError(f"{name} is damaged JPEG XL: {error}; get the file again") from error
-    if width * height > limit:
-        raise ImageError(
-            f"{name} claims {width}x{height} ({width * height / 1e6:.0f} MP), more than"
-            f" {limit / 1e6:.0f} MP; if it is real, set INPAINT_MAX_PIXELS higher"
-        )
+    check_pixels(name, width, height)
     try:
         packed, info, pixels, profile, boxes = pillow_jxl.Decoder()(data)
     except Exception as error:  # of its Rust code, with advice for who builds it
@@ -61,7 +58,7 @@ def unpack_jxl(data: bytes, name: str, limit: int) -> tuple[bytes, tuple[str, ..
             try:
                 exif = upright(block)  # the decoder has turned the picture
             except ValueError:
-                notes += (f"the EXIF block of {name} is damaged and left out of what is written",)
+                notes += (describe_damage(name),)
     image = Image.frombytes(info.mode, (info.width, info.height), pixels)
     image.save(out, "PNG", icc_profile=profile, exif=exif, compress_level=0)
     return out.getvalue(), notes

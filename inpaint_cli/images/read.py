@@ -1,7 +1,6 @@
 """Open a file that may be anything, and say in a sentence what is wrong with it."""
 
 import io
-import os
 import stat
 import threading
 import warnings
@@ -18,8 +17,9 @@ from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 from ..errors import ImageError, blame_path
 from ..files.archives import archive_of, read_member
 from ..files.pictures import suffix_advice
+from .bounds import check_pixels, max_pixels
 from .deep import PNG_MAGIC, decode_deep, deep_mode, png_chunks, refuse_cut
-from .exif import ORIENTATION, turned, upright, upright_xmp
+from .exif import ORIENTATION, describe_damage, turned, upright, upright_xmp
 from .jxl import is_jxl, unpack_jxl
 from .photo import MODES, STRIP, Photo
 from .remnants import (
@@ -34,7 +34,6 @@ from .remnants import (
     scrub_xmp,
 )
 
-MAX_PIXELS = 500_000_000  # a header that claims more is refused; INPAINT_MAX_PIXELS raises it
 READ_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "TGA", "JPEG2000", "AVIF")
 PNG_CHUNKS = (b"cHRM", b"cICP", b"gAMA", b"sBIT", b"sRGB", b"sPLT", b"tEXt", b"zTXt", b"iTXt")
 LATE_CHUNKS = (b"mDCV", b"cLLI", b"bKGD", b"oFFs", b"tIME", b"caBX")  # which Pillow cannot write
@@ -63,7 +62,7 @@ def read_photo(source: Path | bytes, *, name: str = "") -> Photo:
     if not data:
         raise ImageError(f"{name} is empty (0 bytes); get the file again")
     if is_jxl(data):
-        data, notes = unpack_jxl(data, name, max_pixels())
+        data, notes = unpack_jxl(data, name)
         photo = read_photo(data, name=name)
         return replace(photo, notes=(*notes, *photo.notes))
     with open_image(data, name) as image:
@@ -123,7 +122,7 @@ def open_image(data: bytes, name: str) -> Iterator[ImageFile.ImageFile]:
     """The image with its header read and found sane, its pixels not decoded yet."""
     formats = READ_FORMATS
     if is_jxl(data):
-        data, _ = unpack_jxl(data, name, max_pixels())
+        data, _ = unpack_jxl(data, name)
     if is_heif(data):
         enable_heif(name)
         formats = (*formats, "HEIF")
@@ -143,11 +142,7 @@ def open_image(data: bytes, name: str) -> Iterator[ImageFile.ImageFile]:
             raise ImageError(f"{name} is {suffix_advice('a.dng')}")
         if not (image.width and image.height):
             raise ImageError(f"{name} has no pixels ({image.width}x{image.height})")
-        if image.width * image.height > max_pixels():
-            raise ImageError(
-                f"{name} claims {image.width}x{image.height} ({megapixels(image)}), more than"
-                f" {max_pixels() / 1e6:.0f} MP; if it is real, set INPAINT_MAX_PIXELS higher"
-            )
+        check_pixels(name, image.width, image.height)
         yield image
 
 
@@ -208,13 +203,6 @@ def without_warnings() -> Iterator[None]:
             yield
         finally:
             Image.MAX_IMAGE_PIXELS = limit
-
-
-def max_pixels() -> int:
-    try:
-        return int(os.environ.get("INPAINT_MAX_PIXELS", MAX_PIXELS))
-    except ValueError as error:
-        raise ImageError("INPAINT_MAX_PIXELS is not a whole number") from error
 
 
 def megapixels(image: Image.Image) -> str:
@@ -303,7 +291,7 @@ def read_metadata(image: Image.Image, data: bytes, name: str) -> tuple[dict[str,
         try:
             keep["exif"] = upright(exif)
         except ValueError:
-            notes.append(f"the EXIF block of {name} is damaged and left out of what is written")
+            notes.append(describe_damage(name))
     if isinstance(xmp := image.info.get("xmp"), bytes):
         keep["xmp"] = scrub_xmp(upright_xmp(xmp))
         if not keep["xmp"]:

@@ -27,7 +27,8 @@ from ..files.pictures import picture_format
 from ..files.stores import list_pictures
 from ..files.write import atomic_path, check_free, sweep_folder, write_error
 from ..images import hole_to_image
-from ..images.read import image_size, max_pixels
+from ..images.bounds import max_pixels
+from ..images.read import image_size
 from ..recipe.plugins import build_generator, make_generator
 from ..recipe.source import ArgumentSource
 from ..registry import find_plugins, load_plugin

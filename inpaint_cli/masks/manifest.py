@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import NonNegativeInt, PositiveInt, ValidationError
 
 from ..errors import DataError, blame_path
-from ..images.read import max_pixels
+from ..images.bounds import max_pixels
 from ..settings import Settings, first_problem
 
 MANIFEST = "masks.jsonl"
