@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState, GradientState
+from accelerators import forget_accelerator
 from pydantic import ValidationError
 from tensors import count_parameters
 from torch import Tensor, nn
@@ -594,8 +594,7 @@ architectures:
 
 
 def go(tmp_path: Path, folder: str, *changes: str, **options) -> run.TrainOutcome:
-    AcceleratorState._reset_state(reset_partial_state=True)
-    GradientState._reset_state()
+    forget_accelerator()
     path = tmp_path / "recipe.yaml"
     path.write_text(RECIPE)
     plan, source = read_recipe(path, changes)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState, GradientState
+from accelerators import forget_accelerator
 from PIL import Image
 from places import SHARED
 from small import PARSED, SMALL
@@ -96,8 +96,7 @@ def example(side: int = 32, n: int = 2, seed: int = 1) -> Batch:
 
 
 def accelerator(parts: int = 1) -> Accelerator:
-    AcceleratorState._reset_state(reset_partial_state=True)
-    GradientState._reset_state()
+    forget_accelerator()
     return Accelerator(cpu=True, gradient_accumulation_steps=parts)
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import torch
-from accelerate.state import AcceleratorState, GradientState
+from accelerators import forget_accelerator
 
 from inpaint_cli.recipe.read import read_recipe
 from inpaint_cli.training import run
@@ -13,8 +13,7 @@ from inpaint_cli.training.folder import RunFolder
 
 def go(site, folder, *overrides, architecture="toy", **options):
     """Train by the recipe of `site`, into `folder`."""
-    AcceleratorState._reset_state(reset_partial_state=True)
-    GradientState._reset_state()
+    forget_accelerator()
     plan, source = read_recipe(site / "toy.yaml", overrides)
     given = {"data": site / "photos", "folder": folder and Path(folder), "workers": 0} | options
     return run.run_training(architecture, plan, source, run.TrainOptions(**given))

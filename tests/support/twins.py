@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from accelerate.state import AcceleratorState, GradientState
+from accelerators import forget_accelerator
 
 
 class Copy:
@@ -45,8 +45,7 @@ class Copy:
                 for number in (1, 2):
                     os.dup2(sys.stderr.fileno(), number)
             signal.signal(signal.SIGINT, signal.default_int_handler)
-            AcceleratorState._reset_state(reset_partial_state=True)
-            GradientState._reset_state()
+            forget_accelerator()
             try:
                 code = work() or 0
             except SystemExit as error:

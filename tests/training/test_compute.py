@@ -2,6 +2,7 @@
 
 import io
 import math
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,16 +10,17 @@ import pytest
 import torch
 import yaml
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState, GradientState
+from accelerators import forget_accelerator
 from small import build_small
-from toy import RECIPE, ToyTask, batches, install, photos, toy
+from toy import ToyTask, batches, toy
+from toy_runs import go
 
 from inpaint_cli.api.stages import Optimizer
 from inpaint_cli.errors import RecipeError, TrainingError
 from inpaint_cli.models.network import NetworkFiller, Sizes
 from inpaint_cli.recipe.read import read_recipe
 from inpaint_cli.runtime.devices import choose_algorithms
-from inpaint_cli.training import loop, memory, run
+from inpaint_cli.training import loop, memory
 from inpaint_cli.training.checkpoint import read_state, recipe_changes
 from inpaint_cli.training.folder import RunFolder
 from inpaint_cli.training.loop import make_optimizer, train_stages
@@ -28,21 +30,10 @@ ORDERED = "compute.channels_last=true"
 CUDNN = torch.backends.cudnn
 
 
-@pytest.fixture
-def toys(tmp_path, monkeypatch):
-    install(tmp_path)
-    photos(tmp_path / "photos")
-    (tmp_path / "toy.yaml").write_text(RECIPE)
-    monkeypatch.syspath_prepend(tmp_path)
-    return tmp_path
-
-
-def go(site, folder, *overrides, resume=False):
-    AcceleratorState._reset_state(reset_partial_state=True)
-    GradientState._reset_state()
-    options = run.TrainOptions(site / "photos", folder=site / folder, workers=0, resume=resume)
-    run.run_training("toy", *read_recipe(site / "toy.yaml", overrides), options)
-    return read_state(RunFolder(site / folder).states()[-1])["task"]
+def train(site, folder, *overrides, **options):
+    """Return the task that a training of the toys ends with."""
+    go(site, folder, *overrides, **options)
+    return read_state(RunFolder(Path(folder)).states()[-1])["task"]
 
 
 def switches():
@@ -102,19 +93,19 @@ def test_a_run_computes_as_its_recipe_says(toys, ordered, monkeypatch):
 
 @pytest.mark.parametrize("setting", [ORDERED, "compute.deterministic=true"])
 def test_a_run_that_is_cut_goes_on_with_the_same_bits(toys, setting):
-    whole = go(toys, "whole", setting)
+    whole = train(toys, "whole", setting)
     go(toys, "cut", setting)
-    for path in (toys / "cut").glob("*-0000001?.*"):
+    for path in Path("cut").glob("*-0000001?.*"):
         path.unlink()
-    for path in (toys / "cut").glob("*-0000000[6-9].*"):
+    for path in Path("cut").glob("*-0000000[6-9].*"):
         path.unlink()
-    rest = go(toys, "cut", setting, resume=True)
+    rest = train(toys, "cut", setting, resume=True)
     assert all(torch.equal(value, rest[key]) for key, value in whole.items())
 
 
 def test_a_run_of_a_version_without_these_settings_goes_on(toys):
     go(toys, "run")
-    path = RunFolder(toys / "run").recipe
+    path = RunFolder(Path("run")).recipe
     settings = yaml.safe_load(path.read_text())
     assert settings.pop("compute")
     path.write_text(yaml.safe_dump(settings))
@@ -134,8 +125,7 @@ UNCLIPPED = {
 
 
 def last_task(plan=ToyTask.plan, **options):
-    AcceleratorState._reset_state(reset_partial_state=True)
-    GradientState._reset_state()
+    forget_accelerator()
     task = toy()
     (*_, step) = train_stages(task, plan, batches(), Accelerator(cpu=True), **options)
     return step.state()["task"]
@@ -230,8 +220,7 @@ def reread(state):
 
 def scaled(steps=10, state=None, overflow=None, every=1000):
     """A training whose gradients are scaled as in fp16, here of float32 on a CPU."""
-    AcceleratorState._reset_state(reset_partial_state=True)
-    GradientState._reset_state()
+    forget_accelerator()
     accelerator = Accelerator(cpu=True)
     accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10, growth_interval=every)
     task = toy()

@@ -5,7 +5,7 @@ from itertools import islice
 import pytest
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState, GradientState
+from accelerators import forget_accelerator
 from small import SMALL, build_small
 
 from inpaint_cli import registry
@@ -32,8 +32,7 @@ def make_batches(stage, first):
 
 
 def make_steps(built, precision="no", state=None):
-    AcceleratorState._reset_state(reset_partial_state=True)
-    GradientState._reset_state()
+    forget_accelerator()
     accelerator = Accelerator(mixed_precision=precision)
     return train_stages(built.task, built.stages, make_batches, accelerator, state=state)
 

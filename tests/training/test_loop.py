@@ -5,7 +5,7 @@ import io
 import pytest
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState, GradientState
+from accelerators import forget_accelerator
 from torch import nn
 from torch.nn import functional as F
 from toy import PlainNet, PlainTask, ToyNet, ToySettings, ToyTask, batches, toy
@@ -23,8 +23,7 @@ PLAN = ToyTask.plan
 
 
 def accelerate(accumulate=1, precision="no"):
-    AcceleratorState._reset_state(reset_partial_state=True)
-    GradientState._reset_state()
+    forget_accelerator()
     return Accelerator(cpu=True, gradient_accumulation_steps=accumulate, mixed_precision=precision)
 
 

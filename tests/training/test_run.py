@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from accelerate.state import AcceleratorState
+from accelerators import forget_accelerator
 from click.testing import CliRunner
 from PIL import Image
 from safetensors.torch import load_file
@@ -449,7 +449,7 @@ def test_the_name_of_a_run_says_what_it_goes_without(toys, monkeypatch):
 
 def test_the_command_line(toys):
     def inpaint(*args):
-        AcceleratorState._reset_state(reset_partial_state=True)
+        forget_accelerator()
         line = ["train", "toy", str(toys / "toy.yaml"), "--workers", "0", *args]
         return CliRunner().invoke(main, line, catch_exceptions=False)
 
