@@ -4,8 +4,8 @@ Networks have random weights of the default settings and fill a hole of a quarte
 our own export; both run in turn in one process on all cores. Their peaks are of processes that
 load one and fill once. From the shell a square of 512 pixels is filled, in processor seconds. The
 download is of 200 MB from a plain server on loopback, verified by SHA-256, which curl does not
-do. The catalogue of 50 entries comes from a package of its own. Names of sections measure these
-alone, and the others stay on the page as they are.
+do. The catalogue of 50 entries comes from a package of its own. With `--only` the
+named sections are measured, and the others stay on the page as they are.
 """
 
 import argparse
