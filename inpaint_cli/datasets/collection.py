@@ -11,9 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torchvision.transforms.v2 import InterpolationMode
-from torchvision.transforms.v2.functional import crop, horizontal_flip, pad
-from torchvision.transforms.v2.functional import resize as resize_tensor
+from torch.nn import functional as F
 
 from ..api.datasets import Dataset
 from ..errors import DataError, ImageError
@@ -191,11 +189,11 @@ def place_image(
         y, x = (round(a * (s - t)) for a, s, t in zip(at, size, shape, strict=True))
         if y < 0 or x < 0:
             right, bottom = shape[1] - size[1] + x, shape[0] - size[0] + y
-            margins = [max(margin, 0) for margin in (-x, -y, right, bottom)]
-            image = pad(image, margins, padding_mode="reflect")
+            margins = [max(margin, 0) for margin in (-x, right, -y, bottom)]
+            image = F.pad(image, margins, "reflect")
             y, x = max(y, 0), max(x, 0)
-        image = crop(image, y, x, *shape)
-    return horizontal_flip(image) if flip else image
+        image = image[:, y : y + shape[0], x : x + shape[1]]
+    return image.flip(-1) if flip else image
 
 
 def scale_image(
@@ -211,5 +209,8 @@ def scale_image(
         pixels = np.ascontiguousarray(image.permute(1, 2, 0).numpy())
         scaled = cv2.resize(pixels, shape[::-1], interpolation=OPENCV_FILTERS[how])
         return torch.from_numpy(scaled.reshape(*shape, -1)).permute(2, 0, 1).contiguous()
-    by = InterpolationMode.NEAREST_EXACT if how == "labels" else InterpolationMode.BILINEAR
-    return resize_tensor(image, list(shape), by, antialias=True)
+    # the stride of a batch tells torch to keep the order of the bytes, which saves a copy
+    batch = image.as_strided((1, *image.shape), (image.numel(), *image.stride()))
+    if how == "labels":
+        return F.interpolate(batch, shape, mode="nearest-exact")[0]
+    return F.interpolate(batch, shape, mode="bilinear", antialias=True)[0]

@@ -3,6 +3,7 @@
 import shutil
 
 import numpy as np
+import pillow_jxl  # noqa: F401 - it lets Pillow write JPEG XL
 import pytest
 from click.testing import CliRunner
 from PIL import Image

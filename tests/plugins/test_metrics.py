@@ -16,7 +16,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from inpaint_cli import registry
 from inpaint_cli.api.metrics import Features, ImageMetric, SetMetric
-from inpaint_plugins.metrics import frechet, inception, perceptual, separation
+from inpaint_plugins.metrics import border, frechet, inception, perceptual, pixels, separation, ssim
 from inpaint_plugins.metrics.border import ColourShift, Seam
 from inpaint_plugins.metrics.pixels import L1, LMSE, MAE, NCC, PSNR
 from inpaint_plugins.metrics.ssim import SSIM
@@ -450,3 +450,40 @@ def test_every_metric_is_of_one_of_the_two_forms_and_says_which_way_is_better():
         assert issubclass(metric, ImageMetric) != issubclass(metric, SetMetric)
         assert metric.better in ("higher", "lower") or name == "pyiqa"  # which has it by its name
         assert metric.__doc__
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        *(kind(region=r) for kind in (L1, MAE, PSNR, NCC, SSIM) for r in ("hole", "ring")),
+        *(SSIM(region="hole", border=edge) for edge in ("zero", "reflect")),
+        PSNR(region="ring", ring=3, pooling="channel"),
+        Seam(),
+        ColourShift(ring=5),
+    ],
+    ids=repr,
+)
+def test_scores_of_holes_do_not_depend_on_the_work_that_is_left_out(metric, monkeypatch):
+    """Of holes inside, at a border, in two pictures at once, and of one pixel; and of none."""
+    rng = np.random.default_rng(3)
+    shape = (2, 3, 47, 61)
+    truth, filled = (
+        torch.from_numpy(rng.integers(0, 256, shape, np.uint8)).clone() for _ in range(2)
+    )
+    masks = [torch.zeros(2, 1, 47, 61, dtype=torch.bool) for _ in range(4)]
+    masks[0][0, 0, 20:31, 14:40] = masks[0][1, 0, 25:33, 20:30] = True
+    masks[1][:, :, :9, 50:] = masks[1][0, 0, 40:, :3] = True
+    masks[2][:, :, 30, 7] = True
+    parts = [metric.score(filled, truth, mask) for mask in masks]
+    for module in (border, pixels, ssim):
+        for name in ("bounds_of", "crop_around"):
+            if hasattr(module, name):
+                monkeypatch.setattr(module, name, WHOLE[name])
+    for part, mask in zip(parts, masks, strict=True):
+        torch.testing.assert_close(part, metric.score(filled, truth, mask), equal_nan=True)
+
+
+WHOLE = {  # what the metrics take of an image, without leaving anything out
+    "bounds_of": lambda where, *_: tuple(slice(0, side) for side in where.shape[-2:]),
+    "crop_around": lambda mask, _, *images: [*images, mask],
+}

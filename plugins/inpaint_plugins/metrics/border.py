@@ -5,7 +5,7 @@ from torch import Tensor
 
 from inpaint_cli.api import ImageMetric, unit
 
-from .regions import dilate_mask, mean_over
+from .regions import crop_around, dilate_mask, mean_over
 
 
 class Seam(ImageMetric):
@@ -21,6 +21,7 @@ class Seam(ImageMetric):
     unit = "%"
 
     def score(self, filled: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
+        filled, truth, mask = crop_around(mask, 2, filled, truth)
         out, count = edge_prominence(unit(filled), mask)
         real, _ = edge_prominence(unit(truth), mask)
         return 100 * (out - real).abs() / count
@@ -59,6 +60,7 @@ class ColourShift(ImageMetric):
     ring: PositiveInt = Field(default=8, description="Width of that band, in pixels.")
 
     def score(self, filled: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
+        filled, truth, mask = crop_around(mask, self.ring, filled, truth)
         where = mask & dilate_mask(~mask, self.ring)
         difference = unit(filled) - unit(truth)
         shifts = [mean_over(difference[:, c : c + 1], where).square() for c in range(3)]

@@ -12,7 +12,6 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.models import vgg16
 
 from inpaint_cli.api import ImageMetric, InpaintError, load_backbone, load_pickle, unit
 
@@ -73,6 +72,8 @@ class DISTSNetwork(nn.Module):
     """The image itself and five stages of VGG-16, whose pooling is the root of blurred squares."""
 
     def __init__(self) -> None:
+        from torchvision.models import vgg16  # takes a second: only where it is needed
+
         super().__init__()
         self.layers = vgg16(weights=None).features
         line = torch.tensor([1.0, 2.0, 1.0])  # a Hann window of five without its zeros

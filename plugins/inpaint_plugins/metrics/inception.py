@@ -15,7 +15,6 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from torchvision.models.inception import BasicConv2d, inception_v3
 
 from inpaint_cli.api import SetMetric, load_backbone, unit
 
@@ -66,6 +65,7 @@ def inception_network(weights: NetworkWeights) -> nn.Module:
 def inception_layers() -> nn.Module:
     """Return the variant of torchvision's network that pytorch-fid uses, without weights."""
     from pytorch_fid import inception as fid
+    from torchvision.models import inception_v3  # takes a second: only where it is needed
 
     net = inception_v3(num_classes=1008, aux_logits=False, weights=None, init_weights=False)
     for name, block in {
@@ -87,9 +87,9 @@ def fold_batch_norms(net: nn.Module) -> nn.Module:
     """Fold each batch norm of `net` into the convolution before it."""
     freeze_network(net)
     for module in net.modules():
-        if isinstance(module, BasicConv2d):
-            module.conv = fuse_conv_bn_eval(module.conv, module.bn)
-            module.bn = nn.Identity()  # type: ignore[assignment]
+        conv, norm = getattr(module, "conv", None), getattr(module, "bn", None)
+        if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            module.conv, module.bn = fuse_conv_bn_eval(conv, norm), nn.Identity()
     return net
 
 

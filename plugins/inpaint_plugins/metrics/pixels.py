@@ -10,7 +10,16 @@ from torch import Tensor
 
 from inpaint_cli.api import ImageMetric, unit
 
-from .regions import REGION, RING, Colour, MetricRegion, convert_colours, mean_over, region_mask
+from .regions import (
+    REGION,
+    RING,
+    Colour,
+    MetricRegion,
+    convert_colours,
+    crop_around,
+    mean_over,
+    region_mask,
+)
 
 
 class PixelMetric(ImageMetric):
@@ -27,6 +36,14 @@ class PixelMetric(ImageMetric):
         """Return `image` as floats in 0..1, in the channels of `colour`."""
         return convert_colours(unit(image), self.colour)
 
+    def in_region(
+        self, filled: Tensor, truth: Tensor, mask: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return parts of both images around the region, and the region in them."""
+        if self.region != "full":
+            filled, truth, mask = crop_around(mask, self.ring, filled, truth)
+        return filled, truth, region_mask(mask, self.region, self.ring)
+
 
 class AbsoluteError(PixelMetric):
     """Sum of absolute differences, divided as `divisor` says."""
@@ -40,7 +57,7 @@ class AbsoluteError(PixelMetric):
     )
 
     def score(self, filled: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
-        where = region_mask(mask, self.region, self.ring)
+        filled, truth, where = self.in_region(filled, truth, mask)
         out, real = self.in_colour(filled), self.in_colour(truth)
         error = mean_over((out - real).abs(), where)
         if self.divisor != "range":
@@ -92,10 +109,11 @@ class PSNR(PixelMetric):
                 for a, b in zip(filled, truth, strict=True)
             ]
             return torch.tensor(sums, dtype=torch.float64) / (filled[0].numel() * 255**2)
+        filled, truth, where = self.in_region(filled, truth, mask)
         out, real = unit(filled), unit(truth)
         if filled.shape[1] == 3:
             out, real = convert_colours(out, self.colour), convert_colours(real, self.colour)
-        return mean_over((out - real).square(), region_mask(mask, self.region, self.ring))
+        return mean_over((out - real).square(), where)
 
     def decibels(self, error: Tensor) -> Tensor:
         """Return the PSNR of a mean squared error."""
@@ -117,7 +135,7 @@ class NCC(PixelMetric):
     better = "higher"
 
     def score(self, filled: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
-        where = region_mask(mask, self.region, self.ring)
+        filled, truth, where = self.in_region(filled, truth, mask)
         out, real = self.in_colour(filled), self.in_colour(truth)
         out = out - mean_over(out, where)[:, None, None, None]
         real = real - mean_over(real, where)[:, None, None, None]

@@ -37,6 +37,26 @@ def region_mask(mask: Tensor, region: MetricRegion, ring: int) -> Tensor:
     return mask if region == "hole" else mask & dilate_mask(~mask, ring)
 
 
+def bounds_of(where: Tensor, margin: int = 0) -> tuple[slice, slice]:
+    """Return the rows and columns of all that is True in `where` [N, 1, H, W].
+
+    With `margin` more on every side, where there are so many; one pixel if nothing is True.
+    """
+    slices: list[slice] = []
+    for axis in (-1, -2):
+        found = where.any(axis).flatten(0, 1).any(0)
+        at = found.nonzero()
+        first, last = (int(at[0]), int(at[-1])) if len(at) else (margin, -margin)
+        slices.append(slice(max(first - margin, 0), min(last + margin + 1, len(found))))
+    return slices[0], slices[1]
+
+
+def crop_around(mask: Tensor, margin: int, *images: Tensor) -> list[Tensor]:
+    """Return views of `images` and `mask` around the holes: the time goes by these then."""
+    part = (..., *bounds_of(mask, margin))
+    return [image[part] for image in (*images, mask)]
+
+
 def dilate_mask(mask: Tensor, pixels: int) -> Tensor:
     """Grow `mask` by `pixels` on every side, by a square."""
     grown = mask.float()
