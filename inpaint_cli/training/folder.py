@@ -52,13 +52,15 @@ class RunFolder:
         return sorted(path for path in self.path.glob("*") if pattern.fullmatch(path.name))
 
     def is_begun(self) -> bool:
-        """Whether a training that was killed has begun here, and nothing else is."""
+        """Whether a training began here and saved no state yet.
+
+        One that was killed leaves its lock; what else it wrote by then is its own too.
+        """
         names = {path.name for path in self.path.iterdir()}
-        return names == {self.lock.name} or (
-            names <= {self.recipe.name, self.log.name, self.lock.name}
-            and self.recipe.is_file()
-            and self.recipe.read_bytes().startswith(RECIPE_NOTE.encode())
-        )
+        if names == {self.lock.name}:
+            return True
+        ours = self.recipe.is_file() and self.recipe.read_bytes().startswith(RECIPE_NOTE.encode())
+        return ours and (self.lock.name in names or names <= {self.recipe.name, self.log.name})
 
     def kept(self, step: int) -> tuple[Path, Path]:
         """Return the paths of the state and the weights of one step."""

@@ -133,7 +133,15 @@ def test_files_of_others_are_not_replaced(toys, name, resume):
     assert {path.name: path.read_text() for path in Path("run").iterdir()} == {name: "mine"}
 
 
-@pytest.mark.parametrize("left", [("recipe.yaml", "log.jsonl", ".running"), (".running",)])
+@pytest.mark.parametrize(
+    "left",
+    [
+        (".running",),
+        ("recipe.yaml", "log.jsonl", ".running"),
+        ("recipe.yaml", "log.jsonl", ".running", "weights.safetensors", "best.safetensors",
+         "weights-00000008.safetensors", "report.html", "sheets"),
+    ],
+)  # fmt: skip
 def test_a_run_killed_before_its_first_save_begins_anew(toys, left):
     go(toys, "run")
     whole = tensors("run")
