@@ -4,8 +4,9 @@ The energy is that of Wexler et al. 2007 (every patch that touches the hole shou
 that is wholly visible), lowered by their alternation of matching and voting; matches spread as in
 Barnes et al. 2009, all patches at once instead of in scan order. From Newson et al. 2014 come the
 onion-peel start and the texture channels, without which averaged patches draw in ever smoother
-ones, from Kaspar et al. 2015 the price of a source that is used again and again. Ours: patches are
-compared by their principal components, 20 numbers instead of 245.
+ones, from Kaspar et al. 2015 the price of a source that is used again and again, and from He and
+Sun 2012 the offsets at which a photo repeats itself: boards, windows and railings go on by these.
+Ours: patches are compared by their principal components, 20 numbers instead of 245.
 
 A patch is named by the flat index of its top left pixel, so that `patch + offset` is a pixel of
 it; H W stand for the size of a scale, C for its channels (RGB and two of texture), P for the side
@@ -26,15 +27,19 @@ Indices = NDArray[np.intp]
 Hole = NDArray[np.bool_]
 
 PATCH = 7  # pixels a side
+FINE = 5  # the same at the two finest scales, where texture counts and structure stands already
 COMPONENTS = 20  # principal components by which patches are compared
 RADIUS = 14  # pixels from the border to the middle of a hole, at most, at the coarsest scale
-TEXTURE = 6.0  # weight of the texture channels beside the colours
-DEPTH = 0.9  # a patch is trusted less by this factor a pixel of distance to what is visible
+TEXTURE = 9.0  # weight of the texture channels beside the colours
+DEPTH = 0.8  # a patch is trusted less by this factor a pixel of distance to what is visible
 EXAMPLES = 2000  # patches from which principal components are computed
 EXACT = 5_000_000  # pairs of patches up to which all are compared
-MANY = 200_000  # patches from which on one round has to do, at scales that began from a coarser one
+MANY = 30_000  # patches from which on one short round has to do, as a coarser scale led to them
 FREE = 6  # uses of a source that cost nothing, or twice its fair share where that is more
 REUSE = 4.0  # what each further use costs, in medians of the distance that patches keep
+SAMPLES = 400, 2000  # patches that are looked for, and among which, to find offsets
+OFFSETS = 12  # the most frequent ones that are used
+FAVOUR = 0.75  # the part of a distance that a source at such an offset need not pay
 BAND = 256  # patches handled at once, so that they stay in the processor's cache
 
 
@@ -53,12 +58,13 @@ def inpaint(rgb: Floats, hole: Hole, rng: np.random.Generator) -> Floats:
 def find_sources(rgb: Floats, hole: Hole, patch: int, rng: np.random.Generator) -> Indices:
     """The pixel [HW] of which each is a copy, for `rgb` [H, W, 3] that is 0 in `hole` [H, W]."""
     picture = np.concatenate([rgb, TEXTURE * measure_texture(rgb, hole)], axis=2)
-    scales = build_pyramid(picture, hole, patch)
-    scale = Scale(*scales.pop(), patch)
+    pyramid = enumerate(build_pyramid(picture, hole, patch))
+    scales = [(*level, min(patch, FINE) if n < 2 else patch) for n, level in pyramid]
+    scale = Scale(*scales.pop())
     match = peel_onion(scale, rng)
-    improve_matches(scale, match, rng, rounds=4)
+    improve_matches(scale, match, rng, rounds=4, repeating=True)
     while scales:
-        coarse, scale = scale, Scale(*scales.pop(), patch)
+        coarse, scale = scale, Scale(*scales.pop())
         match = refine_matches(match, coarse, scale)
         scale.rows[scale.pixels] = scale.rows[scale.centred(match)[scale.pixels]]
         rounds = 1 if len(scale.queries) > MANY else min(2 + len(scales), 4)
@@ -267,10 +273,21 @@ def refine_matches(match: Indices, coarse: Scale, fine: Scale) -> Indices:
     return refined
 
 
-def improve_matches(scale: Scale, match: Indices, rng: np.random.Generator, *, rounds: int) -> None:
-    """Match and vote by turns; `match` [HW] and the picture of `scale` are changed in place."""
+def improve_matches(
+    scale: Scale,
+    match: Indices,
+    rng: np.random.Generator,
+    *,
+    rounds: int,
+    repeating: bool = False,
+) -> None:
+    """Match and vote by turns; `match` [HW] and the picture of `scale` are changed in place.
+
+    If `repeating`, sources at the offsets at which the picture repeats itself are favoured.
+    """
     basis = principal_axes(scale.patches(pick(scale.sources, EXAMPLES, rng)), rng)
     known = Descriptions(scale, basis)
+    offsets = frequent_offsets(scale, known, rng) if repeating else []
     for left in reversed(range(rounds)):
         wanted = scale.describe(scale.queries, basis)
         known.price += price_reuse(scale, match, wanted, known)
@@ -279,6 +296,7 @@ def improve_matches(scale: Scale, match: Indices, rng: np.random.Generator, *, r
             cost = match_exhaustively(scale, match, wanted, known)
         else:
             cost = propagate_matches(scale, match, wanted, known, rng)
+        favour_offsets(scale, match, wanted, known, offsets, cost)
         if left:
             middle = max(np.median(cost[:: 1 + len(cost) // 10_000]), 1e-8)
             scale.vote(match, np.exp(-cost / np.float32(2 * middle)))
@@ -397,11 +415,68 @@ def propagate_matches(
         place[chosen] = scale.sources[rank[better]]
         match[queries[chosen]] = place[chosen]
 
-    for jump in (1, 4):
+    widest = max(scale.height, scale.width) // 2
+    jumps, radii = (1, 4), (widest, math.isqrt(widest), 3, 1)
+    if len(queries) > MANY:
+        jumps, radii = (1,), (1,)
+    for jump in jumps:
         for step in (jump, jump * scale.width, -jump, -jump * scale.width):
             attempt(match.take(queries - step, mode="clip") + step)
-    widest = max(scale.height, scale.width) // 2
-    for radius in (widest, math.isqrt(widest), 3, 1):
+    for radius in radii:
         shift = rng.integers(-radius, radius + 1, (2, len(queries)))
         attempt(place + shift[0] * scale.width + shift[1])
     return cost - known.price[scale.nearest[place]]
+
+
+def frequent_offsets(
+    scale: Scale, known: Descriptions, rng: np.random.Generator
+) -> list[tuple[int, int]]:
+    """The offsets (down, right) at which sources most often find what is most like them.
+
+    He and Sun 2012, section 3: of a sample, all but the nearest sources being compared.
+    """
+    every = np.arange(len(scale.sources))
+    ours, theirs = (pick(every, most, rng) for most in SAMPLES)
+    table = known.of(np.concatenate([ours, theirs]))
+    y, x = np.divmod(scale.sources, scale.width)
+    down, right = y[theirs] - y[ours, None], x[theirs] - x[ours, None]
+    gap = np.square(table[theirs]).sum(axis=1) - 2 * multiply(table[ours], table[theirs].T)
+    gap[np.maximum(abs(down), abs(right)) < max(scale.hole.shape) / 15] = np.inf
+    best = np.arange(len(ours)), gap.argmin(axis=1)
+    found = np.stack([down[best], right[best]])
+    found = found[:, np.isfinite(gap[best])]
+    height, width = scale.hole.shape
+    counts = np.zeros((2 * height + 1, 2 * width + 1), np.float32)
+    for sign in (1, -1):  # what is like this to the right has this to its left
+        np.add.at(counts, (height + sign * found[0], width + sign * found[1]), 1)
+    counts = cv2.GaussianBlur(counts, (0, 0), math.sqrt(2))
+    peaks = (counts == cv2.dilate(counts, np.ones((5, 5)))) & (counts > counts.max() / 10)
+    rows, columns = np.nonzero(peaks)
+    order = np.argsort(-counts[rows, columns], kind="stable")[:OFFSETS]
+    return [(int(rows[n]) - height, int(columns[n]) - width) for n in order]
+
+
+def favour_offsets(
+    scale: Scale,
+    match: Indices,
+    wanted: Floats,
+    known: Descriptions,
+    offsets: list[tuple[int, int]],
+    cost: Floats,
+) -> None:
+    """Let patches take the source at one of `offsets` where it costs little more than theirs.
+
+    `match` and the distance `cost` [Q] that each patch keeps are changed in place.
+    """
+    y, x = np.divmod(scale.queries, scale.width)
+    for down, right in offsets:
+        inside = (y + down >= 0) & (y + down < scale.height)
+        inside &= (x + right >= 0) & (x + right < scale.width)
+        place = np.where(inside, scale.queries + down * scale.width + right, 0)
+        rank = scale.nearest[place]
+        tried = np.flatnonzero(inside & (scale.sources[rank] == place))
+        its_cost = compare_patches(wanted, known.of(rank[tried]), tried, rank[tried])
+        its_cost = (its_cost + known.price[rank[tried]]) * np.float32(1 - FAVOUR)
+        better = its_cost < cost[tried]
+        cost[tried[better]] = its_cost[better]
+        match[scale.queries[tried[better]]] = place[tried[better]]
