@@ -18,8 +18,10 @@ from inpaint_plugins.patchmatch.model import (
     Scale,
     build_pyramid,
     count_sources,
+    favour_offsets,
     fill_smoothly,
     find_sources,
+    frequent_offsets,
     halve,
     inpaint,
     nearest_rank,
@@ -167,6 +169,38 @@ def test_a_source_that_is_used_too_often_costs_more_unless_it_is_flat():
         price = price_reuse(scale, match, wanted, known)
         assert (price[scale.nearest[place]] > 0.1) == dear
         assert not price[scale.nearest[20 * 60 + 48]]
+
+
+def repeating_scale(*, down: int, right: int) -> tuple[Scale, Descriptions]:
+    """A scale [72, 96] of noise that repeats itself, with a hole in its middle."""
+    tile = np.random.default_rng(2).random((down, right, 3), np.float32)
+    picture = np.tile(tile, (-(-72 // down), -(-96 // right), 1))[:72, :96]
+    hole = box(72, 96, 25, 35, 45, 60)
+    scale = Scale(np.where(hole[..., None], np.float32(0), picture), hole, 5)
+    rng = np.random.default_rng(0)
+    return scale, Descriptions(scale, principal_axes(scale.patches(scale.sources), rng))
+
+
+def test_the_offsets_at_which_a_photo_repeats_itself_are_found():
+    scale, known = repeating_scale(down=11, right=17)
+    offsets = frequent_offsets(scale, known, np.random.default_rng(0))
+    assert offsets
+    assert all(down % 11 == 0 and right % 17 == 0 for down, right in offsets)
+    assert (0, 0) not in offsets
+
+
+def test_a_source_at_such_an_offset_is_taken_although_another_is_as_near():
+    scale, known = repeating_scale(down=11, right=17)
+    match = np.arange(len(scale.rows))
+    match[scale.queries] = scale.sources[0]
+    wanted = known.of(np.arange(len(scale.sources)))[: len(scale.queries)]
+    cost = np.full(len(scale.queries), 1e9, np.float32)
+    favour_offsets(scale, match, wanted, known, [(0, 34), (0, -34)], cost)
+    place = match[scale.queries]
+    assert {int(n) for n in np.unique(place - scale.queries)} >= {34, -34}
+    dear = np.full(len(scale.queries), -1, np.float32)  # nothing is nearer
+    favour_offsets(scale, match, wanted, known, [(0, 17)], dear)
+    assert np.array_equal(match[scale.queries], place)
 
 
 def test_stripes_are_counted_and_copies_are_not(texture):
