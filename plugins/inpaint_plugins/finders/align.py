@@ -85,9 +85,12 @@ def differ(rgb: Picture, other: Picture, reach: int = 1) -> NDArray[np.uint8]:
 
 
 def keep_strong(
-    levels: NDArray[np.uint8], low: float, high: float, least: int
+    levels: NDArray[np.uint8], low: float, high: float, least: int, length: float = 0
 ) -> NDArray[np.bool_]:
-    """Return parts above `low`, of `least` pixels or more, that hold something above `high`."""
+    """Return parts above `low`, of `least` pixels or more, that hold something above `high`.
+
+    Their boxes have a diagonal of `length` or more.
+    """
     import cv2
 
     weak = (levels > low).astype(np.uint8)
@@ -96,5 +99,6 @@ def keep_strong(
     keep = np.zeros(count, np.bool_)
     keep[np.unique(labels[levels > high])] = True
     keep &= stats[:, cv2.CC_STAT_AREA] >= least
+    keep &= np.hypot(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT]) >= length
     keep[0] = False
     return keep[labels]

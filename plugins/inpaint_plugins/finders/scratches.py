@@ -7,6 +7,7 @@ stands out from its neighbourhood, where every line of a texture raises the bar.
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -115,8 +116,10 @@ class Scratches(Damage):
 
     def choose(self, sure, rgb) -> Mask:
         mask = self.keep_long(sure)
-        for plane, sign in self.planes(rgb):
-            mask |= keep_likely(self.trace(plane, rgb, sign, EASIER), sure)
+        with ThreadPoolExecutor() as pool:  # light and dark at once: OpenCV needs no lock
+            tasks = [pool.submit(self.trace, p, rgb, s, EASIER) for p, s in self.planes(rgb)]
+        for task in tasks:
+            mask |= keep_likely(task.result(), sure)
         return mask
 
     def keep_long(self, sure: Levels) -> Mask:
@@ -264,16 +267,10 @@ def has_tone(rgb: Picture, sign: int) -> Mask:
 
 def keep_lines(levels: NDArray[np.uint8], turns: NDArray[np.uint8], least: float) -> Mask:
     """Return runs of one direction in `levels` [H, W] that are at least `least` pixels long."""
-    import cv2
-
     mask = np.zeros(levels.shape, np.bool_)
     for turn in range(TURNS):
         like = (turns - turn + 1) % TURNS <= 2
-        part = keep_strong(np.where(like, levels, 0).astype(np.uint8), WEAK, STRONG, least=8)
-        _, parts, stats, _ = cv2.connectedComponentsWithStats(part.astype(np.uint8))
-        keep = np.hypot(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT]) >= least
-        keep[0] = False
-        mask |= keep[np.asarray(parts, np.int32)]
+        mask |= keep_strong(levels * like, WEAK, STRONG, least=8, length=least)
     return mask
 
 
