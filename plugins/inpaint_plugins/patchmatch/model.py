@@ -62,7 +62,7 @@ def find_sources(rgb: Floats, hole: Hole, patch: int, rng: np.random.Generator) 
     scales = [(*level, min(patch, FINE) if n < 2 else patch) for n, level in pyramid]
     scale = Scale(*scales.pop())
     match = peel_onion(scale, rng)
-    improve_matches(scale, match, rng, rounds=4, repeating=True)
+    improve_matches(scale, match, rng, rounds=4, coarsest=True)
     while scales:
         coarse, scale = scale, Scale(*scales.pop())
         match = refine_matches(match, coarse, scale)
@@ -279,15 +279,15 @@ def improve_matches(
     rng: np.random.Generator,
     *,
     rounds: int,
-    repeating: bool = False,
+    coarsest: bool = False,
 ) -> None:
     """Match and vote by turns; `match` [HW] and the picture of `scale` are changed in place.
 
-    If `repeating`, sources at the offsets at which the picture repeats itself are favoured.
+    At the coarsest scale sources at the offsets at which the picture repeats itself are favoured.
     """
     basis = principal_axes(scale.patches(pick(scale.sources, EXAMPLES, rng)), rng)
     known = Descriptions(scale, basis)
-    offsets = frequent_offsets(scale, known, rng) if repeating else []
+    offsets = frequent_offsets(scale, known, rng) if coarsest else []
     for left in reversed(range(rounds)):
         wanted = scale.describe(scale.queries, basis)
         known.price += price_reuse(scale, match, wanted, known)
@@ -295,7 +295,8 @@ def improve_matches(
         if len(wanted) * len(scale.sources) <= EXACT:
             cost = match_exhaustively(scale, match, wanted, known)
         else:
-            cost = propagate_matches(scale, match, wanted, known, rng)
+            wide = coarsest or rounds > 1
+            cost = propagate_matches(scale, match, wanted, known, rng, wide=wide)
         favour_offsets(scale, match, wanted, known, offsets, cost)
         if left:
             middle = max(np.median(cost[:: 1 + len(cost) // 10_000]), 1e-8)
@@ -393,10 +394,17 @@ def match_exhaustively(scale: Scale, match: Indices, wanted: Floats, known: Desc
 
 
 def propagate_matches(
-    scale: Scale, match: Indices, wanted: Floats, known: Descriptions, rng: np.random.Generator
+    scale: Scale,
+    match: Indices,
+    wanted: Floats,
+    known: Descriptions,
+    rng: np.random.Generator,
+    *,
+    wide: bool,
 ) -> Floats:
     """Improve `match` by what neighbours found, and by chance in ever smaller windows.
 
+    Only beside what it has unless `wide`.
     Returns the distance [Q] that each patch keeps.
     """
     queries = scale.queries
@@ -417,7 +425,7 @@ def propagate_matches(
 
     widest = max(scale.height, scale.width) // 2
     jumps, radii = (1, 4), (widest, math.isqrt(widest), 3, 1)
-    if len(queries) > MANY:
+    if not wide:
         jumps, radii = (1,), (1,)
     for jump in jumps:
         for step in (jump, jump * scale.width, -jump, -jump * scale.width):
