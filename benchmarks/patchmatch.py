@@ -2,13 +2,14 @@
 
     OMP_NUM_THREADS=1 python benchmarks/patchmatch.py SCENES MASKS PAIRS [--masks N] [--limit N]
         [--pairs-limit N] [--side N] [--faces FOLDER] [--environment FOLDER] [--sheet FOLDER]
-        [--picture FILE]
+        [--picture FILE] [--only SECTION...]
 
 SCENES are photos, MASKS masks of which those of 10 to 40 % are used, PAIRS folders with image.* and
 mask.png, --faces photos of faces, for what `auto` chooses. --sheet writes what every filler makes
-of PAIRS, --picture the sheet of `inpaint demo`, which the README shows. Other packages are
-installed into an environment of their own (`peers.py`). Time is that of the processor on one
-thread, every filler in turn on each photo, medians. The measures are those of `texture.py`.
+of PAIRS, --picture the sheet of `inpaint demo`, which the README shows. --only measures sections of
+the page anew, by their headings. Other packages are installed into an environment of their own
+(`peers.py`). Time is that of the processor on one thread, every filler in turn on each photo,
+medians. The measures are those of `texture.py`.
 """
 
 import argparse
@@ -22,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from peers import Peers
 from PIL import Image
-from table import record
+from table import record_sections
 from texture import (
     MEASURES,
     Hole,
@@ -63,6 +64,7 @@ def main() -> None:
     words.add_argument("--faces", type=Path, help="photos of faces, for `auto`")
     words.add_argument("--environment", type=Path, default=Path("build/peers"))
     words.add_argument("--sheet", type=Path, help="write contact sheets of PAIRS to this folder")
+    words.add_argument("--only", nargs="+", default=[], metavar="SECTION", help="of the page")
     words.add_argument("--picture", type=Path, help="write the picture of the README to this file")
     given = words.parse_args()
     if given.picture:
@@ -76,23 +78,24 @@ def main() -> None:
     every = sorted(path for path in given.scenes.iterdir() if path.suffix in {".jpg", ".png"})
     photos = spread_out(every, given.limit)
     drawn = read_masks(given.masks_folder)
-    parts = [
-        describe_time(timed, given.pairs, given.pairs_limit, given.sheet),
-        describe_quality(fills, photos, drawn, given.masks, given.side),
-        describe_stripes(spread_out(every, 40), given.side),
-        describe_large(photos[0]),
-        describe_thin(fills, spread_out(photos, 16), given.side),
-    ]
+    sections = {
+        "Time": lambda: describe_time(timed, given.pairs, given.pairs_limit, given.sheet),
+        "Texture": lambda: describe_quality(fills, photos, drawn, given.masks, given.side),
+        "Stripes": lambda: describe_stripes(spread_out(every, 40), given.side),
+        "Large photos": lambda: describe_large(photos[0]),
+        "Thin holes": lambda: describe_thin(fills, spread_out(photos, 16), given.side),
+    }
     command = "python benchmarks/patchmatch.py SCENES MASKS PAIRS"
-    if given.faces:
+    if given.faces or given.only:
         command += " --faces FACES"
-        faces = spread_out(sorted(given.faces.glob("*.jpg")), 24)
-        parts.append(describe_choices(fills["patchmatch"], photos, faces, drawn, given.side))
+        sections["Choices"] = lambda: describe_choices(
+            fills["patchmatch"], photos, given.faces, drawn, given.side
+        )
     defaults = {"masks": 3, "limit": 1000, "pairs-limit": 1000, "side": 512}
     for name, default in defaults.items():
         if (value := getattr(given, name.replace("-", "_"))) != default:
             command += f" --{name} {value}"
-    record("patchmatch", "Fills without weights", "\n\n".join(parts), command=command)
+    record_sections("patchmatch", "Fills without weights", sections, given.only, command=command)
 
 
 def draw_picture(path: Path) -> None:
@@ -330,10 +333,11 @@ def measure_fill(fill: Fill, rgb: Pixels, hole: Hole) -> list[float]:
 
 
 def describe_choices(
-    patchmatch: Fill, photos: list[Path], faces: list[Path], drawn: list[Hole], side: int
+    patchmatch: Fill, photos: list[Path], folder: Path, drawn: list[Hole], side: int
 ) -> str:
     """What `auto` takes for scenes and for faces, and what it gains there."""
     auto, filler = Auto(), load_model("faces").filler
+    faces = spread_out(sorted(folder.glob("*.jpg")), 24)
     taken = [auto.choose(to_floats(rgb), hole).name for rgb, hole in scenes(photos, drawn, 3, side)]
     rows: dict[str, list[list[float]]] = {"patchmatch": [], "faces": []}
     for n, path in enumerate(tqdm(faces, "faces")):

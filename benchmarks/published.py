@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from startup import COMMAND, GROUP, OURS, measure
-from table import RESULTS, held, paired, record
+from table import held, paired, record_sections
 
 from inpaint_cli.api.fillers import Filler
 from inpaint_cli.cli import COMMANDS
@@ -209,16 +209,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=[], metavar="SECTION")
     only = parser.parse_args().only
-    page = (RESULTS / "published.md").read_text("utf-8") if only else ""
     with tempfile.TemporaryDirectory() as name:
-        folder, parts = Path(name), []
         subprocess.run([sys.executable, __file__, "--write", name], check=True)
-        for title, table in SECTIONS.items():
-            kept = page.partition(f"## {title}\n\n")[2].partition("\n\n")[0]
-            part = table(folder) if title in only or not kept else kept
-            parts.append(f"## {title}\n\n{part}")
-            print(part, flush=True)
-        record("published", "Published models", "\n\n".join(parts))
+        sections = {title: partial(table, Path(name)) for title, table in SECTIONS.items()}
+        record_sections("published", "Published models", sections, only)
 
 
 SECTIONS = {

@@ -1,6 +1,6 @@
 """Parts that benchmarks share: interleaved timing, peaks, a page of results a script."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -47,3 +47,26 @@ def record(name: str, title: str, text: str, *, command: str = "") -> None:
     page = path.read_text("utf-8") if path.exists() else ""
     remarks = page.partition("<!-- /measured -->\n")[2]
     path.write_text(f"<!-- measured -->\n\n{body}\n\n<!-- /measured -->\n{remarks}", "utf-8")
+
+
+def record_sections(
+    name: str,
+    title: str,
+    sections: Mapping[str, Callable[[], str]],
+    only: Collection[str] = (),
+    *,
+    command: str = "",
+) -> None:
+    """Record a page of `sections` by their headings: those in `only` anew, if any are given.
+
+    The others stay as they are on the page, and so does its command.
+    """
+    path = RESULTS / f"{name}.md"
+    page = path.read_text("utf-8").partition("\n\n<!-- /measured")[0] if only else ""
+    parts = []
+    for heading, measure in sections.items():
+        kept = page.partition(f"## {heading}\n\n")[2].partition("\n\n## ")[0]
+        part = measure() if heading in only or not kept else kept
+        parts.append(f"## {heading}\n\n{part}")
+    command = page.partition("Measured with `")[2].partition("`")[0] or command
+    record(name, title, "\n\n".join(parts), command=command)

@@ -35,6 +35,7 @@ DEPTH = 0.8  # a patch is trusted less by this factor a pixel of distance to wha
 EXAMPLES = 2000  # patches from which principal components are computed
 EXACT = 5_000_000  # pairs of patches up to which all are compared
 MANY = 30_000  # patches from which on one short round has to do, as a coarser scale led to them
+HUGE = 100_000  # from which on seams alone are moved
 FREE = 6  # uses of a source that cost nothing, or twice its fair share where that is more
 REUSE = 4.0  # what each further use costs, in medians of the distance that patches keep
 SAMPLES = 400, 2000  # patches that are looked for, and among which, to find offsets
@@ -67,8 +68,10 @@ def find_sources(rgb: Floats, hole: Hole, patch: int, rng: np.random.Generator) 
         coarse, scale = scale, Scale(*scales.pop())
         match = refine_matches(match, coarse, scale)
         scale.rows[scale.pixels] = scale.rows[scale.centred(match)[scale.pixels]]
-        rounds = 1 if len(scale.queries) > MANY else min(2 + len(scales), 4)
-        improve_matches(scale, match, rng, rounds=rounds)
+        size = len(scale.queries)
+        rounds = 0 if size > HUGE else 1 if size > MANY else min(2 + len(scales), 4)
+        if rounds:
+            improve_matches(scale, match, rng, rounds=rounds)
     colours = np.ascontiguousarray(scale.rows[:, :3])
     return cut_seams(colours, hole, scale.centred(match))
 
