@@ -7,7 +7,7 @@
 SCENES are photos, MASKS masks of which those of 10 to 40 % are used, PAIRS folders with image.* and
 mask.png, --faces photos of faces, for what `auto` chooses. --sheet writes what every filler makes
 of PAIRS, --picture the sheet of `inpaint demo`, which the README shows. --only measures sections of
-the page anew, by their headings. Other packages are installed into an environment of their own
+the page again, by their headings. Other packages are installed into an environment of their own
 (`peers.py`). Time is that of the processor on one thread, every filler in turn on each photo,
 medians. The measures are those of `texture.py`.
 """

@@ -57,7 +57,7 @@ def record_sections(
     *,
     command: str = "",
 ) -> None:
-    """Record a page of `sections` by their headings: those in `only` anew, if any are given.
+    """Record a page of `sections` by their headings: those in `only` again, if any are given.
 
     The others stay as they are on the page, and so does its command.
     """
