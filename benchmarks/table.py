@@ -61,6 +61,8 @@ def record_sections(
 
     The others stay as they are on the page, and so does its command.
     """
+    if unknown := sorted({*only} - sections.keys()):
+        raise SystemExit(f"no section is called {unknown[0]}; there are: {', '.join(sections)}")
     path = RESULTS / f"{name}.md"
     page = path.read_text("utf-8").partition("\n\n<!-- /measured")[0] if only else ""
     parts = []

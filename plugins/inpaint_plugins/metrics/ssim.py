@@ -50,15 +50,16 @@ class SSIM(PixelMetric):
         full = self.region == "full"  # a masked mean takes a tenth of the time
         rows, columns = (slice(0, height), slice(0, width)) if full else bounds_of(where)
         where = where[..., rows, columns]
-        part = (..., *(slice(s.start, s.stop + self.size - 1) for s in (rows, columns)))
+        part = [slice(s.start, s.stop + self.size - 1) for s in (rows, columns)]
+        shape = (2, 4, *(s.stop - s.start for s in part))
+        planes = torch.empty(shape, dtype=torch.float64, device=filled.device)
         mode = "reflect" if self.border == "reflect" else "constant"
         scores = []
         for n in range(len(filled)):  # plane by plane, to stay in the cache
             out, real = (
-                self.in_colour(pad_image(image[n : n + 1], pad, mode)[part])[0]
+                self.in_colour(pad_image(image[n : n + 1], pad, mode)[(..., *part)])[0]
                 for image in (filled, truth)
             )
-            planes = out.new_empty((2, 4, *out.shape[1:]))
             means = []
             for x, y in zip(out, real, strict=True):
                 index = self.similarity(x, y, *planes)

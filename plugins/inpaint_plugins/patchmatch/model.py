@@ -298,9 +298,9 @@ def improve_matches(
         if len(wanted) * len(scale.sources) <= EXACT:
             cost = match_exhaustively(scale, match, wanted, known)
         else:
-            wide = coarsest or rounds > 1
-            cost = propagate_matches(scale, match, wanted, known, rng, wide=wide)
-        favour_offsets(scale, match, wanted, known, offsets, cost)
+            cost = propagate_matches(scale, match, wanted, known, rng, wide=rounds > 1)
+        if offsets:
+            favour_offsets(scale, match, wanted, known, offsets, cost)
         if left:
             middle = max(np.median(cost[:: 1 + len(cost) // 10_000]), 1e-8)
             scale.vote(match, np.exp(-cost / np.float32(2 * middle)))
@@ -407,8 +407,8 @@ def propagate_matches(
 ) -> Floats:
     """Improve `match` by what neighbours found, and by chance in ever smaller windows.
 
-    Only beside what it has unless `wide`.
-    Returns the distance [Q] that each patch keeps.
+    Unless `wide` only neighbours and places beside its own are tried. Returns the
+    distance [Q] that each patch keeps.
     """
     queries = scale.queries
     place = match[queries]
@@ -427,10 +427,8 @@ def propagate_matches(
         match[queries[chosen]] = place[chosen]
 
     widest = max(scale.height, scale.width) // 2
-    jumps, radii = (1, 4), (widest, math.isqrt(widest), 3, 1)
-    if not wide:
-        jumps, radii = (1,), (1,)
-    for jump in jumps:
+    radii = (widest, math.isqrt(widest), 3, 1) if wide else (1,)
+    for jump in (1, 4) if wide else (1,):
         for step in (jump, jump * scale.width, -jump, -jump * scale.width):
             attempt(match.take(queries - step, mode="clip") + step)
     for radius in radii:
